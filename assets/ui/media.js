@@ -1,0 +1,146 @@
+// How a take looks: one renderer per media type, and a pane in which pictures are zoomed and moved together.
+(() => {
+  "use strict";
+  const atelier = (window.atelierBoard = window.atelierBoard || {});
+  const { el } = atelier;
+
+  const kind = (take) => {
+    const type = take.media_type || "image/png";
+    if (type.startsWith("image/") && type !== "image/svg+xml") return "image";
+    if (type.startsWith("video/")) return "video";
+    if (type.startsWith("audio/")) return "audio";
+    return type.startsWith("text/") || type === "application/json" ? "text" : "other";
+  };
+
+  const RENDERERS = {
+    image: (take, alt) => el("img", { src: take.url, alt, draggable: "false", decoding: "async" }),
+    video: (take, alt) =>
+      el("video", { src: take.url, "aria-label": alt, controls: true, loop: true, muted: true, playsinline: true }),
+    audio: (take, alt) =>
+      el("div", { class: "bd-audio" }, el("audio", { src: take.url, "aria-label": alt, controls: true, preload: "metadata" })),
+    text: (take, alt) => {
+      const page = el("div", { class: "bd-text", tabindex: "0", "aria-label": alt, dir: "auto" });
+      fetch(take.url)
+        .then((reply) => reply.text())
+        .then((text) => (page.textContent = text.slice(0, 200000)))
+        .catch(() => (page.textContent = "This text cannot be read. Is the studio still running?"));
+      return page;
+    },
+    other: (take, alt) =>
+      take.thumb ? el("img", { src: take.thumb, alt }) : el("div", { class: "bd-text", text: take.media_type || "file" }),
+  };
+
+  atelier.kind = kind;
+  atelier.media = (take, alt) => RENDERERS[kind(take)](take, alt);
+
+  /** What all panes of a comparison share: how much they are enlarged (1 = fits) and moved (in picture widths, heights). */
+  class View {
+    constructor() {
+      this.scale = 1;
+      this.x = 0;
+      this.y = 0;
+      this.panes = new Set();
+    }
+    set(scale, x, y) {
+      this.scale = Math.min(40, Math.max(0.1, scale));
+      const reach = Math.max(0.5, this.scale / 2 + 0.25);
+      this.x = Math.min(reach, Math.max(-reach, x));
+      this.y = Math.min(reach, Math.max(-reach, y));
+      for (const pane of this.panes) pane.paint();
+    }
+    fit() {
+      this.set(1, 0, 0);
+    }
+    /** Enlarge by `factor` and keep the point (px, py), in picture widths from its centre, where it is. */
+    zoom(factor, px = 0, py = 0) {
+      const scale = Math.min(40, Math.max(0.1, this.scale * factor));
+      const change = scale / this.scale;
+      this.set(scale, px - (px - this.x) * change, py - (py - this.y) * change);
+    }
+  }
+
+  /** One picture in a View: wheel and pinch zoom, drag moves, a double click changes between fit and 100 %. */
+  class Pane {
+    constructor(view, media) {
+      this.view = view;
+      this.media = media;
+      this.pointers = new Map();
+      this.node = el("div", { class: "bd-pane" }, media);
+      this.pixels = media.tagName === "IMG" || media.tagName === "VIDEO";
+      this.node.classList.toggle("plain", !this.pixels);
+      if (!this.pixels) return;
+      view.panes.add(this);
+      media.addEventListener(media.tagName === "IMG" ? "load" : "loadedmetadata", () => this.paint());
+      this.watcher = new ResizeObserver(() => this.paint());
+      this.watcher.observe(this.node);
+      this.node.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+      this.node.addEventListener("dblclick", () => this.toggle());
+      this.node.addEventListener("pointerdown", (event) => this.press(event));
+      this.node.addEventListener("pointermove", (event) => this.drag(event));
+      for (const end of ["pointerup", "pointercancel"]) {
+        this.node.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
+      }
+    }
+    natural() {
+      const { media } = this;
+      return [media.naturalWidth || media.videoWidth || 1, media.naturalHeight || media.videoHeight || 1];
+    }
+    fitted() {
+      const [w, h] = this.natural();
+      const box = this.node.getBoundingClientRect();
+      const ratio = Math.min(Math.max(1, box.width - 24) / w, Math.max(1, box.height - 24) / h);
+      return [w * ratio, h * ratio, ratio];
+    }
+    paint() {
+      const [w, h, ratio] = this.fitted();
+      const { scale, x, y } = this.view;
+      Object.assign(this.media.style, {
+        width: `${w}px`,
+        height: `${h}px`,
+        transform: `translate(-50%, -50%) translate(${x * w}px, ${y * h}px) scale(${scale})`,
+      });
+      this.media.style.imageRendering = ratio * scale >= 6 ? "pixelated" : "auto";
+      this.node.dataset.percent = String(Math.round(ratio * scale * 100));
+    }
+    /** A place on the screen in picture widths and heights from the middle of the pane. */
+    place(event) {
+      const box = this.node.getBoundingClientRect();
+      const [w, h] = this.fitted();
+      return [(event.clientX - box.left - box.width / 2) / w, (event.clientY - box.top - box.height / 2) / h];
+    }
+    wheel(event) {
+      event.preventDefault();
+      this.view.zoom(Math.exp(-Math.sign(event.deltaY) * Math.min(60, Math.abs(event.deltaY)) * 0.004), ...this.place(event));
+    }
+    toggle() {
+      if (Math.abs(this.view.scale - 1) > 0.01) this.view.fit();
+      else this.view.set(1 / this.fitted()[2], 0, 0);
+    }
+    press(event) {
+      if (event.button !== 0 || event.target.closest("input, button")) return;
+      this.node.setPointerCapture(event.pointerId);
+      this.pointers.set(event.pointerId, [event.clientX, event.clientY]);
+    }
+    drag(event) {
+      const before = this.pointers.get(event.pointerId);
+      if (!before) return;
+      const [w, h] = this.fitted();
+      const others = [...this.pointers].filter(([id]) => id !== event.pointerId).map(([, point]) => point);
+      const now = [event.clientX, event.clientY];
+      if (others.length) {
+        const distance = (point) => Math.hypot(point[0] - others[0][0], point[1] - others[0][1]);
+        this.view.zoom(distance(now) / Math.max(1, distance(before)), ...this.place(event));
+      } else {
+        this.view.set(this.view.scale, this.view.x + (now[0] - before[0]) / w, this.view.y + (now[1] - before[1]) / h);
+      }
+      this.pointers.set(event.pointerId, now);
+    }
+    close() {
+      this.watcher?.disconnect();
+      this.view.panes.delete(this);
+    }
+  }
+
+  atelier.View = View;
+  atelier.Pane = Pane;
+})();

@@ -1,0 +1,1 @@
+"""The measurements behind `bench`: one module a subject, and beside it the processes that it times."""

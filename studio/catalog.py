@@ -1,0 +1,148 @@
+"""Which models and adapters there are, as one list: starters, the person's folder, trained ones. Loads none of them."""
+
+import difflib
+import json
+import shutil
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from studio.errors import ModelError, NotFound
+from studio.families import FAMILIES, families, family
+from studio.settings import ASSETS, Settings
+from studio.types import Model, Value
+
+
+class Catalog:
+    """Looks into the folders at every call, so that a model copied there a moment ago is listed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._places = (("starter", ASSETS / "models"), ("local", settings.models))
+        self._adapters = settings.home / "adapters"
+
+    def models(self, task: str | None = None) -> tuple[Model, ...]:
+        found: dict[str, Model] = {}
+        for model in self._read_all():
+            found.setdefault(model.id, model)
+        return tuple(m for m in found.values() if task is None or task in m.tasks)
+
+    def model(self, id: str) -> Model:
+        """The model of that id, or NotFound that names the nearest one."""
+        known = {m.id: m for m in self.models()}
+        if id in known:
+            return known[id]
+        near = difflib.get_close_matches(id, known, n=1, cutoff=0.4)
+        offer = f"Did you mean {near[0]!r}?" if near else f"Installed are: {', '.join(known) or 'none'}."
+        raise NotFound(f"There is no model {id[:80]!r}.", offer)
+
+    def default(self, task: str) -> Model:
+        able = self.models(task)
+        if not able:
+            raise NotFound(
+                f"No installed model can do {task.replace('_', ' ')}.",
+                "Put a model folder into the home's models folder.",
+            )
+        return able[0]
+
+    def defaults(self, model: Model, task: str) -> Mapping[str, Value]:
+        """What this model wants where the person says nothing: its card's word before what its configs suggest."""
+        declared = family(model.family)
+        suggested = declared.defaults(model.folder) if declared.defaults else {}
+        names = {p.name for p in declared.params(task)}
+        return {k: v for k, v in {**suggested, **model.defaults}.items() if k in names}
+
+    def adapter(self, id: str) -> Path:
+        known = self.adapters()
+        if id in known:
+            return known[id]
+        near = difflib.get_close_matches(id, known, n=1, cutoff=0.4)
+        offer = f"Did you mean {near[0]!r}?" if near else f"Installed are: {', '.join(known) or 'none'}."
+        raise NotFound(f"There is no LoRA {id[:80]!r}.", offer, field="prompt")
+
+    def adapter_facts(self, id: str) -> Mapping[str, Any]:
+        """What is known of an adapter that was taught here: sha256, base, trigger, job; nothing of others."""
+        try:
+            return json.loads((self._adapters / f"{id}.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+    def adapter_of(self, sha256: str) -> str:
+        """The id under which a file that was taught here is offered; "" when it was removed."""
+        return next((id for id in self.adapters() if self.adapter_facts(id).get("sha256") == sha256), "")
+
+    def take_adapter(self, name: str, file: Path, facts: Mapping[str, Any]) -> str:
+        """Offers a file as an adapter from now on; the id that it got, a new one where the name is taken."""
+        plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in name.strip())[:60].strip("-") or "lora"
+        self._adapters.mkdir(parents=True, exist_ok=True)
+        id, number = plain, 1
+        while (self._adapters / f"{id}.safetensors").exists():
+            if self.adapter_facts(id).get("sha256") == facts["sha256"]:
+                return id
+            number += 1
+            id = f"{plain}-{number}"
+        partial = self._adapters / f"{id}.part"
+        shutil.copyfile(file, partial)
+        (self._adapters / f"{id}.json").write_text(json.dumps(dict(facts)), "utf-8")
+        partial.replace(self._adapters / f"{id}.safetensors")
+        return id
+
+    def adapters(self) -> Mapping[str, Path]:
+        """LoRA files (`name.safetensors`) and folders (with adapter_config.json) by id."""
+        if not self._adapters.is_dir():
+            return {}
+        return {
+            p.stem if p.is_file() else p.name: p
+            for p in sorted(self._adapters.iterdir())
+            if p.suffix == ".safetensors" or (p / "adapter_config.json").is_file()
+        }
+
+    def _read_all(self) -> Iterator[Model]:
+        for source, place in self._places:
+            if place.is_dir():
+                for folder in sorted(place.iterdir()):
+                    if folder.is_dir() and (model := read_model(folder, source)):
+                        yield model
+
+
+def read_model(folder: Path, source: str) -> Model | None:
+    """What a folder holds by its card.toml, else by its diffusers or transformers config; None when it is no model."""
+    card = read_card(folder)
+    family = card.get("family") or _family_of(folder)
+    if family not in FAMILIES:  # no model, or one that nothing here can run
+        return None
+    tasks = next((tuple(f.tasks) for f in families() if f.name == family), ())
+    return Model(
+        id=str(card.get("id", folder.name)),
+        family=family,
+        name=str(card.get("name", folder.name)),
+        source=str(card.get("source", source)),
+        folder=folder,
+        licence=str(card.get("licence", "")),
+        tasks=tuple(card.get("tasks", ())) or tasks,
+        size=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
+        card=card,
+    )
+
+
+def read_card(folder: Path) -> Mapping[str, Any]:
+    path = folder / "card.toml"
+    if not path.is_file():
+        return {}
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"The card {path} cannot be read: {error}.", "Correct that line, or delete the card."
+        ) from error
+
+
+def _family_of(folder: Path) -> str | None:
+    index = folder / "model_index.json"
+    if not index.is_file():
+        return None
+    try:
+        name = json.loads(index.read_text("utf-8")).get("_class_name", "")
+    except (ValueError, AttributeError):
+        return "diffusion"  # damaged: listed all the same, so that loading it can say what is wrong
+    return "diffusion" if name else None

@@ -1,0 +1,16 @@
+"""What can run. One folder a family; this tuple is the only list of them."""
+
+import importlib
+
+from studio.families.family import Family
+
+FAMILIES: tuple[str, ...] = ("diffusion",)
+
+
+def family(name: str) -> Family:
+    """The light declaration of one family: `studio.families.<name>.FAMILY`. Loads no torch."""
+    return importlib.import_module(f"studio.families.{name}").FAMILY
+
+
+def families() -> tuple[Family, ...]:
+    return tuple(family(name) for name in FAMILIES)

@@ -1,0 +1,234 @@
+"""Pictures by any diffusers text-to-image folder: from words, from a picture, inside a mask, between two takes."""
+
+from studio.families.diffusion.defaults import folder_defaults
+from studio.families.family import Family, Param
+
+SCHEDULERS = (
+    "default",
+    "dpmpp_2m",
+    "dpmpp_2m_karras",
+    "dpmpp_sde",
+    "unipc",
+    "euler",
+    "euler_a",
+    "ddim",
+    "heun",
+    "lms",
+    "lcm",
+)
+
+NEGATIVE = Param(name="negative_prompt", type=str, default="", label="Avoid", help="What should not be in the picture.")
+COUNT = Param(
+    name="num_images_per_prompt",
+    type=int,
+    default=4,
+    minimum=1,
+    maximum=16,
+    label="Variations",
+    help="Takes of the same brief; take k has the seed + k.",
+)
+WIDTH = Param(name="width", type=int, default=256, minimum=64, maximum=2048, step=8, label="Width", help="Pixels.")
+HEIGHT = Param(name="height", type=int, default=256, minimum=64, maximum=2048, step=8, label="Height", help="Pixels.")
+STEPS = Param(
+    name="num_inference_steps",
+    type=int,
+    default=12,
+    minimum=1,
+    maximum=150,
+    label="Steps",
+    help="More steps take longer and settle finer details.",
+)
+GUIDANCE = Param(
+    name="guidance_scale",
+    type=float,
+    default=3.5,
+    minimum=0.0,
+    maximum=30.0,
+    step=0.5,
+    label="Guidance",
+    help="How strictly the words are followed; at 1 or less they are not amplified.",
+)
+SCHEDULER = Param(
+    name="scheduler",
+    type=str,
+    default="default",
+    choices=SCHEDULERS,
+    label="Sampler",
+    help="How noise becomes a picture. The model's own is the default.",
+)
+VARIATION_SEED = Param(
+    name="variation_seed",
+    type=int,
+    default=None,
+    minimum=0,
+    maximum=2**53,
+    label="Variation seed",
+    help="The noise to move towards; take k uses this + k.",
+)
+VARIATION_STRENGTH = Param(
+    name="variation_strength",
+    type=float,
+    default=0.0,
+    minimum=0.0,
+    maximum=1.0,
+    step=0.05,
+    label="Variation strength",
+    help="0 keeps the seed's noise, 1 is the variation seed's.",
+)
+VARIATIONS = Param(
+    name="variations",
+    type=str,
+    default="",
+    label="Earlier variations",
+    help="seed:strength pairs, applied to the seed's noise in order before the last variation.",
+)
+STRENGTH = Param(
+    name="strength",
+    type=float,
+    default=0.6,
+    minimum=0.0,
+    maximum=1.0,
+    step=0.05,
+    label="Strength",
+    help="How much of the picture may change: 0 nothing, 1 everything.",
+)
+BLUR = Param(
+    name="mask_blur",
+    type=int,
+    default=8,
+    minimum=0,
+    maximum=128,
+    label="Mask blur",
+    help="Pixels over which the painted edge fades.",
+)
+TILING = Param(
+    name="tiling",
+    type=str,
+    default="none",
+    choices=("none", "both", "x", "y"),
+    label="Seamless",
+    help="Make the edges meet, for patterns.",
+)
+
+COMMON = (
+    NEGATIVE,
+    COUNT,
+    WIDTH,
+    HEIGHT,
+    STEPS,
+    GUIDANCE,
+    SCHEDULER,
+    VARIATIONS,
+    VARIATION_SEED,
+    VARIATION_STRENGTH,
+    TILING,
+)
+WALK = (
+    NEGATIVE,
+    WIDTH,
+    HEIGHT,
+    STEPS,
+    GUIDANCE,
+    SCHEDULER,
+    VARIATIONS,
+    VARIATION_SEED,
+    VARIATION_STRENGTH,
+    Param(name="to_prompt", type=str, default="", label="To", help="The prompt at the far end."),
+    Param(name="to_seed", type=int, default=0, minimum=0, maximum=2**53, label="To seed"),
+    Param(name="to_variations", type=str, default=""),
+    Param(name="to_variation_seed", type=int, default=None, minimum=0, maximum=2**53),
+    Param(name="to_variation_strength", type=float, default=0.0, minimum=0.0, maximum=1.0),
+    Param(name="frames", type=int, default=16, minimum=2, maximum=240, label="Frames"),
+    Param(name="fps", type=int, default=8, minimum=1, maximum=60, label="Frames a second"),
+    Param(name="format", type=str, default="gif", choices=("gif", "mp4"), label="Format"),
+)
+
+LORA = (
+    Param(name="r", type=int, default=8, minimum=1, maximum=256, label="Rank", help="Size of what can be learnt."),
+    Param(
+        name="lora_alpha",
+        type=float,
+        default=8.0,
+        minimum=0.1,
+        maximum=512,
+        step=1,
+        label="Alpha",
+        help="Strength of the change; as large as the rank is usual.",
+    ),
+    Param(
+        name="targets",
+        type=str,
+        default="attention",
+        choices=("attention", "all"),
+        label="Layers",
+        help="Attention alone, or the layers between as well.",
+    ),
+    Param(name="learning_rate", type=float, default=1e-4, minimum=1e-7, maximum=0.1, label="Learning rate"),
+    Param(name="max_train_steps", type=int, default=400, minimum=1, maximum=100_000, label="Steps"),
+    Param(name="train_batch_size", type=int, default=4, minimum=1, maximum=64, label="Batch", help="Pictures a step."),
+    Param(
+        name="resolution", type=int, default=256, minimum=32, maximum=2048, step=8, label="Resolution", help="Pixels."
+    ),
+    Param(
+        name="snr_gamma",
+        type=float,
+        default=5.0,
+        minimum=0.0,
+        maximum=50.0,
+        step=0.5,
+        label="Min-SNR",
+        help="Weighs the times evenly (Hang et al., 2023); 0 turns it off.",
+    ),
+    Param(
+        name="prior_loss_weight",
+        type=float,
+        default=4.0,
+        minimum=0.0,
+        maximum=10.0,
+        step=0.1,
+        label="Keep the rest",
+        help="How strongly answers to other words are held where they were; 0 is faster.",
+    ),
+    Param(
+        name="caption_dropout",
+        type=float,
+        default=0.05,
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        label="Caption dropout",
+        help="Share of pictures learnt without their words.",
+    ),
+    Param(name="lr_warmup_steps", type=int, default=10, minimum=1, maximum=1000, label="Warm-up steps"),
+    Param(
+        name="validation_steps",
+        type=int,
+        default=50,
+        minimum=1,
+        maximum=10_000,
+        label="Look every",
+        help="Steps between two looks at held-out loss and samples.",
+    ),
+    Param(
+        name="early_stopping",
+        type=bool,
+        default=True,
+        label="Stop early",
+        help="End when pictures that were held out are predicted worse again and again.",
+    ),
+)
+
+FAMILY = Family(
+    name="diffusion",
+    title="Pictures (diffusion)",
+    media="image",
+    tasks={
+        "text_to_image": COMMON,
+        "image_to_image": (*COMMON, STRENGTH),
+        "inpaint": (*COMMON, STRENGTH, BLUR),
+        "latent_walk": WALK,
+    },
+    trainings={"train_lora": LORA},
+    defaults=folder_defaults,
+    inputs={"train_lora": ("dataset",), "image_to_image": ("init_image",), "inpaint": ("init_image", "mask_image")},
+)

@@ -1,0 +1,64 @@
+"""LoRA files on a pipeline: each is loaded once, and a run uses the ones it names with their weights."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from diffusers import DiffusionPipeline
+from safetensors import SafetensorError, safe_open
+
+from studio.errors import InvalidInput
+
+
+class Adapters:
+    def __init__(self, pipe: DiffusionPipeline) -> None:
+        self._pipe: Any = pipe
+        self._names: dict[Path, str] = {}
+        self.in_use: tuple[tuple[str, float], ...] = ()
+
+    def use(self, wanted: Sequence[tuple[Path, float]], warn: Callable[[str], None]) -> None:
+        """Turns on exactly the wanted ones. InvalidInput when the model takes no LoRA or the file is not one
+        for it.
+        """
+        named = tuple((self._load(Path(path)), float(weight)) for path, weight in wanted)
+        if named == self.in_use:
+            return
+        if named:
+            self._pipe.set_adapters([name for name, _ in named], adapter_weights=[weight for _, weight in named])
+            self._pipe.enable_lora()
+        else:
+            self._pipe.disable_lora()
+        self.in_use = named
+
+    def triggers(self, files: Iterable[Path]) -> str:
+        """The words that adapters taught here answer to, as their headers say."""
+        words = []
+        for path in files:
+            if path.is_file():
+                with safe_open(path, framework="pt") as opened:
+                    words.append((opened.metadata() or {}).get("atelier.trigger", ""))
+        return " ".join(words)
+
+    def _load(self, path: Path) -> str:
+        if path in self._names:
+            return self._names[path]
+        if "load_lora_weights" not in dir(self._pipe):
+            raise InvalidInput(
+                f"This model takes no LoRA, so {path.name!r} cannot be used.",
+                "Remove it, or choose another model.",
+                field="adapters",
+            )
+        name = f"lora{len(self._names)}"
+        folder, file = (path, None) if path.is_dir() else (path.parent, path.name)
+        try:
+            self._pipe.load_lora_weights(
+                folder, weight_name=file, adapter_name=name, local_files_only=True, use_safetensors=True
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise InvalidInput(
+                f"{path.name!r} is not a LoRA for this model.",
+                "Use one that was trained on the same kind of model.",
+                field="adapters",
+            ) from error
+        self._names[path] = name
+        return name

@@ -1,0 +1,93 @@
+"""A data set as a LoRA training takes it: latents and words, made once; the autoencoder is not needed afterwards."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from studio.errors import InvalidInput
+from studio.families.diffusion.lora_calls import Call, watch
+from studio.families.diffusion.pictures import start_picture
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture: mean and standard deviation of its latents [1, c, h, w], so that the noise in them stays fresh."""
+
+    mean: Tensor
+    deviation: Tensor
+    caption: str
+    sha256: str
+    file: Path
+
+    def latents(self, chance: torch.Generator) -> Tensor:
+        return self.mean + self.deviation * torch.randn(self.mean.shape, generator=chance)
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """All that is learnt from, and what is held out."""
+
+    train: Sequence[Example]
+    held_out: Sequence[Example]
+    words: Mapping[str, Call]  # by caption, "" among them
+    trigger: str
+
+
+def read_manifest(path: Path) -> Mapping[str, Any]:
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+        items = plain["items"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput("The data set cannot be read.", "Choose it again.", field="dataset") from error
+    if not any(item["split"] == "train" for item in items):
+        raise InvalidInput("The data set holds no picture to learn from.", "Add pictures to it.", field="dataset")
+    return plain
+
+
+def caption_of(item: Mapping[str, Any], trigger: str) -> str:
+    """The item's caption, with the trigger word in front where it is not in it."""
+    caption = str(item.get("caption") or "").strip()
+    if not trigger or trigger.lower() in caption.lower().split():
+        return caption or trigger
+    return f"{trigger} {caption}".strip()
+
+
+@torch.no_grad()
+def prepare(
+    pipe: Any, manifest: Mapping[str, Any], side: int, others: Sequence[str], tell: Callable[[int, int], None]
+) -> Lessons:
+    """Encodes every picture at side x side (its middle), every caption and the `others`.
+
+    InvalidInput names a file that is gone.
+    """
+    trigger = str(manifest.get("trigger") or "").strip()
+    items = list(manifest["items"])
+    captions = sorted({"", *others, *(caption_of(item, trigger) for item in items)})
+    parts: dict[str, list[Example]] = {"train": [], "held_out": []}
+    for done, item in enumerate(items):
+        tell(done, len(items) + len(captions))
+        parts[item["split"]].append(_example(pipe, item, caption_of(item, trigger), side))
+    words = {}
+    for done, caption in enumerate(captions, len(items)):
+        tell(done, len(items) + len(captions))
+        words[caption] = watch(pipe, caption, side, side)
+    return Lessons(parts["train"], parts["held_out"], words, trigger)
+
+
+def _example(pipe: Any, item: Mapping[str, Any], caption: str, side: int) -> Example:
+    file = Path(item["file"])
+    if not file.is_file():
+        raise InvalidInput(f"The picture {file.name} of the data set is gone.", "Add it again.", field="dataset")
+    picture = np.asarray(start_picture(file, (side, side)), np.float32)
+    vae = pipe.vae
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].div(127.5).sub(1).to(vae.device, vae.dtype)
+    found = vae.encode(tensor).latent_dist
+    shift, scale = vae.config.get("shift_factor") or 0.0, vae.config.get("scaling_factor") or 1.0
+    mean, deviation = (found.mean.float().cpu() - shift) * scale, found.std.float().cpu() * scale
+    return Example(mean, deviation, caption, str(item["sha256"]), file)

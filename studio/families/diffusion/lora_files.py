@@ -1,0 +1,70 @@
+"""A trained adapter as a file that diffusers and peft load, and as one with the keys that A1111 and ComfyUI read."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.utils.state_dict_utils import convert_state_dict_to_kohya
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+NAME = "default"  # of the adapter inside the model
+
+
+def weights_of(denoiser: nn.Module) -> dict[str, Tensor]:
+    """Its LoRA tensors in float32, by peft's own keys without a prefix."""
+    state = get_peft_model_state_dict(denoiser, adapter_name=NAME)
+    return {name: value.detach().float().cpu().clone() for name, value in state.items()}
+
+
+def save(path: Path, denoiser: nn.Module, prefix: str, weights: Mapping[str, Tensor], told: Mapping[str, str]) -> None:
+    """`prefix`: unet or transformer. `told` goes into the header, as text; folder names and captions never do."""
+    config = denoiser.peft_config[NAME].to_dict()
+    plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
+    adapter = {f"{prefix}.{name}": value for name, value in plain.items()}
+    header = {"format": "pt", "lora_adapter_metadata": json.dumps(adapter, default=str, sort_keys=True), **told}
+    save_file({f"{prefix}.{name}": value.contiguous() for name, value in weights.items()}, path, metadata=header)
+
+
+def save_kohya(source: Path, target: Path, told: Mapping[str, str]) -> None:
+    """The file written by `save` again with `lora_unet_..._lora_down.weight` and so on, and alpha for each."""
+    with_prefix = load_file(source)
+    alpha = float(told["ss_network_alpha"])
+    converted = convert_state_dict_to_kohya(with_prefix)
+    made = {name: value for name, value in converted.items() if not name.endswith(".alpha")}
+    for name in [name for name in made if name.endswith(".lora_down.weight")]:
+        made[name.replace(".lora_down.weight", ".alpha")] = torch.tensor(alpha)
+    save_file({name: value.contiguous() for name, value in made.items()}, target, metadata=dict(told))
+
+
+def change(weights: Mapping[str, Tensor], scaling: float) -> float:
+    """The size of all changes B A together (Frobenius norm), 0 for an adapter that does nothing."""
+    total = 0.0
+    for name, down in weights.items():
+        if "lora_A" in name:
+            up = weights[name.replace("lora_A", "lora_B")]
+            total += float((up.flatten(1) @ down.flatten(1)).mul(scaling).square().sum())
+    return math.sqrt(total)
+
+
+def header_for(request_params: Mapping[str, Any], base: str, trigger: str, steps: int) -> dict[str, str]:
+    """What other programs show: kohya's ss_* keys and modelspec, without anything private."""
+    return {
+        "ss_network_module": "networks.lora",
+        "ss_network_dim": str(request_params["r"]),
+        "ss_network_alpha": str(request_params["lora_alpha"]),
+        "ss_steps": str(steps),
+        "modelspec.sai_model_spec": "1.0.1",
+        "modelspec.trigger_phrase": trigger,
+        "atelier.base": base,
+        "atelier.trigger": trigger,
+    }
+
+
+def put(denoiser: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """The inverse of `weights_of`."""
+    set_peft_model_state_dict(denoiser, dict(weights), adapter_name=NAME)

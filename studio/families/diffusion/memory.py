@@ -1,0 +1,94 @@
+"""How many takes fit at once, what an out-of-memory error looks like, and what to give up when one comes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from studio.errors import OutOfMemory
+from studio.types import Device
+
+MAPS_HELD = 40  # feature maps of the widest first level that a denoiser holds at its peak, counted on U-Nets and DiTs
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return (
+        isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        or "out of memory" in text
+        or "can't allocate memory" in text
+        or "not enough memory" in text
+    )
+
+
+def first_batch(count: int, pipe: Any, device: Device, held: int, width: int, height: int) -> int:
+    """How many of `count` takes to try at once, from a rough estimate of what one needs beside the `held`
+    bytes of the model.
+    """
+    part = pipe.components.get("unet") or pipe.components.get("transformer")
+    if part is None or not device.memory:
+        return count
+    levels = part.config.get("block_out_channels")
+    channels = (
+        levels[0] if levels else part.config.get("num_attention_heads", 16) * part.config.get("attention_head_dim", 64)
+    )
+    area = width * height / scale_factor(pipe) ** 2
+    itemsize = next(part.parameters()).element_size()
+    one = 2 * MAPS_HELD * channels * area * itemsize  # with and without the words
+    one = max(one, 8 * width * height * 4)
+    return max(1, min(count, int((device.memory - held) / one)))
+
+
+def scale_factor(pipe: Any) -> int:
+    """Pixels a latent and side."""
+    return int(vars(pipe).get("vae_scale_factor", 8))
+
+
+def slice_decoding(pipe: Any) -> bool:
+    """Lets the autoencoder work picture by picture: the same result, less memory, and Stop is heard in
+    between.
+    """
+    vae = pipe.components.get("vae")
+    if vae is None or "enable_slicing" not in dir(vae) or "use_slicing" not in vars(vae):
+        return False
+    vae.enable_slicing()
+    return True
+
+
+class Sparing:
+    """What one run still can give up. Each `give_up` frees something and tells it, or raises OutOfMemory."""
+
+    def __init__(self, pipe: Any, device: Device, batch: int, warn: Callable[[str], None]) -> None:
+        self._pipe, self._device, self._warn = pipe, device, warn
+        self.batch = batch
+        self._left = ["tile", *(["offload"] if device.kind == "cuda" else [])]
+
+    def give_up(self, width: int, height: int) -> None:
+        _free(self._device.kind)
+        if self.batch > 1:
+            self.batch = (self.batch + 1) // 2
+            self._warn(f"Memory is short: {self.batch} at a time.")
+        elif self._left:
+            getattr(self, f"_{self._left.pop(0)}")()
+        else:
+            raise OutOfMemory(
+                f"A picture of {width} x {height} does not fit in the memory of {self._device.name}.",
+                "Choose a smaller size, or close other programs that use the device.",
+            )
+
+    def _tile(self) -> None:
+        vae = self._pipe.components.get("vae")
+        if vae is not None and "enable_tiling" in dir(vae):
+            vae.enable_tiling()
+        self._warn("Memory is short: pictures are decoded in tiles.")
+
+    def _offload(self) -> None:
+        self._pipe.enable_model_cpu_offload()
+        self._warn("Memory is short: parts of the model wait in main memory, which takes longer.")
+
+
+def _free(kind: str) -> None:
+    if kind == "cuda":
+        torch.cuda.empty_cache()
+    elif kind == "mps":
+        torch.mps.empty_cache()

@@ -1,0 +1,357 @@
+"""Runs the picture tasks on any diffusers text-to-image pipeline: many takes as one batch, each with its own
+noise.
+"""
+
+import inspect
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoPipelineForImage2Image,
+    AutoPipelineForInpainting,
+    AutoPipelineForText2Image,
+    DiffusionPipeline,
+)
+from PIL import Image
+
+from studio.errors import InvalidInput, ModelError
+from studio.families.diffusion import attention, previews, schedulers
+from studio.families.diffusion.acceleration import Budget, accelerate
+from studio.families.diffusion.adapters import Adapters
+from studio.families.diffusion.loading import modules, open_folder
+from studio.families.diffusion.memory import (
+    Sparing,
+    first_batch,
+    is_out_of_memory,
+    scale_factor,
+    slice_decoding,
+)
+from studio.families.diffusion.noise import Noise, Take
+from studio.families.diffusion.pictures import mask_picture, put_back, start_picture
+from studio.families.diffusion.prompts import Mix, PromptMemory, read_limit
+from studio.families.diffusion.steps import heard
+from studio.families.diffusion.takes import starts
+from studio.families.diffusion.tiling import wrapped
+from studio.families.diffusion.walk import Walk, write_film
+from studio.families.family import Context
+from studio.presets import unknown_words
+from studio.types import Device, Request, Value
+
+WAYS = {
+    "text_to_image": AutoPipelineForText2Image,
+    "image_to_image": AutoPipelineForImage2Image,
+    "inpaint": AutoPipelineForInpainting,
+    "latent_walk": AutoPipelineForText2Image,
+}
+SPARE = 0.4  # of the memory that the model leaves, for faster weights
+CANNOT = {
+    "text_to_image": "make pictures from words alone",
+    "image_to_image": "start from a picture",
+    "inpaint": "paint inside a mask",
+    "latent_walk": "walk between pictures",
+}
+
+
+def load(folder: Path, device: Device) -> "PicturePipeline":
+    """Opens a local diffusers folder for that device. ModelError in a sentence when it cannot."""
+    pipe = open_folder(folder, device)
+    return PicturePipeline(pipe, folder, device, _read_card(folder))
+
+
+class PicturePipeline:
+    def __init__(self, pipe: DiffusionPipeline, folder: Path, device: Device, card: Mapping[str, Any]) -> None:
+        self._name = folder.name
+        self._device = device
+        self._card = card
+        self._own = pipe
+        self._ways: dict[Any, DiffusionPipeline] = {}
+        self._prompts = PromptMemory()
+        self._adapters = Adapters(pipe)
+        self._map: previews.LatentMap | None = None
+        self._faster = Budget(0)
+        slice_decoding(pipe)
+        if device.channels_last:
+            for part in modules(pipe):
+                if any(isinstance(m, torch.nn.Conv2d) for m in part.modules()):
+                    part.to(memory_format=torch.channels_last)
+        if device.kind == "cpu" and device.dtype == "float32":
+            self._faster = accelerate(modules(pipe), int((device.memory - self.size()) * SPARE))
+        if device.kind == "cpu" and device.dtype == "bfloat16" and "amx" not in device.features:
+            attention.install()
+        with torch.inference_mode():
+            self._map = previews.from_card(card) or previews.fit(pipe)
+
+    def size(self) -> int:
+        tensors = (t for part in modules(self._own) for t in (*part.parameters(), *part.buffers()))
+        return sum(t.nbytes for t in tensors) + self._faster.used
+
+    def run(self, request: Request, context: Context) -> None:
+        context.check()
+        pipe = self._way(request.task)
+        width, height = self._size_of(request, pipe)
+        self._hint(request, context)
+        self._adapters.use(context.adapters, context.warn)
+        job = _Job(request, context, pipe, width, height)
+        if request.task == "latent_walk":
+            self._walk(job)
+        else:
+            self._takes(job)
+
+    def _takes(self, job: "_Job") -> None:
+        count = int(job.params.get("num_images_per_prompt", 1))
+        takes = [Take(start=start) for start in starts(job.request, count)]
+        done: list[int] = []
+
+        def finish(first: int, pictures: Sequence[Image.Image], seconds: float) -> None:
+            for index, picture in enumerate(pictures, first):
+                done.append(index)
+                meta = self._meta(job, index, takes[index].start.seed, seconds / len(pictures))
+                final = job.finish(picture)
+                job.context.output(index, lambda path, final=final: final.save(path, "PNG"), ".png", "image/png", meta)
+
+        self._batches(job, takes, finish)
+
+    def _walk(self, job: "_Job") -> None:
+        walk = Walk.of(job.request)
+        frames: list[Image.Image] = []
+        started = time.perf_counter()
+        self._batches(job, walk.takes(), lambda first, pictures, seconds: frames.extend(pictures), walk)
+        meta = self._meta(job, 0, walk.start.seed, time.perf_counter() - started)
+        suffix, media_type = (".mp4", "video/mp4") if walk.format == "mp4" else (".gif", "image/gif")
+        job.context.check()
+        job.context.output(0, lambda path: write_film(path, frames, walk.fps), suffix, media_type, meta)
+
+    def _batches(self, job: "_Job", takes: Sequence[Take], finish: Any, walk: Walk | None = None) -> None:
+        """Makes the takes batch by batch; when memory runs out, the same one again more sparingly."""
+        batch = first_batch(len(takes), job.pipe, self._device, self.size(), job.width, job.height)
+        sparing = Sparing(job.pipe, self._device, min(batch, 8) if walk else batch, job.context.warn)
+        first = 0
+        while first < len(takes):
+            chunk = takes[first : first + sparing.batch]
+            started = time.perf_counter()
+            job.watch(first, -(-(len(takes) - first) // len(chunk)), film=walk is not None)
+            mix = Mix(walk.to_prompt, [take.amount for take in chunk]) if walk and walk.mixes else None
+            try:
+                pictures = self._call(job, chunk, mix)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                sparing.give_up(job.width, job.height)
+                continue
+            finish(first, pictures, time.perf_counter() - started)
+            first += len(chunk)
+            job.advance()
+
+    @torch.inference_mode()
+    def _call(self, job: "_Job", takes: Sequence[Take], mix: Mix | None) -> list[Image.Image]:
+        """One call of the diffusers pipeline: a picture a take."""
+        if job.unchanged is not None:
+            return [job.unchanged] * len(takes)
+        pipe, noise = job.pipe, Noise(takes)
+        scheduler = schedulers.make(str(job.params.get("scheduler", "default")), self._own.scheduler)
+        given = {
+            **job.arguments,
+            "num_images_per_prompt": len(takes),
+            "generator": torch.Generator().manual_seed(takes[0].start.seed),
+        }  # for what does not come through us
+        accepted = inspect.signature(pipe.__call__).parameters
+        own, pipe.scheduler = pipe.scheduler, scheduler
+        with ExitStack() as stack:
+            stack.callback(setattr, pipe, "scheduler", own)
+            stack.enter_context(noise.supplies(pipe))
+            stack.enter_context(self._prompts.serves(pipe, self._adapters.in_use, mix))
+            stack.enter_context(wrapped(pipe, str(job.params.get("tiling", "none"))))
+            stack.enter_context(heard(scheduler, lambda step, steps, clean: self._step(job, step, steps, clean)))
+            stack.enter_context(self._between_decodes(job))
+            try:
+                return pipe(**{k: v for k, v in given.items() if k in accepted}).images
+            except ValueError as error:
+                raise InvalidInput(
+                    f"The model {self._name!r} does not take this: {error}",
+                    "Change the size or the settings, then try again.",
+                ) from error
+
+    def _step(self, job: "_Job", step: int, steps: int, clean: torch.Tensor) -> None:
+        job.context.check()
+        job.stepped(step, steps)
+        if self._map is None:
+            return
+        latents = previews.unpacked(job.pipe, clean, job.height, job.width)
+        if latents is not None and latents.shape[1] == len(self._map.weight):
+            looks = self._map.pictures(latents[-1:] if job.film else latents)
+            for k, look in enumerate(looks):
+                job.context.preview(0 if job.film else job.first + k, previews.save_as(look))
+
+    def _between_decodes(self, job: "_Job") -> Any:
+        """Hears Stop before each decoding too; with slicing that is once a picture."""
+        stack = ExitStack()
+        vae = job.pipe.components.get("vae")
+        decoder = dict(vae.named_children()).get("decoder") if vae is not None else None
+        if decoder is not None:
+            stack.callback(decoder.register_forward_pre_hook(lambda *_: job.context.check()).remove)
+        return stack
+
+    def _way(self, task: str) -> DiffusionPipeline:
+        """The pipeline class for the task, sharing all parts with the loaded one. InvalidInput when the model
+        has none.
+        """
+        way = WAYS[task]
+        if way not in self._ways:
+            try:
+                made = way.from_pipe(self._own)
+            except ValueError as error:
+                if (
+                    way is not AutoPipelineForText2Image
+                    or "prompt" not in inspect.signature(self._own.__call__).parameters
+                ):
+                    raise InvalidInput(
+                        f"The model {self._name!r} cannot {CANNOT[task]}.",
+                        "Choose another model for this.",
+                        field="model",
+                    ) from error
+                made = self._own
+            made.set_progress_bar_config(disable=True)
+            self._ways[way] = made
+        return self._ways[way]
+
+    def _size_of(self, request: Request, pipe: DiffusionPipeline) -> tuple[int, int]:
+        unit = unit_of(pipe)
+        for name in ("width", "height"):
+            side = int(request.params.get(name, 256))  # type: ignore[arg-type]  # validated as a number
+            if side % unit:
+                nearest = max(unit, round(side / unit) * unit)
+                raise InvalidInput(
+                    f"{name.capitalize()} {side} does not fit: this model works in steps of {unit} px.",
+                    f"The nearest is {nearest}.",
+                    field=name,
+                )
+        return int(request.params.get("width", 256)), int(request.params.get("height", 256))  # type: ignore[arg-type]
+
+    def _hint(self, request: Request, context: Context) -> None:
+        known = _words_in(self._card.get("knows", {}))
+        taught = self._adapters.triggers(path for path, _ in context.adapters)
+        unknown = unknown_words(request.prompt, [*known, *taught.split()]) if known else ()
+        if unknown:
+            context.warn(f"{self._card.get('name', self._name)} does not know: {', '.join(unknown[:8])}.")
+        limit = read_limit(self._own, request.prompt)
+        if limit:
+            context.warn(f"The prompt is long: this model reads only about its first {limit} words.")
+
+    def _meta(self, job: "_Job", index: int, seed: int, seconds: float) -> dict[str, Value]:
+        meta: dict[str, Value] = {
+            **job.params,
+            "task": job.request.task,
+            "model": self._name,
+            "prompt": job.request.prompt,
+            "negative_prompt": job.params.get("negative_prompt", ""),
+            "seed": seed,
+            "width": job.width,
+            "height": job.height,
+            "seconds": round(seconds, 3),
+        }
+        if "num_images_per_prompt" in meta:
+            meta["num_images_per_prompt"] = 1
+        if job.params.get("variation_seed") is not None:
+            meta["variation_seed"] = int(job.params["variation_seed"]) + index  # type: ignore[arg-type]
+        return meta
+
+
+class _Job:
+    """One request under way: what the pipeline is called with, and how far it is."""
+
+    def __init__(self, request: Request, context: Context, pipe: DiffusionPipeline, width: int, height: int) -> None:
+        self.request, self.context, self.pipe = request, context, pipe
+        self.params = dict(request.params)
+        self.width, self.height = width, height
+        self.first, self.film = 0, False
+        self._past, self._seen, self._batches_left = 0, 0, 1
+        self._start: Image.Image | None = None
+        self._mask: Image.Image | None = None
+        self.unchanged: Image.Image | None = None
+        self.arguments = self._arguments()
+
+    def watch(self, first: int, batches_left: int, film: bool) -> None:
+        """A batch begins whose first take is `first`; so many are left, this one included."""
+        self.first, self.film, self._batches_left = first, film, batches_left
+
+    def advance(self) -> None:
+        """The batch is done."""
+        self._past += self._seen
+
+    def stepped(self, step: int, steps: int) -> None:
+        self._seen = step
+        self.context.progress(self._past + step, self._past + steps * self._batches_left)
+
+    def finish(self, picture: Image.Image) -> Image.Image:
+        if self._mask is None or self._start is None or self.unchanged is not None:
+            return picture
+        return put_back(self._start, picture, self._mask, int(self.params.get("mask_blur", 0)))  # type: ignore[arg-type]
+
+    def _arguments(self) -> dict[str, Any]:
+        params, size = self.params, (self.width, self.height)
+        given: dict[str, Any] = {
+            "prompt": self.request.prompt,
+            "width": self.width,
+            "height": self.height,
+            "output_type": "pil",
+            "num_inference_steps": params.get("num_inference_steps", 25),
+            "guidance_scale": params.get("guidance_scale", 7.0),
+        }
+        if params.get("negative_prompt"):
+            given["negative_prompt"] = params["negative_prompt"]
+        if self.request.task in ("image_to_image", "inpaint"):
+            self._start = start_picture(self._file("init_image"), size)
+            given |= {"image": self._start, "strength": self._strength(given)}
+        if self.request.task == "inpaint":
+            self._mask = mask_picture(self._file("mask_image"), size)
+            given["mask_image"] = self._mask
+        return given
+
+    def _strength(self, given: dict[str, Any]) -> float:
+        """At least one step's worth; 0 leaves the picture as it is."""
+        strength = float(self.params.get("strength", 0.6))  # type: ignore[arg-type]
+        if strength <= 0:
+            self.unchanged = self._start
+        return max(strength, 1.001 / given["num_inference_steps"])  # a hair more, as the steps are rounded down
+
+    def _file(self, role: str) -> Path:
+        files = self.context.inputs.get(role) or ()
+        if not files:
+            raise InvalidInput(
+                f"{self.request.task} needs a {role.replace('_', ' ')}.",
+                "Add one, then try again.",
+                field=role,
+            )
+        return files[0]
+
+
+def unit_of(pipe: DiffusionPipeline) -> int:
+    """Pixels that width and height must be a multiple of."""
+    transformer = pipe.components.get("transformer")
+    patch = transformer.config.get("patch_size", 1) if transformer is not None else 1
+    patch = patch if isinstance(patch, int) else 1
+    return scale_factor(pipe) * max(patch, 2 if "_unpack_latents" in dir(pipe) else 1)
+
+
+def _words_in(knows: Any) -> list[str]:
+    """Every word of a card's [knows], however it is sorted."""
+    if isinstance(knows, str):
+        return [knows]
+    if isinstance(knows, Mapping):
+        return [word for value in knows.values() for word in _words_in(value)]
+    return [word for value in knows for word in _words_in(value)] if isinstance(knows, (list, tuple)) else []
+
+
+def _read_card(folder: Path) -> Mapping[str, Any]:
+    path = folder / "card.toml"
+    try:
+        return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"The card {path} cannot be read: {error}.", "Correct that line, or delete the card."
+        ) from error

@@ -1,0 +1,83 @@
+"""The recipe of starter-image as read from its TOML file."""
+
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from studio.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class AutoencoderTraining:
+    """How the autoencoder is trained; lengths in steps, `decay` a share of them."""
+
+    pool: int
+    textures: float
+    steps: int
+    batch: int
+    crop: int
+    lr: float
+    warmup: int
+    decay: float
+    edge: float
+    kl: float
+    bf16: bool = True  # multiply in bf16; weights and optimiser stay float32
+    sheet_every: int = 100
+    save_every: int = 100
+
+
+@dataclass(frozen=True)
+class DenoiserTraining:
+    """How text encoder and U-Net are trained; `scenes` are encoded beforehand in files of `part` scenes.
+
+    The first `alone` of them show one thing of the usual size; those of the recipe's first `common` things are
+    trained on `favour` times as often.
+    """
+
+    scenes: int
+    held_out: int
+    part: int
+    steps: int
+    batch: int
+    lr: float
+    warmup: int
+    decay: float
+    ema: float
+    drop_caption: float
+    sheet_every: int
+    save_every: int
+    alone: int = 0
+    shift: float = 0.0
+    common: int = 0
+    favour: int = 1
+    bf16: bool = True  # multiply in bf16; weights and optimiser stay float32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe file; the model sections are settings of the classes that they name."""
+
+    id: str
+    name: str
+    seed: int
+    things: list[str]
+    autoencoder: dict[str, Any]
+    autoencoder_training: AutoencoderTraining
+    decoder_training: AutoencoderTraining
+    text_encoder: dict[str, Any]
+    denoiser: dict[str, Any]
+    denoiser_training: DenoiserTraining
+
+    @classmethod
+    def read(cls, path: Path) -> "Recipe":
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            table["autoencoder_training"] = AutoencoderTraining(**table["autoencoder_training"])
+            table["decoder_training"] = AutoencoderTraining(**table["decoder_training"])
+            table["denoiser_training"] = DenoiserTraining(**table["denoiser_training"])
+            return cls(**{field.name: table[field.name] for field in fields(cls)})
+        except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as problem:
+            raise InvalidInput(
+                f"The recipe {path} cannot be read: {problem}.", "Compare it with starter-image.toml."
+            ) from problem

@@ -1,0 +1,146 @@
+"""Second stage of starter-image: scenes drawn once, kept as latents with the token ids of their captions."""
+
+import json
+import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from studio.errors import InvalidInput
+from studio.families.diffusion import starter
+from studio.families.diffusion.recipe import Recipe
+from studio.families.diffusion.scene_canvas import TIMES
+from studio.families.diffusion.scene_places import BACKGROUNDS, PLACES
+from studio.families.diffusion.scene_sprites import Sprites, Thing
+from studio.families.diffusion.scene_styles import STYLES
+from studio.families.diffusion.scenes import Scene, compose, held_out, vocabulary
+from studio.families.diffusion.train_autoencoder import autoencoder_of
+from studio.families.training.checkpoint import as_tensor, device
+from studio.families.training.run_folder import RunFolder
+
+
+def draw_part(sprites: Sprites, many: int, seed: list[int], unseen: bool, alone: bool = False) -> list[Scene]:
+    """`many` scenes; with `unseen` single things in such places as training never shows them in."""
+    rng = np.random.default_rng(seed)
+    if not unseen:
+        return [compose(sprites, rng, alone=alone) for _ in range(many)]
+    pairs = [(thing, place) for thing in sprites.names for place in PLACES if held_out(thing, place)]
+    order = rng.permutation(len(pairs))
+    return [compose(sprites, rng, thing=pairs[i][0], place=pairs[i][1], alone=True) for i in np.resize(order, many)]
+
+
+def kinds(things: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """What a judge learns to tell: for each kind the names, in a fixed order."""
+    return {
+        "thing": tuple(things),
+        "place": (*PLACES, *BACKGROUNDS),
+        "time": tuple(TIMES),
+        "style": tuple(STYLES),
+    }
+
+
+def labels(scene: Scene, names: dict[str, tuple[str, ...]]) -> list[int]:
+    """What a scene shows, as indices into the lists of `kinds`, and how many different things it holds."""
+    return [*(known.index(getattr(scene, kind)) for kind, known in names.items()), scene.kinds]
+
+
+def keep_words(run: RunFolder, sprites: Sprites) -> None:
+    """Leave the things and their words in the run folder, where stages without sprites find them."""
+    table = {name: list(thing.words) for name, thing in sprites.things.items()}
+    (run.folder / "things.json").write_text(json.dumps(table, indent=1), encoding="utf-8")
+
+
+def things_of(run: RunFolder) -> dict[str, Thing]:
+    """The things that `keep_words` left, by name; only their words are known."""
+    path = run.folder / "things.json"
+    if not path.exists():
+        raise InvalidInput(f"{run.folder} holds no things.json.", "Run the stage 'cache' first.")
+    table = json.loads(path.read_text(encoding="utf-8"))
+    return {name: Thing(name, "", tuple(words)) for name, words in table.items()}
+
+
+def cache_scenes(recipe: Recipe, run: RunFolder, sprites: Sprites) -> bool:
+    """Draw and encode the scenes, part by part, into `latents/`; parts that are there are kept.
+
+    Several processes may share the work: each takes every n-th part.
+    """
+    s = recipe.denoiser_training
+    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    model = autoencoder_of(recipe, run).to(device(), memory_format=torch.channels_last)
+    if rank == 0:
+        keep_words(run, sprites)
+    words, names = vocabulary(sprites.things.values()), kinds(sprites.things)
+    tokenizer = starter.build_tokenizer(words, recipe.text_encoder["max_position_embeddings"])
+    folder = run.folder / "latents"
+    folder.mkdir(exist_ok=True)
+    jobs = [(f"part_{i:04d}.npz", s.part, [recipe.seed, 3, i], False) for i in range(math.ceil(s.scenes / s.part))]
+    jobs.insert(1, ("held_out.npz", s.held_out, [recipe.seed, 4], True))
+    for name, many, seed, unseen in jobs[rank::count]:
+        if run.should_stop():
+            return False
+        if (folder / name).exists():
+            continue
+        scenes = draw_part(sprites, many, seed, unseen, alone=not unseen and seed[-1] * s.part < s.alone)
+        tokens = tokenizer([scene.caption for scene in scenes], padding="max_length", truncation=True).input_ids
+        partial = folder / f"partial_{rank}.npz"
+        np.savez(
+            partial,
+            latents=encode(model, np.stack([scene.pixels for scene in scenes]), s.bf16).numpy().astype(np.float16),
+            tokens=np.array(tokens, np.int16),
+            labels=np.array([labels(scene, names) for scene in scenes], np.int16),
+        )
+        partial.replace(folder / name)
+    return True
+
+
+@torch.inference_mode()
+def encode(model: AutoencoderKL, pictures: np.ndarray, bf16: bool = False) -> Tensor:
+    """Pictures (n, 256, 256, 3) uint8 -> latents (n, 16, 16, 16)."""
+    found = []
+    for i in range(0, len(pictures), 16):
+        batch = as_tensor(pictures[i : i + 16])
+        batch = batch.to(device(), memory_format=torch.channels_last)
+        with torch.autocast(device().type, torch.bfloat16, enabled=bf16):
+            code = model.encode(batch).latent_dist.mode()
+        found.append(code.float().cpu().contiguous())
+    return torch.cat(found)
+
+
+class Latents:
+    """The cached scenes: latents (n, 16, 16, 16) float16, token ids (n, length).
+
+    Scenes of the first `common` things of the recipe are drawn `favour` times as often as the others.
+    """
+
+    def __init__(self, folder: Path, common: int = 0, favour: int = 1) -> None:
+        self.folder, self.common, self.favour = folder, common, favour
+        self.parts: list[tuple[np.ndarray, np.ndarray]] = []
+        self.rows = np.empty((0, 2), np.int64)  # part and row of every scene, the favoured ones several times
+        self.names: set[str] = set()
+        self.refresh()
+        if not self.parts:
+            raise InvalidInput(f"{folder} holds no encoded scenes.", "Run the stage 'cache' first.")
+
+    def refresh(self) -> None:
+        """Take up the parts that have appeared since."""
+        for path in sorted(self.folder.glob("part_*.npz")):
+            if path.name in self.names:
+                continue
+            with np.load(path) as file:
+                self.parts.append((file["latents"], file["tokens"]))
+                times = np.where(file["labels"][:, 0] < self.common, self.favour, 1)
+            rows = np.repeat(np.arange(len(times)), times)
+            new = np.stack([np.full(len(rows), len(self.parts) - 1), rows], 1)
+            self.rows = np.concatenate([self.rows, new])
+            self.names.add(path.name)
+
+    def draw(self, many: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        rows = self.rows[rng.integers(0, len(self.rows), many)]
+        latents = np.stack([self.parts[part][0][row] for part, row in rows])
+        tokens = np.stack([self.parts[part][1][row] for part, row in rows])
+        return torch.from_numpy(latents).float(), torch.from_numpy(tokens).long()

@@ -1,0 +1,227 @@
+"""Measures a finished starter-image on what training never saw, by fixed seeds, from its shipped files and sprites.
+
+python -m studio.families.diffusion.starter_figures RECIPE --data SPRITES --model FOLDER [--out RUN] [--photos DIR]
+"""
+
+import argparse
+import json
+import sys
+import time
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from studio.families.diffusion.recipe import Recipe
+from studio.families.diffusion.scene_latents import encode, labels
+from studio.families.diffusion.scene_places import PLACES
+from studio.families.diffusion.scene_sprites import Sprites, Thing
+from studio.families.diffusion.scenes import Plan, Scene, describe, draw_plan, held_out, paint
+from studio.families.diffusion.starter_judge import (
+    JUDGE,
+    Judge,
+    agreement,
+    as_seen,
+    kernel_distance,
+    load_judge,
+    save_judge,
+    train_judge,
+)
+from studio.families.training.checkpoint import as_pictures, as_tensor, device
+from studio.families.training.run_folder import RunFolder
+
+BATCH = 20
+LESSONS = 12000  # renders that a judge learns from
+SHEET = 64  # prompts on the contact sheet: the first of the held-out ones
+
+
+def held_out_plans(things: dict[str, Thing], many: int, seed: int) -> list[Plan]:
+    """`many` plans of one thing each, every pair of thing and place one that training never has."""
+    rng = np.random.default_rng([seed, 6])
+    pairs = [(thing, place) for thing in things for place in PLACES if held_out(thing, place)]
+    order = rng.permutation(len(pairs))
+    return [draw_plan(rng, things, thing=pairs[i][0], place=pairs[i][1], alone=True) for i in np.resize(order, many)]
+
+
+def captions_of(plans: list[Plan], things: dict[str, Thing], seed: int, synonym: bool = False) -> list[str]:
+    """One caption a plan, with the things' main names, or with another name each."""
+    rng = np.random.default_rng([seed, 7])
+    known = {
+        name: replace(thing, words=(str(rng.choice(thing.words[1:])),) if synonym else thing.words[:1])
+        for name, thing in things.items()
+        if not synonym or len(thing.words) > 1
+    }
+    return [describe(plan, known, rng) for plan in plans]
+
+
+@torch.inference_mode()
+def make(pipeline: StableDiffusionPipeline, captions: list[str], steps: int, guidance: float) -> np.ndarray:
+    """One picture a caption, the i-th from seed i: (n, 256, 256, 3) uint8."""
+    made = []
+    for i in range(0, len(captions), BATCH):
+        some = captions[i : i + BATCH]
+        seeds = [torch.Generator().manual_seed(i + k) for k in range(len(some))]
+        with torch.autocast(device().type, torch.bfloat16):
+            pictures = pipeline(
+                some, num_inference_steps=steps, guidance_scale=guidance, generator=seeds, output_type="pt"
+            ).images
+        made.append(as_pictures(pictures.float().mul(2).sub(1).cpu()))
+    return np.concatenate(made)
+
+
+@torch.inference_mode()
+def signal_to_noise(pipeline: StableDiffusionPipeline, pictures: np.ndarray) -> float:
+    """Mean PSNR in dB over pictures (n, 256, 256, 3) through the autoencoder and back."""
+    errors = []
+    for part in np.array_split(pictures, max(len(pictures) // BATCH, 1)):
+        tensor = as_tensor(part).to(device())
+        again = pipeline.vae.decode(pipeline.vae.encode(tensor).latent_dist.mode()).sample.clamp(-1, 1)
+        errors.append((again - tensor).div(2).pow(2).mean((1, 2, 3)).cpu())
+    return round(float((-10 * torch.cat(errors).log10()).mean()), 2)
+
+
+def photographs(folder: Path) -> np.ndarray:
+    """The middle squares of all JPEGs under a folder at 256 pixels: (n, 256, 256, 3) uint8."""
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    return np.stack([np.asarray(ImageOps.fit(Image.open(path).convert("RGB"), (256, 256))) for path in found])
+
+
+def copied(made: Tensor, training: Tensor) -> float:
+    """Share of made latents nearer to one training scene than to any other by a factor of three (n, 16, 16, 16).
+
+    The measure of memorisation of Bonnaire et al. (2025, arXiv 2505.16959): nearest over second-nearest distance.
+    """
+    flat, known = made.flatten(1), training.flatten(1)
+    distances = torch.cat([torch.cdist(flat, part.float()) for part in known.split(4096)], 1)
+    nearest = distances.topk(2, largest=False).values
+    return round(float((nearest[:, 0] / nearest[:, 1] < 1 / 3).float().mean()), 4)
+
+
+def measure(
+    model: Path,
+    sprites: Sprites,
+    seed: int,
+    *,
+    many: int = 500,
+    judge: Judge | None = None,
+    photos: Path | None = None,
+    latents: Path | None = None,
+    sheet: Path | None = None,
+    common: int = 0,
+) -> dict[str, Any]:
+    """All figures of the model in `model`, on `many` prompts of held-out pairs in its default number of steps.
+
+    `judge` is read from the model's folder when none is given. `photos` and `latents` (the cached training scenes)
+    add the figures that need them; `sheet` is where a contact sheet goes; with `common` the first so many things,
+    which training favours, are counted for themselves too.
+    """
+    pipeline = StableDiffusionPipeline.from_pretrained(model).to(device())
+    pipeline.set_progress_bar_config(disable=True)
+    pipeline.unet.to(memory_format=torch.channels_last)
+    defaults = tomllib.loads((model / "card.toml").read_text(encoding="utf-8"))["defaults"]
+    settings = (defaults["num_inference_steps"], defaults["guidance_scale"])
+    judge = judge or load_judge(model / JUDGE)
+    plans = held_out_plans(sprites.things, many, seed)
+    truth = np.array([labels(shown(plan), judge.names) for plan in plans])
+    rng = np.random.default_rng([seed, 8])
+    real = np.stack([paint(plan, sprites, rng) for plan in plans])
+    drawn = as_seen(real)
+    captions = captions_of(plans, sprites.things, seed)
+    pictures = make(pipeline, captions, *settings)
+    if sheet:
+        contact_sheet(pictures[:SHEET], sheet)
+    made = as_seen(pictures)
+    figures: dict[str, Any] = {
+        "prompts": many,
+        "things": len(sprites.things),
+        "judge_on_real_scenes": agreement(judge, drawn, truth),
+        "judge_on_made_pictures": agreement(judge, made, truth),
+        "autoencoder_psnr_scenes": signal_to_noise(pipeline, real[:100]),
+    }
+    with torch.inference_mode():
+        sure = judge(drawn)[0].argmax(1).numpy() == truth[:, 0]
+    if sure.any():  # the judge's own mistakes left out: where it tells the thing on the real render
+        figures["thing_where_judge_is_sure"] = agreement(judge, made[sure], truth[sure])["thing"]
+    if common:
+        often = truth[:, 0] < common
+        figures["common_thing"] = agreement(judge, made[often], truth[often])["thing"]
+    twice = [i for i, plan in enumerate(plans) if len(sprites.things[plan.things[0]].words) > 1][: many // 4]
+    others = make(pipeline, captions_of([plans[i] for i in twice], sprites.things, seed, synonym=True), *settings)
+    figures["thing_by_main_name"] = agreement(judge, made[twice], truth[twice])["thing"]
+    figures["thing_by_synonym"] = agreement(judge, as_seen(others), truth[twice])["thing"]
+    more = np.stack([paint(plan, sprites, rng) for plan in held_out_plans(sprites.things, many, seed + 100)])
+    with torch.inference_mode():
+        known = judge.features(drawn)
+        figures["kid"] = round(kernel_distance(judge.features(made), known), 4)
+        figures["kid_of_real_scenes"] = round(kernel_distance(judge.features(as_seen(more)), known), 4)
+    if photos:
+        figures["autoencoder_psnr_photographs"] = signal_to_noise(pipeline, photographs(photos))
+    if latents:
+        training = np.concatenate([np.load(path)["latents"] for path in sorted(latents.glob("part_*.npz"))])
+        figures["copied"] = copied(encode(pipeline.vae, pictures), torch.from_numpy(training))
+    return figures
+
+
+def contact_sheet(pictures: np.ndarray, path: Path, columns: int = 8, size: int = 160) -> None:
+    """Pictures (n, 256, 256, 3) side by side, each `size` pixels wide, in one WebP."""
+    whole = Image.new("RGB", (columns * size, -(-len(pictures) // columns) * size))
+    for i, picture in enumerate(pictures):
+        small = Image.fromarray(picture).resize((size, size), Image.Resampling.LANCZOS)
+        whole.paste(small, (i % columns * size, i // columns * size))
+    whole.save(path, quality=82, method=6)
+
+
+def shown(plan: Plan) -> Scene:
+    """A plan as the scene that it would be, for its labels."""
+    return Scene(np.empty(0), "", plan.things[0], plan.place, plan.time, plan.style, len(set(plan.things)))
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(description="Measure starter-image.")
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the sprites")
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="run folder with the cached scenes; the figures go there too")
+    parser.add_argument("--photos", type=Path, help="folder of photographs")
+    parser.add_argument("--sheet", type=Path, help="where a contact sheet (WebP) goes")
+    parser.add_argument("--prompts", type=int, default=500)
+    parser.add_argument("--judge-steps", type=int, default=0, help="train a new judge on renders first")
+    args = parser.parse_args(argv)
+    recipe = Recipe.read(args.recipe)
+    sprites = Sprites.load(args.data, recipe.things)
+    latents = args.out / "latents" if args.out else None
+    judge = None
+    if args.judge_steps:
+        judge = train_judge(sprites, LESSONS, args.judge_steps)
+        save_judge(judge, (args.out or args.model) / JUDGE)
+    elif args.out and (args.out / JUDGE).exists():
+        judge = load_judge(args.out / JUDGE)
+    figures = measure(
+        args.model,
+        sprites,
+        recipe.seed,
+        many=args.prompts,
+        judge=judge,
+        photos=args.photos,
+        latents=latents,
+        sheet=args.sheet,
+        common=recipe.denoiser_training.common,
+    )
+    figures["date"] = time.strftime("%Y-%m-%d")
+    figures["command"] = "python -m studio.families.diffusion.starter_figures RECIPE --data SPRITES --model FOLDER"
+    text = json.dumps(figures, indent=1)
+    sys.stdout.write(text + "\n")
+    if args.out:
+        RunFolder(args.out)
+        (args.out / "figures.json").write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

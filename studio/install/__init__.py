@@ -1,0 +1,1 @@
+"""Makes the environment that the studio runs in. Standard library only."""

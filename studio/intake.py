@@ -1,0 +1,54 @@
+"""Reading a person's own file safely: what it really is, how large it would be, and a clean copy without surprises."""
+
+import warnings
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from studio.errors import InvalidInput
+
+MAX_BYTES = 64 * 2**20
+MAX_PIXELS = 50_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+
+
+def read_picture(file: Path, name: str = "") -> Image.Image:
+    """The picture upright and in RGB, RGBA or L. InvalidInput when it is empty, damaged, too large or no picture."""
+    name = name or file.name
+    size = file.stat().st_size
+    if size == 0:
+        raise InvalidInput(f"{name} is empty (0 bytes).", "Choose another file.")
+    if size > MAX_BYTES:
+        raise InvalidInput(f"{name} has {size / 2**20:.0f} MB.", f"At most {MAX_BYTES // 2**20} MB can be read.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file, formats=FORMATS) as opened:
+                width, height = opened.size
+                if width * height > MAX_PIXELS:
+                    raise InvalidInput(
+                        f"{name} has {width} x {height} pixels.",
+                        f"At most {MAX_PIXELS // 10**6} million pixels can be read; make it smaller.",
+                    )
+                opened.load()
+                upright = ImageOps.exif_transpose(opened)
+    except Image.DecompressionBombError as error:
+        raise InvalidInput(
+            f"{name} has too many pixels.",
+            f"At most {MAX_PIXELS // 10**6} million pixels can be read; make it smaller.",
+        ) from error
+    except UnidentifiedImageError as error:
+        raise InvalidInput(f"{name} is not a picture that can be read.", "Use PNG, JPEG or WebP.") from error
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+        raise InvalidInput(f"{name} is damaged or cut off.", "Save it again in the program it comes from.") from error
+    if upright.mode in ("RGB", "RGBA", "L"):
+        return upright
+    return upright.convert("RGBA" if "transparency" in upright.info or upright.mode in ("LA", "PA") else "RGB")
+
+
+def clean_copy(file: Path, target: Path, name: str = "") -> Image.Image:
+    """Writes the picture to `target` as a PNG of pixels alone and returns it."""
+    picture = read_picture(file, name)
+    picture.info.clear()
+    picture.save(target, format="PNG", compress_level=3)
+    return picture

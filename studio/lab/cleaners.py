@@ -1,0 +1,32 @@
+"""Which module checks which kind of data. It imports that module only when it is needed: readers of PDF are slow to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from studio.lab.items import Cleaned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cleaner:
+    """`clean(bytes, name, folder)` checks one file and puts its standardised copy into the folder."""
+
+    suffixes: frozenset[str]
+    clean: Callable[[bytes, str, Path], tuple[Cleaned, ...]]
+
+
+def cleaner_of(kind: str) -> Cleaner:
+    """The cleaner of one of `items.KINDS`."""
+    if kind == "image":
+        from studio.lab import picture_checks
+
+        return Cleaner(suffixes=picture_checks.SUFFIXES, clean=picture_checks.clean_picture)
+    if kind == "text":
+        from studio.lab import text_checks
+
+        return Cleaner(suffixes=text_checks.SUFFIXES, clean=text_checks.clean_text)
+    from studio.lab import header_checks
+
+    if kind == "score":
+        return Cleaner(suffixes=header_checks.SCORES, clean=header_checks.clean_score)
+    return Cleaner(suffixes=header_checks.SHAPES, clean=header_checks.clean_shape)

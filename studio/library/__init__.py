@@ -1,0 +1,1 @@
+"""Everything ever made, with its settings and its ancestry."""

@@ -1,0 +1,488 @@
+"""Studio: the one object that panels and commands use. It knows the library, the catalog and the engine, and no page.
+
+Nothing is lost from the moment `submit` returns: the row is committed before the engine hears of the job, finished
+files are recorded by the engine's own thread whoever watches, and what a killed program left in staging is taken in at
+the next start.
+"""
+
+import hashlib
+import json
+import logging
+import random
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Self
+
+from studio import __version__
+from studio.catalog import Catalog
+from studio.engine import protocol
+from studio.engine.engine import Engine, Event, Started
+from studio.errors import InvalidInput, NotFound, StudioError
+from studio.families import family
+from studio.intake import clean_copy
+from studio.lab.dataset import Dataset
+from studio.lab.recipe import lora_params
+from studio.library import provenance
+from studio.library.library import Library
+from studio.library.lock import HomeLock
+from studio.settings import Settings
+from studio.types import Artifact, Input, Job, JobState, Json, Request, Value
+
+log = logging.getLogger(__name__)
+
+VARIATION = {"subtle": 0.2, "strong": 0.5}
+MAX_PROMPT = 20_000  # characters
+
+
+@dataclass
+class Live:
+    """What is known of a running job beyond its row: lost with the program, and no loss."""
+
+    step: int = 0
+    steps: int = 0
+    message: str = ""
+    previews: dict[int, Path] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    started: float = 0.0
+    first: tuple[float, int] | None = None  # when the first step was done, and which it was
+    unsaved: StudioError | None = None  # a finished file that could not be recorded
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds left, from the pace since the first step; None until there is a pace."""
+        if self.first is None or self.step <= self.first[1]:
+            return None
+        since, step = self.first
+        return (time.monotonic() - since) / (self.step - step) * max(0, self.steps - self.step)
+
+
+class Studio:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        settings.home.mkdir(parents=True, exist_ok=True)
+        self._lock = HomeLock(settings.home)
+        for folder in (settings.files, settings.staging, settings.cache, settings.models):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.catalog = Catalog(settings)
+        self.library = Library(settings.database, settings.files, settings.cache)
+        self.engine = Engine(device=settings.device, memory_limit=settings.memory_limit, staging=settings.staging)
+        self._live: dict[str, Live] = {}
+        self._changed = threading.Condition()
+        self.revision = 0  # grows with every change that a page could show
+        self.engine.subscribe(self._record)
+        self._take_in_what_was_left()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.engine.close()
+        self.library.close()
+        self._lock.release()
+
+    # --- asking
+
+    def submit(self, request: Request, *, panel: str, group: str = "") -> Job:
+        """Checks the request, commits it as a queued job and hands it to the engine. InvalidInput, NotFound."""
+        request = self.check(request)
+        now = time.time()
+        job = Job(
+            id=new_id(now), request=request, state=JobState.queued, created=now, position=now, panel=panel, group=group
+        )
+        run = self._run(job)
+        self.library.add_job(job)
+        self._live[job.id] = Live()
+        self.engine.submit(run, job.position)
+        self.touch()
+        return job
+
+    def check(self, request: Request) -> Request:
+        """The complete request that would run: defaults filled in, a seed drawn when it is negative."""
+        if len(request.prompt) > MAX_PROMPT:
+            raise InvalidInput(
+                f"The prompt has {len(request.prompt):,} characters.",
+                f"At most {MAX_PROMPT:,} are read.",
+                field="prompt",
+            )
+        model = self.catalog.model(request.model)
+        if request.task not in model.tasks and request.task not in family(model.family).trainings:
+            raise InvalidInput(
+                f"{model.name} cannot do {request.task.replace('_', ' ')}.",
+                f"It can do: {', '.join(model.tasks)}.",
+                field="model",
+            )
+        seed = request.seed if request.seed >= 0 else random.SystemRandom().randrange(2**31)
+        if seed > 2**53:
+            raise InvalidInput(f"The seed {seed} is too large.", "Use a number up to 9007199254740992.", field="seed")
+        request = request.replace(inputs=self._with_adapters(request))
+        for given in request.inputs:
+            self.library.artifact(given.artifact)
+        prompt = request.prompt.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
+        params = {**self.catalog.defaults(model, request.task), **request.params}
+        return family(model.family).validate(request.replace(seed=seed, prompt=prompt, params=params))
+
+    def _with_adapters(self, request: Request) -> tuple[Input, ...]:
+        """The request's inputs and, for its ancestry, the adapters that were taught here. NotFound for unknown ones."""
+        inputs = [given for given in request.inputs if given.role != "adapter"]
+        for adapter in request.adapters:
+            self.catalog.adapter(adapter.id)
+            if sha256 := self.catalog.adapter_facts(adapter.id).get("sha256"):
+                inputs.append(Input(role="adapter", artifact=str(sha256)))
+        return tuple(inputs)
+
+    def freeze(self, dataset: Dataset) -> Artifact:
+        """The data set as it is now, recorded: what a training is given. InvalidInput without consent or pictures."""
+        manifest = dataset.manifest()
+        splits = [item["split"] for item in manifest["items"]]
+        target = self.settings.staging / f"adopt-{secrets.token_hex(6)}.json"
+        target.write_text(json.dumps(manifest), "utf-8")
+        meta = {"name": dataset.name, "role": "dataset", "dataset": dataset.id, "kind": dataset.kind}
+        counts = {"pictures": splits.count("train"), "held_out": splits.count("held_out")}
+        try:
+            return self.library.keep(target, media_type="application/json", meta={**meta, **counts})
+        finally:
+            target.unlink(missing_ok=True)
+
+    def lora_request(
+        self,
+        dataset: Dataset,
+        *,
+        base: str,
+        name: str,
+        preset: str,
+        seed: int = 0,
+        changes: Mapping[str, Value] | None = None,
+    ) -> Request:
+        """What `submit` needs to teach `base` these pictures; `changes` go before what the preset says."""
+        model = self.catalog.model(base)
+        frozen = self.freeze(dataset)
+        side = int(str(self.catalog.defaults(model, "text_to_image").get("width") or 512))
+        params = lora_params(preset, int(str(frozen.meta["pictures"])), model.size, side)
+        given = {k: v for k, v in (changes or {}).items() if v is not None}
+        return Request(
+            task="train_lora",
+            model=model.id,
+            prompt=name.strip() or dataset.name,
+            inputs=(Input(role="dataset", artifact=frozen.sha256),),
+            params={**params, **given},
+            seed=seed,
+        )
+
+    @property
+    def datasets(self) -> Path:
+        """The folder of all data sets, for studio.lab.dataset."""
+        return self.settings.home / "datasets"
+
+    def vary(self, sha256: str, strength: Literal["subtle", "strong"], count: int = 4) -> Request:
+        """The request that makes `count` variations of a take: its settings, its noise moved towards others."""
+        take = self.take(sha256)
+        return take.replace(parent=sha256).with_params(
+            num_images_per_prompt=count,
+            variations=earlier_variations(take),
+            variation_seed=random.SystemRandom().randrange(2**31),
+            variation_strength=VARIATION[strength],
+        )
+
+    def take(self, sha256: str) -> Request:
+        """The request that makes exactly this take again, alone. NotFound for a file that no job made."""
+        artifact = self.library.artifact(sha256)
+        if artifact.job is None:
+            raise NotFound(
+                "That picture was not made here, so it has no settings.", "Use it as a start picture instead."
+            )
+        request = self.library.job(artifact.job).request
+        params = dict(request.params)
+        if "num_images_per_prompt" in params:
+            params["num_images_per_prompt"] = 1
+        if params.get("variation_strength"):
+            return request.replace(
+                params={**params, "variation_seed": int(str(params["variation_seed"])) + artifact.index}
+            )
+        return request.replace(seed=request.seed + artifact.index, params=params)
+
+    def adopt(self, file: Path, *, name: str = "", role: str = "upload") -> Artifact:
+        """A person's own picture into the library, as a clean PNG; the file itself stays as it is. InvalidInput."""
+        target = self.settings.staging / f"adopt-{secrets.token_hex(6)}.png"
+        try:
+            clean_copy(file, target, name)
+            kept = self.library.keep(target, media_type="image/png", meta={"name": name or file.name, "role": role})
+        finally:
+            target.unlink(missing_ok=True)
+        self.touch()
+        return kept
+
+    def recover(self, file: Path) -> provenance.Recovered | None:
+        """The settings that a picture carries inside: ours, A1111's, ComfyUI's, InvokeAI's ... or None."""
+        return provenance.read(file)
+
+    def warm(self, task: str = "text_to_image") -> None:
+        """Starts the worker and loads the model that the first click will want, so that it need not wait."""
+        able = self.catalog.models(task)
+        if able:
+            self.engine.warm(able[0].family, str(able[0].folder))
+
+    # --- watching
+
+    def job(self, id: str) -> Job:
+        """The job's row, with the live progress of a running one."""
+        job = self.library.job(id)
+        live = self._live.get(id)
+        if live is None or job.state.finished:
+            return job
+        return Job(**{**vars(job), "step": live.step, "steps": live.steps, "message": live.message})
+
+    def live(self, id: str) -> Live:
+        return self._live.get(id) or Live()
+
+    def queue(self) -> tuple[Job, ...]:
+        """Running first, then the waiting ones in order."""
+        waiting = self.library.jobs(states=(JobState.queued,), newest=False, limit=1000)
+        running = self.library.jobs(states=(JobState.running,), limit=10)
+        return (*(self.job(j.id) for j in running), *waiting)
+
+    def wait(self, id: str, timeout: float | None = None, each: Callable[[Live], None] | None = None) -> Job:
+        """Blocks until the job has finished. TimeoutError after `timeout` seconds; `each` is called at every change."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._changed:
+                seen = self.revision
+            job = self.library.job(id)
+            if job.state.finished:
+                return job
+            if each:
+                each(self.live(id))
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                raise TimeoutError(f"job {id} is still {job.state} after {timeout} s")
+            with self._changed:
+                self._changed.wait_for(lambda before=seen: self.revision != before, timeout=min(left or 5.0, 5.0))
+
+    # --- steering
+
+    def cancel(self, id: str) -> None:
+        if not self.library.job(id).state.finished:
+            self.engine.cancel(id)
+
+    def retry(self, id: str) -> Job:
+        job = self.library.job(id)
+        return self.submit(job.request, panel=job.panel, group=job.group)
+
+    def pause(self) -> None:
+        self.engine.pause()
+        self.touch()
+
+    def resume(self) -> None:
+        self.engine.resume()
+        self.touch()
+
+    def reorder(self, id: str, position: float) -> None:
+        self.library.set_job(id, position=position)
+        self.engine.reorder(id, position)
+        self.touch()
+
+    def touch(self) -> None:
+        """Says that something a page shows has changed."""
+        with self._changed:
+            self.revision += 1
+            self._changed.notify_all()
+
+    # --- recording (on the engine's reader thread)
+
+    def _record(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._live.setdefault(event.job, Live()).started = time.monotonic()
+            self.library.set_job(event.job, state=JobState.running, started=time.time())
+        elif isinstance(event, protocol.Output):
+            try:
+                self._keep(event)
+            except StudioError as error:  # the finished file stays in staging and is taken in at the next start
+                log.warning("%s", error)
+                self._live.setdefault(event.job, Live()).unsaved = error
+        elif isinstance(event, protocol.Finished):
+            self._finish(event)
+        elif isinstance(event, protocol.Ready):
+            pass
+        elif event.job:
+            self._follow(event)
+        self.touch()
+
+    def _follow(self, event: Event) -> None:
+        live = self._live.setdefault(event.job, Live())
+        if isinstance(event, protocol.Progress):
+            live.step, live.steps, live.message = event.step, event.steps, event.message
+            if live.first is None and event.step > 0:
+                live.first = (time.monotonic(), event.step)
+        elif isinstance(event, protocol.Preview):
+            live.previews[event.index] = Path(event.path)
+        elif isinstance(event, protocol.Warning) and event.text not in live.warnings:
+            live.warnings.append(event.text)
+
+    def _keep(self, event: protocol.Output) -> Artifact:
+        """Embeds the settings, moves the file to the store, then writes the row."""
+        job = self.library.job(event.job)
+        file = Path(event.path)
+        asked = {"prompt": job.request.prompt, "model": job.request.model, "task": job.request.task}
+        meta = {**asked, **event.meta, "warnings": list(self.live(event.job).warnings)}
+        embed(file, event.media_type, self.record(job, event.index, meta))
+        kept = self.library.keep(file, media_type=event.media_type, job=job.id, index=event.index, meta=meta)
+        description(file).unlink(missing_ok=True)
+        if event.meta.get("adapter"):
+            facts = {name: event.meta.get(name) for name in ("base", "trigger", "steps", "best_step")}
+            name = str(event.meta.get("name") or "lora")
+            self.catalog.take_adapter(name, kept.path, {**facts, "sha256": kept.sha256, "job": job.id})
+        return kept
+
+    def record(self, job: Job, index: int, meta: Mapping[str, object]) -> provenance.Provenance:
+        """All that is written into a finished file."""
+        request = job.request
+        params = dict(request.params)
+        return provenance.Provenance(
+            request=request.to_dict(),
+            prompt=request.prompt,
+            negative_prompt=str(params.get("negative_prompt", "")),
+            params=params,
+            seed=int(str(meta.get("seed", request.seed))),
+            model=request.model,
+            width=int(str(meta.get("width", params.get("width", 0)))),
+            height=int(str(meta.get("height", params.get("height", 0)))),
+            versions={"atelier": __version__, **self.engine.versions},
+            job=job.id,
+            index=index,
+            parents=tuple(i.artifact for i in request.inputs) + ((request.parent,) if request.parent else ()),
+            composite=any(i.role == "init_image" for i in request.inputs),
+        )
+
+    def _finish(self, event: protocol.Finished) -> None:
+        live = self._live.pop(event.job, Live())
+        state, error, hint = JobState(event.state), event.error, event.hint
+        if live.unsaved:
+            state, error, hint = JobState.failed, live.unsaved.message, live.unsaved.hint
+        device = self.engine.device
+        self.library.set_job(
+            event.job,
+            state=state,
+            finished=time.time(),
+            step=live.step,
+            steps=live.steps,
+            error=error,
+            hint=hint,
+            message=" ".join(live.warnings),
+            versions={"atelier": __version__, **self.engine.versions},
+            device=device.name if device else "",
+        )
+        if not live.unsaved:
+            shutil.rmtree(self.settings.staging / event.job, ignore_errors=True)
+
+    # --- starting
+
+    def _take_in_what_was_left(self) -> None:
+        """After a crash: finished files in staging get rows, running jobs become interrupted, queued ones go on."""
+        for job in self.library.jobs(states=(JobState.running,), limit=1000):
+            self._take_in(self.settings.staging / job.id)
+            self.library.set_job(
+                job.id,
+                state=JobState.interrupted,
+                finished=time.time(),
+                error="The program ended while this ran.",
+                hint="What was finished is kept. Retry makes the rest.",
+            )
+        for folder in self.settings.staging.iterdir():
+            if folder.is_dir():
+                self._take_in(folder)
+            elif folder.name.startswith("adopt-"):
+                folder.unlink(missing_ok=True)
+        for job in self.library.jobs(states=(JobState.queued,), newest=False, limit=10_000):
+            try:
+                run = self._run(job)
+            except StudioError as error:
+                self.library.set_job(
+                    job.id, state=JobState.failed, finished=time.time(), error=error.message, hint=error.hint
+                )
+                continue
+            self._live[job.id] = Live()
+            self.engine.submit(run, job.position)
+
+    def _take_in(self, folder: Path) -> None:
+        if not folder.is_dir():
+            return
+        left = False
+        for note in sorted(folder.glob("*.json")):
+            file = note.with_suffix("")
+            if not file.is_file():
+                continue  # described but never renamed: it was not finished
+            try:
+                message = protocol.Output.from_dict(json.loads(note.read_text("utf-8")))
+                self._keep(
+                    protocol.Output(
+                        job=folder.name,
+                        index=message.index,
+                        path=str(file),
+                        media_type=message.media_type,
+                        meta=message.meta,
+                    )
+                )
+            except (StudioError, ValueError) as error:
+                log.warning("%s stays in staging: %s", file, error)
+                left = True
+        if not left:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def training_folder(self, request: Request) -> Path:
+        """Where a training keeps its checkpoints, curves and samples: the same request finds the same folder."""
+        plain = json.dumps(request.to_dict(), sort_keys=True).encode()
+        return self.settings.home / "trainings" / hashlib.sha256(plain).hexdigest()[:16]
+
+    def _run(self, job: Job) -> protocol.Run:
+        request = job.request
+        model = self.catalog.model(request.model)
+        files: dict[str, list[str]] = {}
+        for given in request.inputs:
+            files.setdefault(given.role, []).append(str(self.library.artifact(given.artifact).path))
+        return protocol.Run(
+            job=job.id,
+            family=model.family,
+            folder=str(model.folder),
+            request=request.to_dict(),
+            inputs=files,
+            adapters=[(str(self.catalog.adapter(a.id)), a.weight) for a in request.adapters],
+            staging=str(self.settings.staging / job.id),
+            kept=str(self.training_folder(request)) if request.task in family(model.family).trainings else "",
+        )
+
+
+def new_id(now: float) -> str:
+    """Sorts by time, cannot be guessed: 11 hex digits of milliseconds, 10 random ones."""
+    return f"{int(now * 1000):011x}{secrets.token_hex(5)}"
+
+
+def description(file: Path) -> Path:
+    """Where the worker described a finished file."""
+    return file.with_name(file.name + ".json")
+
+
+def embed(file: Path, media_type: str, record: provenance.Provenance) -> None:
+    if media_type == "image/png":
+        provenance.write_png(file, file, record)
+
+
+def earlier_variations(take: Request) -> str | None:
+    """The steps that already led from the seed's noise to this take's, as `seed:strength` pairs in order."""
+    before = str(take.params.get("variations", "") or "")
+    strength = take.params.get("variation_strength")
+    last = f"{take.params.get('variation_seed')}:{strength}" if strength else ""
+    return ",".join(part for part in (before, last) if part) or None
+
+
+def inputs_of(sha256: str | None, role: str) -> tuple[Input, ...]:
+    return (Input(role=role, artifact=sha256),) if sha256 else ()
+
+
+__all__ = ["Json", "Live", "Studio", "inputs_of", "new_id"]

@@ -1,0 +1,359 @@
+"""The variation board: what a panel's session has made, as the JSON that the page polls, and the component
+that shows it.
+
+One board serves every panel; how a take is drawn depends on its media type alone (assets/ui/media.js). It
+knows nothing of a panel's form: what changes the form is sent to the panel as the event `act`.
+"""
+
+import difflib
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from studio.errors import NotFound
+from studio.families import families
+from studio.settings import ASSETS
+from studio.studio import Live, Studio
+from studio.types import Artifact, Job, JobState, Json, Request
+from studio.ui.fast_gradio import gradio as gr
+
+SCRIPTS = (
+    "elements.js",
+    "media.js",
+    "tiles.js",
+    "compare.js",
+    "ancestry.js",
+    "board.js",
+    "steering.js",
+    "painter.js",
+    "fields.js",
+)
+ACTIONS = (
+    "pick",
+    "star",
+    "vary-subtle",
+    "vary-strong",
+    "edit",
+    "use",
+    "start",
+    "inpaint",
+    "walk",
+    "ancestry",
+    "download",
+    "trash",
+)
+GRID = "xy."  # a group of this kind is `xy.<setting>.<setting or nothing>.<random>`
+COUNTS = ("num_images_per_prompt", "num_return_sequences", "count")
+HIDDEN = {*COUNTS, "variations"}  # settings that say nothing about one take
+MAX_DIFF = 800  # words; longer prompts are shown as struck out and new
+
+LOAD = """
+const options = props.value;
+const load = (src) => new Promise((done, failed) => {
+  const script = document.createElement('script');
+  script.src = src;
+  script.onload = done;
+  script.onerror = failed;
+  document.head.append(script);
+});
+window.atelierScripts = window.atelierScripts
+  || options.scripts.reduce((before, src) => before.then(() => load(src)), Promise.resolve());
+window.atelierScripts.then(() => {
+  const mount = element.querySelector('.bd-mount');
+  if (!mount || mount.firstChild) return;
+  window.atelierBoard.mountBoard(mount, options, (name, data) => trigger('act', data));
+});
+"""
+
+
+class Board(gr.HTML):
+    """The board of one panel. Its event `act` carries {do, sha256, ...}: all that the panel's form must do.
+
+    `restores`: dropped pictures with settings, and pictures opened in the library, are sent to this panel.
+    """
+
+    def __init__(
+        self,
+        panel: str,
+        *,
+        invitation: str,
+        examples: Sequence[str] = (),
+        actions: Sequence[str] = ACTIONS,
+        icon: str = "start",
+        restores: bool = False,
+        **options: Any,
+    ) -> None:
+        told = {
+            "panel": panel,
+            "invitation": invitation,
+            "icon": icon,
+            "restores": restores,
+            "scripts": scripts(),
+        }
+        super().__init__(
+            value={**told, "examples": list(examples), "actions": list(actions)},
+            html_template='<div class="bd-mount"></div>',
+            js_on_load=LOAD,
+            apply_default_css=False,
+            elem_id=f"{panel}-board",
+            elem_classes=["board-host"],
+            **options,
+        )
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+def scripts() -> list[str]:
+    """Addresses of the board's scripts, in the order in which they need each other; the hash lets browsers
+    keep them.
+    """
+    files = [(name, (ASSETS / "ui" / name).read_bytes()) for name in SCRIPTS]
+    return [f"/atelier/ui/{name}?v={hashlib.sha256(code).hexdigest()[:12]}" for name, code in files]
+
+
+def state(studio: Studio, panel: str) -> Json:
+    """All that the board of a panel shows. `rev` is another number whenever anything else here is another."""
+    jobs = studio.library.session(panel)
+    device = studio.engine.device
+    told: Json = {
+        "panel": panel,
+        "paused": studio.engine.paused,
+        "device": {"kind": device.kind, "name": device.name, "dtype": device.dtype} if device else None,
+        "labels": labels(),
+        "jobs": [job_state(studio, job) for job in jobs],
+        "grids": grids(jobs),
+        "queue": [
+            {
+                "id": j.id,
+                "state": str(j.state),
+                "prompt": j.request.prompt[:200],
+                "position": j.position,
+                "panel": j.panel,
+            }
+            for j in studio.queue()
+        ],
+    }
+    return {"rev": zlib.crc32(json.dumps(told, sort_keys=True, default=str).encode()), **told}
+
+
+@lru_cache(maxsize=1)
+def labels() -> Mapping[str, str]:
+    """The words for settings' names, from the families' declarations."""
+    declared = {p.name: p.label for f in families() for params in f.tasks.values() for p in params if p.label}
+    return {
+        **declared,
+        "prompt": "Prompt",
+        "seed": "Seed",
+        "model": "Model",
+        "adapters": "Adapters",
+        "size": "Size",
+    }
+
+
+def job_state(studio: Studio, job: Job) -> Json:
+    request = job.request
+    live = studio.live(job.id) if not job.state.finished else Live()
+    kept = {a.index: a for a in studio.library.outputs(job.id)}
+    changed = changes(studio, request)
+    return {
+        "id": job.id,
+        "state": str(job.state),
+        "task": request.task,
+        "operation": operation(job, changed),
+        "prompt": request.prompt,
+        "model": request.model,
+        "group": job.group,
+        "parent": request.parent,
+        "step": live.step or job.step,
+        "steps": live.steps or job.steps,
+        "message": live.message,
+        "eta": round(live.eta, 1) if live.eta is not None else None,
+        "error": job.error,
+        "hint": job.hint,
+        "warnings": warnings(job, live, kept.values()),
+        "created": job.created,
+        "seed": request.seed,
+        "count": count(request),
+        "settings": settings(request),
+        "changed": changed,
+        "inputs": [{"role": i.role, "sha256": i.artifact} for i in request.inputs],
+        "takes": [
+            take
+            for index in range(max([count(request), *(i + 1 for i in kept)]))
+            if (take := take_state(job, live, index, kept.get(index)))
+        ],
+    }
+
+
+def take_state(job: Job, live: Live, index: int, kept: Artifact | None) -> Json | None:
+    """One take: waiting, growing or done; None where there is nothing and nothing will come."""
+    if kept is not None:
+        return (
+            None
+            if kept.trashed is not None
+            else {
+                "index": index,
+                "sha256": kept.sha256,
+                "state": "done",
+                "url": f"/atelier/files/{kept.sha256}",
+                "thumb": f"/atelier/thumbs/{kept.sha256}"
+                if kept.media_type.startswith(("image/", "video/", "model/"))
+                else None,
+                "preview": None,
+                "seed": kept.meta.get("seed", job.request.seed + index),
+                "media_type": kept.media_type,
+                "width": kept.width,
+                "height": kept.height,
+                "starred": kept.starred,
+                "picked": "picked" in kept.tags,
+                "tags": list(kept.tags),
+            }
+        )
+    if job.state.finished:
+        return None
+    seen = index in live.previews
+    return {
+        "index": index,
+        "sha256": None,
+        "state": "preview" if seen else "waiting",
+        "url": None,
+        "thumb": None,
+        "preview": f"/atelier/previews/{job.id}/{index}?v={live.step}" if seen else None,
+        "seed": job.request.seed + index,
+        "media_type": None,
+        "width": None,
+        "height": None,
+        "starred": False,
+        "picked": False,
+        "tags": [],
+    }
+
+
+def count(request: Request) -> int:
+    """How many takes the request asks for."""
+    for name in COUNTS:
+        value = request.params.get(name)
+        if isinstance(value, int) and value > 0:
+            return value
+    return 1
+
+
+def warnings(job: Job, live: Live, kept: Iterable[Artifact]) -> list[str]:
+    """What the worker remarked: live while it works, afterwards as the takes remember it."""
+    found = dict.fromkeys(live.warnings)
+    for artifact in kept:
+        told = artifact.meta.get("warnings")
+        found.update(dict.fromkeys(str(w) for w in told) if isinstance(told, list) else {})
+    if not found and job.state is JobState.done and job.message:
+        found[job.message] = None
+    return list(found)
+
+
+def settings(request: Request) -> Json:
+    """Everything that makes one take differ from another, flat, in a person's order."""
+    params = {k: v for k, v in request.params.items() if k not in HIDDEN and v not in (None, "")}
+    if not params.get("variation_strength"):
+        params = {k: v for k, v in params.items() if not k.startswith("variation_")}
+    flat: Json = {"prompt": request.prompt, **params, "model": request.model, "seed": request.seed}
+    if request.adapters:
+        flat["adapters"] = ", ".join(f"{a.id} {a.weight:g}" for a in request.adapters)
+    return flat
+
+
+def changes(studio: Studio, request: Request) -> Json | None:
+    """What the request changed against the one that made its parent; None for a request without a parent made
+    here.
+    """
+    if request.parent is None:
+        return None
+    try:
+        made_by = studio.library.artifact(request.parent).job
+        before = studio.library.job(made_by).request if made_by else None
+    except NotFound:
+        before = None
+    if before is None:
+        return None
+    old, new = settings(before), settings(request)
+    names = [n for n in dict.fromkeys([*old, *new]) if n not in ("prompt", "seed") and old.get(n) != new.get(n)]
+    prompt = word_diff(before.prompt, request.prompt) if before.prompt != request.prompt else None
+    return {"prompt": prompt, "settings": {n: [old.get(n), new.get(n)] for n in names}}
+
+
+@lru_cache(maxsize=512)
+def word_diff(before: str, after: str) -> tuple[tuple[str, str], ...]:
+    """The two prompts as one line of ("same" | "del" | "add", text)."""
+    old, new = re.findall(r"\s+|[^\s,.;:]+|[,.;:]", before), re.findall(r"\s+|[^\s,.;:]+|[,.;:]", after)
+    if len(old) > MAX_DIFF or len(new) > MAX_DIFF:
+        return (("del", before), ("add", after))
+    parts: list[tuple[str, str]] = []
+    for tag, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag == "equal":
+            parts.append(("same", "".join(old[a:b])))
+            continue
+        parts += [(kind, text) for kind, text in (("del", "".join(old[a:b])), ("add", "".join(new[c:d]))) if text]
+    return tuple(parts)
+
+
+def operation(job: Job, changed: Json | None) -> str:
+    """What was done, in a word or two, for the ancestry."""
+    request = job.request
+    if request.task == "latent_walk":
+        return "Walk"
+    if job.group.startswith(GRID):
+        return "X/Y grid"
+    strength = request.params.get("variation_strength")
+    if request.parent and strength and not (changed and changed["prompt"]):
+        return "Vary subtly" if float(str(strength)) < 0.35 else "Vary strongly"
+    if request.task == "inpaint":
+        return "Inpaint"
+    if request.task == "image_to_image":
+        return "From a picture"
+    if changed is None:
+        return "Brief"
+    if changed["prompt"]:
+        return "Prompt edit"
+    return "New settings" if changed["settings"] else "More takes"
+
+
+def grids(jobs: Sequence[Job]) -> Json:
+    """The axes of each X/Y grid of the session, and where each of its jobs stands."""
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        if job.group.startswith(GRID):
+            groups.setdefault(job.group, []).append(job)
+    return {group: grid(group, members) for group, members in groups.items()}
+
+
+def grid(group: str, jobs: Sequence[Job]) -> Json:
+    x, y = group.split(".")[1:3]
+    across = [axis_value(job, x) for job in jobs]
+    down = [axis_value(job, y) for job in jobs] if y else [None] * len(jobs)
+    columns, rows = list(dict.fromkeys(across)), list(dict.fromkeys(down))
+    cells = {job.id: [columns.index(a), rows.index(b)] for job, a, b in zip(jobs, across, down, strict=True)}
+    return {
+        "x": {"name": x, "values": distinct(columns) if x == "prompt" else columns},
+        "y": {"name": y, "values": distinct(rows) if y == "prompt" else rows} if y else None,
+        "cells": cells,
+    }
+
+
+def axis_value(job: Job, name: str) -> Any:
+    if name == "size":
+        return f"{job.request.params.get('width')} × {job.request.params.get('height')}"
+    return settings(job.request).get(name, "")
+
+
+def distinct(prompts: Sequence[Any]) -> list[str]:
+    """Prompts without the words that all of them begin and end with, as labels."""
+    words = [prompt.split() for prompt in prompts]
+    if len(words) < 2:
+        return list(prompts)
+    shortest = min(len(w) for w in words)
+    start = next((i for i in range(shortest) if len({w[i] for w in words}) > 1), shortest)
+    end = next((i for i in range(shortest - start) if len({w[-1 - i] for w in words}) > 1), shortest - start)
+    return [" ".join(w[start : len(w) - end]) or "–" for w in words]

@@ -1,0 +1,320 @@
+"""What a filled picture form asks for: one request, one a distinct prompt, or one a cell of an X/Y grid.
+
+Pure: values in, requests out; wildcards, styles and ranges of values are resolved here. Knows no components
+and queues nothing.
+"""
+
+import itertools
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from studio import loras, presets, wildcards
+from studio.errors import InvalidInput
+from studio.families import family
+from studio.families.family import Param
+from studio.studio import Studio
+from studio.types import Input, Request, Value
+from studio.ui import form, run
+
+MAX_CELLS = 64
+MAX_SEED = 2**31
+NOT_AXES = frozenset(
+    {
+        "num_images_per_prompt",
+        "width",
+        "height",
+        "variation_seed",
+        "variation_strength",
+        "variations",
+        "mask_blur",
+    }
+)
+OWN_AXES = {
+    "seed": "Seed",
+    "prompt": "Words in the prompt",
+    "style": "Style",
+    "size": "Size",
+    "model": "Model",
+}
+_RANGE = re.compile(r"(-?\d+(?:\.\d+)?)\s*-\s*(\d+(?:\.\d+)?)(?:\s*:\s*(\d+(?:\.\d+)?))?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brief:
+    """The form's values by name, and what stands beside the form."""
+
+    values: Mapping[str, Any]
+    start: str | None = None  # sha256 of the picture to begin with
+    mask: str | None = None
+    parent: str | None = None  # sha256 of the take that is branched from
+    kept: Mapping[str, Any] = field(default_factory=dict)  # params that the form has no fields for
+
+    @property
+    def task(self) -> str:
+        if self.start and self.mask:
+            return "inpaint"
+        return "image_to_image" if self.start else "text_to_image"
+
+    def changed(self, **values: Any) -> "Brief":
+        return Brief(
+            values={**self.values, **values},
+            start=self.start,
+            mask=self.mask,
+            parent=self.parent,
+            kept=self.kept,
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a click makes: the requests, the group they share ("" for one alone), and the seed used."""
+
+    requests: tuple[Request, ...]
+    group: str
+    seed: int
+
+
+def plan(studio: Studio, brief: Brief) -> Plan:
+    """The requests of a click. InvalidInput names the field that cannot be used."""
+    seed = seed_of(brief.values)
+    brief = brief.changed(seed=seed)
+    x, y = brief.values.get("x") or "", brief.values.get("y") or ""
+    if x or y:
+        return Plan(*cells(studio, brief, *((x, y) if x else (y, x))), seed)
+    requests = takes(studio, brief)
+    return Plan(requests, run.new_group("words.") if len(requests) > 1 else "", seed)
+
+
+def seed_of(values: Mapping[str, Any]) -> int:
+    """The locked seed, or a new one."""
+    if values.get("lock") and values.get("seed") is not None:
+        return form.whole(values, "seed", "Seed")
+    return random.SystemRandom().randrange(MAX_SEED)
+
+
+def takes(studio: Studio, brief: Brief) -> tuple[Request, ...]:
+    """One request for takes whose words are the same; wildcards give take k the words of the seed + k."""
+    count = form.whole(brief.values, "num_images_per_prompt", "Variations")
+    lists = wildcards.wildcard_lists(studio.settings.home)
+    words = [
+        wildcards.expand(str(brief.values.get("prompt") or ""), brief.values["seed"] + k, lists)
+        for k in range(min(count, 64))
+    ]
+    requests = []
+    for prompt, same in itertools.groupby(range(len(words)), key=lambda k: words[k]):
+        places = list(same)
+        requests.append(
+            request(
+                studio,
+                brief.changed(seed=brief.values["seed"] + places[0], num_images_per_prompt=len(places)),
+                prompt,
+            )
+        )
+    return tuple(requests) or (request(studio, brief, words[0] if words else ""),)
+
+
+def request(studio: Studio, brief: Brief, prompt: str) -> Request:
+    """One request with these words, in the chosen style."""
+    values = brief.values
+    negative = str(values.get("negative_prompt") or "")
+    if values.get("style"):
+        style = presets.find_style(values["style"], presets.styles(studio.settings.home))
+        prompt, negative = presets.apply_style(style, prompt, negative)
+    prompt, adapters = loras.taken_out(prompt)
+    if not prompt.strip() and not brief.start:
+        raise InvalidInput("The prompt is empty.", "Describe what should be in the picture.", field="prompt")
+    model = studio.catalog.model(values["model"]) if values.get("model") else studio.catalog.default(brief.task)
+    params: dict[str, Value] = form.params(
+        family(model.family).tasks.get(brief.task, ()), {**values, "negative_prompt": negative}
+    )
+    kept = (
+        brief.kept if values.get("lock") else {}
+    )  # another seed: what was laid over the old one's noise means nothing
+    inputs = [
+        Input(role=role, artifact=sha)
+        for role, sha in (("init_image", brief.start), ("mask_image", brief.mask))
+        if sha and brief.start
+    ]
+    return Request(
+        task=brief.task,
+        model=model.id,
+        prompt=prompt.strip(),
+        inputs=tuple(inputs),
+        adapters=adapters,
+        params={**kept.get("params", {}), **params},
+        seed=int(values["seed"]),
+        parent=brief.parent,
+    )
+
+
+# --- X/Y grids
+
+
+def axes(studio: Studio, model: str) -> tuple[tuple[str, str], ...]:
+    """(label, name) of every setting that can be an axis for this model."""
+    declared = family(studio.catalog.model(model).family) if model else family("diffusion")
+    params = {
+        p.name: p.label for task in ("text_to_image", "image_to_image") for p in declared.tasks.get(task, ()) if p.label
+    }
+    return tuple((label, name) for name, label in {**OWN_AXES, **params}.items() if name not in NOT_AXES)
+
+
+def cells(studio: Studio, brief: Brief, x: str, y: str) -> tuple[tuple[Request, ...], str]:
+    """One request a cell, row by row, all with the same seed unless the seed is an axis; and the grid's
+    group.
+    """
+    if x == y:
+        raise InvalidInput("Both sides of the grid are the same setting.", "Choose another one, or none.", field="y")
+    across = values_of(
+        studio,
+        brief,
+        x,
+        str(brief.values.get("x_values" if brief.values.get("x") == x else "y_values") or ""),
+        "x_values",
+    )
+    down = values_of(studio, brief, y, str(brief.values.get("y_values") or ""), "y_values") if y else [{}]
+    if len(across) * len(down) > MAX_CELLS:
+        raise InvalidInput(
+            f"That grid has {len(across) * len(down)} cells.",
+            f"At most {MAX_CELLS} are made at once.",
+            field="x_values",
+        )
+    lists = wildcards.wildcard_lists(studio.settings.home)
+    requests = []
+    for row, column in itertools.product(down, across):
+        cell = brief.changed(num_images_per_prompt=1, lock=True, **row, **column)
+        replacing = {**row.get("replace", {}), **column.get("replace", {})}
+        prompt = str(brief.values.get("prompt") or "")
+        for word, instead in replacing.items():
+            prompt = prompt.replace(word, instead)
+        requests.append(request(studio, cell, wildcards.expand(prompt, brief.values["seed"], lists)))
+    names = [{"style": "prompt"}.get(name, name) for name in (x, y)]
+    if names[0] == names[1]:
+        raise InvalidInput(
+            "Words and style cannot be the two sides of one grid.",
+            "Choose another setting for one of them.",
+            field="y",
+        )
+    return tuple(requests), run.new_group(f"xy.{names[0]}.{names[1]}.")
+
+
+def values_of(studio: Studio, brief: Brief, name: str, text: str, where: str) -> list[dict[str, Any]]:
+    """What each place on one axis changes in the form's values."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise InvalidInput(
+            "There are no values for that side of the grid.",
+            "Write them with commas: 4, 8, 12 or 1-4.",
+            field=where,
+        )
+    if name == "prompt":
+        if parts[0] not in str(brief.values.get("prompt") or ""):
+            raise InvalidInput(
+                f"The prompt does not contain {parts[0]!r}.",
+                "The first value is the word to be replaced, as in: fox, cat, owl.",
+                field=where,
+            )
+        return [{"replace": {parts[0]: part}} for part in parts]
+    if name == "style":
+        return [
+            {"style": one_of(part, {s.id: s.name for s in presets.styles(studio.settings.home)}, where)}
+            for part in parts
+        ]
+    if name == "model":
+        return [
+            {"model": one_of(part, {m.id: m.name for m in studio.catalog.models(brief.task)}, where)} for part in parts
+        ]
+    if name == "size":
+        return [dict(zip(("width", "height"), size(part, where), strict=True)) for part in parts]
+    if name == "seed":
+        return [{"seed": int(number)} for number in numbers(parts, int, where)]
+    return [{name: value} for value in declared_values(param_of(studio, brief, name), parts, where)]
+
+
+def declared_values(param: Param, parts: Sequence[str], where: str) -> list[Value]:
+    if param.choices:
+        return [one_of(part, {c: c.replace("_", " ") for c in param.choices}, where) for part in parts]
+    if param.type is bool:
+        return [part.lower() in ("on", "yes", "true", "1") for part in parts]
+    if param.type is str:
+        return list(parts)
+    return [*numbers(parts, param.type, where)]
+
+
+def param_of(studio: Studio, brief: Brief, name: str) -> Param:
+    model = (
+        studio.catalog.model(brief.values["model"]) if brief.values.get("model") else studio.catalog.default(brief.task)
+    )
+    for param in family(model.family).tasks.get(brief.task, ()):
+        if param.name == name:
+            return param
+    raise InvalidInput(f"{name.replace('_', ' ')} does nothing here.", "It needs a start picture.", field="x")
+
+
+def numbers(parts: Sequence[str], kind: type, where: str) -> list[int | float]:
+    """4, 8, 1-4, 10-50:10 as numbers."""
+    found: list[int | float] = []
+    for part in parts:
+        ranged = _RANGE.fullmatch(part)
+        try:
+            if ranged:
+                low, high, step = float(ranged[1]), float(ranged[2]), float(ranged[3] or 1)
+                if step <= 0 or high < low or (high - low) / step > MAX_CELLS:
+                    raise ValueError
+                found += [kind(low + i * step) for i in range(int((high - low) / step + 1e-9) + 1)]
+            else:
+                found.append(kind(part))
+        except (ValueError, OverflowError) as error:
+            raise InvalidInput(
+                f"{part!r} is not a number or a range.", "Write for instance 4, 8, 12 or 1-4.", field=where
+            ) from error
+    return found
+
+
+def size(part: str, where: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,5})\s*[x×]\s*(\d{1,5})", part)
+    if not found:
+        raise InvalidInput(f"{part!r} is not a size.", "Write for instance 256x256, 384x256.", field=where)
+    return int(found[1]), int(found[2])
+
+
+def one_of(part: str, names: Mapping[str, str], where: str) -> str:
+    """The id whose id or name this is, whatever its case."""
+    for id, name in names.items():
+        if part.casefold() in (id.casefold(), name.casefold()):
+            return id
+    raise InvalidInput(f"{part!r} is not one of them.", f"Known are: {', '.join(list(names)[:12])}.", field=where)
+
+
+# --- what stands under the prompt
+
+
+def note(studio: Studio, values: Mapping[str, Any], prompt: str) -> str:
+    """A line on the prompt as it stands: what take 1 becomes, and words that the model does not know."""
+    lines = []
+    text = prompt
+    if wildcards.is_dynamic(prompt):
+        lists = wildcards.wildcard_lists(studio.settings.home)
+        try:
+            seed = int(values["seed"]) if values.get("lock") and values.get("seed") is not None else 0
+            text = wildcards.expand(prompt, seed, lists)
+            total = wildcards.combinations(prompt, lists, limit=1).total
+            lines.append(f"{'Take 1' if values.get('lock') else 'For instance'}: {text}  ({total:,} possible)")
+        except InvalidInput as error:
+            return str(error)
+    if values.get("model"):
+        words = studio.catalog.model(values["model"]).knows.get("words", ())
+        try:
+            text, adapters = loras.taken_out(text)
+        except InvalidInput as error:
+            return str(error)
+        if words:
+            taught = [str(studio.catalog.adapter_facts(a.id).get("trigger") or "") for a in adapters]
+            words = [*words, *" ".join(taught).split()]
+        unknown = presets.unknown_words(text, words) if words and text.strip() else ()
+        if unknown:
+            lines.append(f"This model does not know: {', '.join(unknown[:8])}")
+    return "\n".join(lines)

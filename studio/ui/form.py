@@ -1,0 +1,149 @@
+"""Declared settings as fields: how a Param becomes a component, how fields become values again, and what a
+reload restores.
+
+Knows nothing of any panel or model. What a field may hold is checked by the family, not here; a message goes
+under the field that it names.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from studio.errors import InvalidInput, StudioError
+from studio.families.family import Param
+from studio.types import Json, Value
+from studio.ui.fast_gradio import gradio as gr
+
+SHORT = {
+    "negative_prompt": "negative",
+    "num_inference_steps": "steps",
+    "guidance_scale": "guidance",
+    "num_images_per_prompt": "count",
+    "scheduler": "sampler",
+    "init_image": "start",
+    "mask_image": "start",
+}
+# gradio's queue answers over one stream a page, which it closes when nothing is under way; an answer that is sent
+# just then is lost. Handlers that only look things up or queue a job answer their own request instead.
+QUIET: Mapping[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "concurrency_limit": None,
+    "api_visibility": "private",
+}
+LARGEST_SLIDER = 200  # positions; what has more is a number to type
+SECRET = "atelier-keeps-what-was-typed"  # none at all: gradio would draw one at each start, and forget
+
+
+def elem_id(panel: str, name: str) -> str:
+    """The id of a field in the page: image-steps, image-prompt ..."""
+    return f"{panel}-{SHORT.get(name, name).replace('_', '-')}"
+
+
+def field(param: Param, panel: str, *, typed: bool = False, **changes: Any) -> gr.components.Component:
+    """The component that a declaration asks for; `typed`: a number to type, not a slider; `changes` go to its
+    constructor.
+    """
+    common: dict[str, Any] = {
+        "label": param.label or param.name.replace("_", " "),
+        "value": param.default,
+        "elem_id": elem_id(panel, param.name),
+        "interactive": True,
+        "min_width": 80,
+        **changes,
+    }
+    if param.type is bool:
+        return gr.Checkbox(**common)
+    if param.choices:
+        return gr.Dropdown([(choice.replace("_", " "), choice) for choice in param.choices], **common)
+    if param.type is str:
+        return gr.Textbox(**common)
+    if typed or param.minimum is None or param.maximum is None or steps_of(param) > LARGEST_SLIDER:
+        return gr.Number(precision=0 if param.type is int else None, **common)
+    return gr.Slider(param.minimum, param.maximum, step=param.step or 1, buttons=[], **common)
+
+
+def steps_of(param: Param) -> float:
+    assert param.minimum is not None and param.maximum is not None
+    return (param.maximum - param.minimum) / (param.step or (1 if param.type is int else 0.05))
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields of one panel by the names of their settings."""
+
+    panel: str
+    fields: Mapping[str, Any]  # components; gradio adds their events at run time
+
+    def inputs(self, *more: Any) -> set[Any]:
+        return {*self.fields.values(), *more}
+
+    def read(self, given: Mapping[gr.components.Component, Any]) -> dict[str, Any]:
+        """What the person has entered, by name."""
+        return {name: given[component] for name, component in self.fields.items() if component in given}
+
+    def fill(self, values: Mapping[str, Any]) -> dict[gr.components.Component, Any]:
+        """Updates for those fields that `values` names."""
+        return {self.fields[name]: gr.update(value=value) for name, value in values.items() if name in self.fields}
+
+    def remember(self, demo: gr.Blocks, names: Iterable[str]) -> None:
+        """Keep these fields in the browser as they are typed, without a request, and put them back when the
+        page loads.
+        """
+        kept = [name for name in names if name in self.fields]
+        components = [self.fields[name] for name in kept]
+        memory = gr.BrowserState(None, storage_key=f"atelier-{self.panel}-form", secret=SECRET)
+        gr.on(
+            [component.change for component in components if not isinstance(component, gr.HTML)],
+            fn=None,
+            inputs=components,
+            outputs=memory,
+            js=f"(...values) => Object.fromEntries(values.map((v, i) => [{kept!r}[i], v]))",
+        )
+
+        def put_back(remembered: Any) -> dict[gr.components.Component, Any]:
+            known = remembered if isinstance(remembered, dict) else {}
+            sound = {name: known[name] for name in kept if fits(self.fields[name], known.get(name))}
+            return self.fill(sound) or {components[0]: gr.skip()}
+
+        demo.load(put_back, memory, components, **QUIET)
+
+
+def fits(component: gr.components.Component, value: Any) -> bool:
+    """Whether a remembered value can stand in that field today."""
+    if value is None:
+        return False
+    if isinstance(component, gr.Dropdown):
+        choices = {choice[1] for choice in component.choices}
+        return component.allow_custom_value or (value in choices if isinstance(value, str | int | float) else False)
+    if isinstance(component, gr.Slider):
+        return isinstance(value, int | float) and component.minimum <= value <= component.maximum
+    if isinstance(component, gr.Checkbox):
+        return isinstance(value, bool)
+    if isinstance(component, gr.Number):
+        return isinstance(value, int | float)
+    return isinstance(value, str | dict)
+
+
+def params(params: Iterable[Param], values: Mapping[str, Any]) -> dict[str, Value]:
+    """Those entered values that a task knows; empty fields are left to the model's defaults."""
+    return {p.name: values[p.name] for p in params if values.get(p.name) not in (None, "")}
+
+
+def whole(values: Mapping[str, Any], name: str, label: str) -> int:
+    """An entered whole number, or InvalidInput for that field."""
+    value = values.get(name)
+    if not isinstance(value, int | float) or value != int(value):
+        raise InvalidInput(f"{label} is {value!r}.", "Type a whole number.", field=name)
+    return int(value)
+
+
+def problem(panel: str, error: StudioError | None) -> Json:
+    """The value of a Problem component: what is wrong and under which field it stands; {} when nothing is."""
+    if error is None:
+        return {}
+    return {
+        "field": elem_id(panel, error.field) if error.field else "",
+        "message": error.message,
+        "hint": error.hint,
+    }

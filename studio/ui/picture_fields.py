@@ -1,0 +1,165 @@
+"""The fields of the Image panel as components, with what the installed models want in them."""
+
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from studio.families import family
+from studio.families.family import Param
+from studio.studio import Studio
+from studio.types import Model
+from studio.ui import brief, form, pictures
+from studio.ui.fast_gradio import gradio as gr
+from studio.ui.widgets import ModelWishes, PromptNotes, StartPicture
+
+PANEL = "image"
+WISHED = ("size", "width", "height", "num_inference_steps", "guidance_scale")  # fields that follow the model
+
+
+class PictureFields:
+    """Draws them where it is constructed; `fields` are those that are settings, by name."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.fields = self.draw_fields()
+
+    # --- drawing
+
+    def draw_fields(self) -> dict[str, Any]:
+        params = {
+            p.name: p
+            for task in ("text_to_image", "image_to_image", "inpaint")
+            for p in family("diffusion").params(task)
+        }
+        model = self.first_model()
+        fields: dict[str, Any] = {}
+        fields["prompt"] = gr.Textbox(
+            label="Prompt",
+            lines=3,
+            max_lines=10,
+            elem_id="image-prompt",
+            max_length=100_000,
+            placeholder="A red fox in the snow at sunset",
+        )
+        self.notes = PromptNotes(PANEL)
+        self.lora = gr.Dropdown(
+            self.loras(),
+            value="",
+            label="Add a LoRA",
+            elem_id="image-lora",
+            info="It is put into the prompt, where the number is its weight.",
+            interactive=True,
+            visible=bool(self.studio.catalog.adapters()),
+        )
+        fields["style"] = gr.Dropdown(
+            pictures.style_menu(self.studio, model),
+            value="",
+            label="Style",
+            elem_id="image-style",
+            interactive=True,
+        )
+        fields["negative_prompt"] = form.field(params["negative_prompt"], PANEL, lines=1, max_lines=4)
+        models = self.models()
+        fields["model"] = gr.Dropdown(
+            models,
+            value=models[0][1] if models else None,
+            label="Model",
+            elem_id="image-model",
+            interactive=True,
+            info=pictures.described(model),
+        )
+        self.draw_size(fields, params, model)
+        with gr.Row():
+            fields["num_inference_steps"] = self.field(params["num_inference_steps"], model, typed=True)
+            fields["guidance_scale"] = self.field(params["guidance_scale"], model, typed=True)
+        with gr.Row():
+            first = secrets.randbelow(brief.MAX_SEED)
+            fields["seed"] = gr.Number(first, label="Seed", precision=0, elem_id="image-seed", min_width=80)
+            fields["lock"] = gr.Checkbox(value=False, label="Lock", elem_id="image-lock", min_width=60)
+        fields["num_images_per_prompt"] = self.field(params["num_images_per_prompt"], model)
+        self.draw_folds(fields, params, model)
+        self.wishes = ModelWishes(PANEL, self.wished())
+        return fields
+
+    def draw_size(self, fields: dict[str, Any], params: Mapping[str, Param], model: Model | None) -> None:
+        width, height = self.side(model)
+        with gr.Row():
+            fields["size"] = gr.Dropdown(
+                pictures.sizes(width, height),
+                value=f"{width}x{height}",
+                label="Size",
+                elem_id="image-size",
+                interactive=True,
+                min_width=110,
+                scale=2,
+            )
+            fields["width"] = form.field(params["width"], PANEL, typed=True, value=width, min_width=60)
+            fields["height"] = form.field(params["height"], PANEL, typed=True, value=height, min_width=60)
+
+    def draw_folds(self, fields: dict[str, Any], params: Mapping[str, Param], model: Model | None) -> None:
+        with gr.Accordion("Start from a picture", open=False, elem_id="image-start-fold") as self.start_fold:
+            self.start = StartPicture(PANEL)
+            fields["strength"] = self.field(params["strength"], model)
+            fields["mask_blur"] = self.field(params["mask_blur"], model)
+        with gr.Accordion("Sampler and pattern", open=False, elem_id="image-more-fold"):
+            fields["scheduler"] = self.field(params["scheduler"], model)
+            fields["tiling"] = self.field(params["tiling"], model)
+        with gr.Accordion("X/Y grid", open=False, elem_id="image-grid-fold"):
+            choices = [("none", ""), *brief.axes(self.studio, model.id if model else "")]
+            for side in ("x", "y"):
+                with gr.Row():
+                    fields[side] = gr.Dropdown(
+                        choices,
+                        value="",
+                        label=side.upper(),
+                        elem_id=f"image-{side}",
+                        interactive=True,
+                        min_width=100,
+                    )
+                    fields[f"{side}_values"] = gr.Textbox(
+                        label=f"{side.upper()} values",
+                        elem_id=f"image-{side}-values",
+                        min_width=100,
+                        placeholder="4, 8, 12" if side == "x" else "1-4",
+                    )
+
+    def field(self, param: Param, model: Model | None, *, typed: bool = False) -> gr.components.Component:
+        """A declared field with what this model wants as its value."""
+        wanted = self.defaults(model).get(param.name, param.default)
+        if param.choices and wanted not in param.choices:
+            wanted = param.default
+        return form.field(param, PANEL, typed=typed, value=wanted)
+
+    # --- what there is to choose from
+
+    def models(self) -> list[tuple[str, str]]:
+        return [(model.name, model.id) for model in self.studio.catalog.models("text_to_image")]
+
+    def loras(self) -> list[tuple[str, str]]:
+        """Every adapter, with the model and the word that it was taught with where that is known."""
+        found = [("none", "")]
+        for id in self.studio.catalog.adapters():
+            facts = self.studio.catalog.adapter_facts(id)
+            told = ", ".join(str(facts[name]) for name in ("base", "trigger") if facts.get(name))
+            found.append((f"{id} ({told})" if told else id, id))
+        return found
+
+    def first_model(self) -> Model | None:
+        known = self.studio.catalog.models("text_to_image")
+        return known[0] if known else None
+
+    def defaults(self, model: Model | None) -> Mapping[str, Any]:
+        return self.studio.catalog.defaults(model, "text_to_image") if model else {}
+
+    def wished(self) -> dict[str, dict[str, Any]]:
+        """By model id, what it wants in the fields of WISHED."""
+        found = {}
+        for model in self.studio.catalog.models("text_to_image"):
+            width, height = self.side(model)
+            known = {"size": f"{width}x{height}", "width": width, "height": height, **self.defaults(model)}
+            found[model.id] = {name: known[name] for name in WISHED if name in known}
+        return found
+
+    def side(self, model: Model | None) -> tuple[int, int]:
+        wanted = self.defaults(model)
+        return int(wanted.get("width", 512)), int(wanted.get("height", 512))

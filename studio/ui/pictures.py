@@ -1,0 +1,83 @@
+"""What asking for pictures needs besides the form: shapes, styles as a menu, a walk between
+two takes.
+
+Pure: it queues nothing and knows no component's state.
+"""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from studio import presets
+from studio.errors import InvalidInput
+from studio.families import family
+from studio.studio import Studio
+from studio.types import Input, Model, Request
+
+CUSTOM = "custom"
+
+
+def style_menu(studio: Studio, model: Model | None) -> list[tuple[str, str]]:
+    """(label, id): those that the model knows first; the others say that it does not."""
+    words = model.knows.get("words", ()) if model else ()
+    known, others = [], []
+    for style in presets.styles(studio.settings.home):
+        label = f"{style.pack} · {style.name}"
+        if words and not presets.style_is_known(style, words):
+            others.append((f"{label} (unknown to this model)", style.id))
+        else:
+            known.append((label, style.id))
+    return [("none", ""), *known, *others]
+
+
+def described(model: Model | None) -> str:
+    if model is None:
+        return "No picture model is installed. Put a diffusers folder into the home's models folder."
+    told = str(model.card.get("summary") or model.card.get("description") or "")
+    return textwrap.shorten(told, 90, placeholder=" …")
+
+
+def sizes(width: int, height: int) -> list[tuple[str, str]]:
+    """Shapes of about the same number of pixels as this one, which the model was made for."""
+    side = (width * height) ** 0.5
+    shapes = [
+        ("Square", 1.0),
+        ("Landscape 3:2", 3 / 2),
+        ("Portrait 2:3", 2 / 3),
+        ("Wide 16:9", 16 / 9),
+        ("Tall 9:16", 9 / 16),
+    ]
+    found = [(f"{width} × {height}", f"{width}x{height}")] if width != height else []
+    for name, ratio in shapes:
+        w, h = (max(64, round(side * ratio**half / 8) * 8) for half in (0.5, -0.5))
+        found.append((name, f"{w}x{h}"))
+    return [*found, ("Custom", CUSTOM)]
+
+
+def walk_request(studio: Studio, start: str, end: str, asked: Mapping[str, Any]) -> Request:
+    """From the noise and words of one take to those of another."""
+    a, b = studio.take(start), studio.take(end)
+    for take in (a, b):
+        if take.task != "text_to_image":
+            raise InvalidInput(
+                "A walk goes between two takes that were made from words alone.",
+                "Choose a take without a start picture.",
+            )
+    known = {p.name for p in family(studio.catalog.model(a.model).family).params("latent_walk")}
+    ends = {
+        "to_prompt": b.prompt,
+        "to_seed": b.seed,
+        **{f"to_{n}": b.params.get(n) for n in ("variation_seed", "variation_strength", "variations")},
+    }
+    params = {**a.params, **ends, **{n: asked[n] for n in ("frames", "fps", "format") if n in asked}}
+    sound = {k: v for k, v in params.items() if k in known and v is not None}
+    return Request(
+        task="latent_walk",
+        model=a.model,
+        prompt=a.prompt,
+        seed=a.seed,
+        params=sound,
+        parent=start,
+        adapters=a.adapters,
+        inputs=(Input(role="walk_to", artifact=end),),
+    )

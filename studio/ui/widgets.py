@@ -1,0 +1,97 @@
+"""Small components that panels share, each a gr.HTML whose page side is in assets/ui/fields.js: problems
+under fields, the notes of a prompt, the picture to start from. They know fields by their ids, and no
+family.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from studio.types import Json
+from studio.ui.fast_gradio import gradio as gr
+
+_MOUNT = """
+const begin = () => {
+  const make = window.atelierBoard && window.atelierBoard.KIND;
+  if (!make) return setTimeout(begin, 50);
+  make(element, props, (name, data) => trigger('act', data), watch);
+};
+begin();
+"""
+
+
+class _Widget(gr.HTML):
+    """A gr.HTML without a template of its own: its script draws it from `value` with textContent."""
+
+    def __init__(self, kind: str, value: Json, **options: Any) -> None:
+        super().__init__(
+            value=value,
+            html_template='<div class="bd-widget"></div>',
+            js_on_load=_MOUNT.replace("KIND", kind),
+            apply_default_css=False,
+            **options,
+        )
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+class Problem(_Widget):
+    """What is wrong with the form: {field, message, hint}, shown under the field of that id, here when there
+    is none.
+    """
+
+    def __init__(self, panel: str, **options: Any) -> None:
+        super().__init__("problem", {}, elem_id=f"{panel}-error", elem_classes=["bd-problemhost"], **options)
+
+
+class PromptNotes(_Widget):
+    """Under a prompt: the take it branches from with the change marked, what wildcards become, unknown words,
+    history.
+
+    value: {prompt (its field's id), parent, before, kept, note, history}. Events `act`: {do: "notes",
+    prompt}, {do: "detach"}.
+    """
+
+    def __init__(self, panel: str, **options: Any) -> None:
+        super().__init__("promptNotes", notes_value(panel), elem_id=f"{panel}-notes", **options)
+
+
+def notes_value(panel: str, **known: Any) -> Json:
+    """`parent`: sha256 of the take that is branched from, `before` its prompt; `kept`: params and adapters of
+    it that the form has no field for; `note`: a line on the prompt as it stands; `history`: earlier
+    prompts, newest first.
+    """
+    return {
+        "prompt": f"{panel}-prompt",
+        "parent": None,
+        "before": "",
+        "kept": {},
+        "note": "",
+        "history": [],
+        **known,
+    }
+
+
+class StartPicture(_Widget):
+    """A picture to begin with, uploaded or of the library, and the mask that is painted over it."""
+
+    def __init__(self, panel: str, **options: Any) -> None:
+        super().__init__("startPicture", start_value(), elem_id=f"{panel}-start", **options)
+
+
+def start_value(sha256: str | None = None, mask: str | None = None, name: str = "", paint: bool = False) -> Json:
+    """`paint`: the page opens the picture for painting at once."""
+    return {"sha256": sha256, "mask": mask, "name": name, "paint": paint}
+
+
+class ModelWishes(_Widget):
+    """Draws nothing: what each model wants in the fields, by model id, so that the page can put it in without asking.
+
+    An answer from here would come later than what the person types meanwhile, and overwrite it.
+    """
+
+    def __init__(self, panel: str, models: Mapping[str, Mapping[str, Any]], **options: Any) -> None:
+        value = {"panel": panel, "models": {id: dict(wanted) for id, wanted in models.items()}}
+        super().__init__(
+            "modelWishes", value, elem_id=f"{panel}-wishes", elem_classes=["unseen"], padding=False, **options
+        )

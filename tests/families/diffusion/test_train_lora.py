@@ -1,0 +1,221 @@
+"""Fine-tuning on the real classes at tiny size: it learns, goes on after a stop with the same result, and its file
+is what plain diffusers reads.
+"""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image, ImageDraw
+from safetensors.torch import load_file
+
+from studio.errors import Cancelled, InvalidInput
+from studio.families.diffusion import FAMILY, lora_card, lora_files, train_lora
+from studio.families.diffusion.train_lora import Training, run
+from studio.types import Input, Request
+from tests.families.diffusion import tiny
+from tests.families.diffusion.listener import Listener
+
+KINDS = ("sd", "sdxl", "sd3", "flux")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return {kind: tiny.build(kind, tmp_path_factory.mktemp(kind)) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("set")
+    items = []
+    for k in range(5):
+        picture = Image.new("RGB", (80, 64), (20 * k, 90, 200))
+        ImageDraw.Draw(picture).ellipse((10 + k, 10, 50, 50), fill="gold")
+        picture.save(folder / f"{k}.png")
+        split = "held_out" if k == 4 else "train"
+        items.append({"file": str(folder / f"{k}.png"), "sha256": f"{k:064x}", "caption": "a ball", "split": split})
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({"trigger": "sks", "items": items}))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_lora, "SAMPLES", 1)
+
+
+class Learner(Listener):
+    """A context that presses Stop after `until` steps."""
+
+    kept: Path
+    until: int | None = None
+
+    def progress(self, step: int, steps: int, message: str = "") -> None:
+        super().progress(step, steps, message)
+        if self.until is not None and message == "Learning" and step >= self.until:
+            self.stop_at = 0
+
+
+def context(folder: Path, manifest: Path, until: int | None = None) -> Learner:
+    folder.mkdir(parents=True, exist_ok=True)
+    made = Learner(staging=folder, inputs={"dataset": [manifest]})
+    made.kept, made.until = folder / "run", until
+    return made
+
+
+def asked(**params: Any) -> Request:
+    small = {
+        "max_train_steps": 4,
+        "validation_steps": 2,
+        "train_batch_size": 2,
+        "resolution": 64,
+        "r": 2,
+        "lora_alpha": 4,
+    }
+    request = Request(
+        task="train_lora",
+        model="tiny",
+        prompt="ball",
+        seed=3,
+        inputs=(Input(role="dataset", artifact="0" * 64),),
+        params={**small, "r": 2, "lora_alpha": 4, "learning_rate": 1e-2, "lr_warmup_steps": 1, **params},
+    )
+    return FAMILY.validate(request)
+
+
+def adapter(heard: Learner) -> dict[str, torch.Tensor]:
+    return load_file(heard.outputs[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_it_learnt_is_what_plain_diffusers_loads(
+    kind: str, models: dict[str, Path], manifest: Path, tmp_path: Path
+) -> None:
+    heard = context(tmp_path, manifest)
+    run(models[kind], asked(), heard)
+    weights = adapter(heard)
+    assert any(value.abs().max() > 0 for name, value in weights.items() if "lora_B" in name)
+    card = json.loads((tmp_path / "run" / "card.json").read_text())
+    assert set(card["figures"]) == {"likeness", "held_out", "drift", "diversity", "copying"}
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4] and "held_out" in rows[1] and "held_out" not in rows[0]
+    assert sorted(p.name for p in (tmp_path / "run" / "samples").glob("*-0.webp")) == [
+        "000002-0.webp",
+        "000004-0.webp",
+        "base-0.webp",
+    ]
+    absent = {"text_encoder_3": None, "tokenizer_3": None} if kind == "sd3" else {}
+    plain = DiffusionPipeline.from_pretrained(models[kind], **absent)
+    plain.set_progress_bar_config(disable=True)
+
+    def picture(pipe: Any) -> np.ndarray:
+        noise = torch.Generator().manual_seed(5)
+        made = pipe(prompt="sks a ball", width=64, height=64, num_inference_steps=2, generator=noise, output_type="np")
+        return made.images[0]
+
+    before = picture(plain)
+    plain.load_lora_weights(tmp_path, weight_name=heard.outputs[0].name)
+    after = picture(plain)
+    assert np.abs(after - before).max() > 1e-3
+    ours = Training(models[kind], asked(max_train_steps=5), context(tmp_path / "again", manifest))
+    lora_files.put(ours.denoiser, {name.partition(".")[2]: value for name, value in weights.items()})
+    assert np.allclose(picture(ours.pipe), after, atol=2e-3)  # the alpha in the file's header counts, too
+
+
+def test_a_stopped_run_goes_on_as_if_nothing_had_been(models: dict[str, Path], manifest: Path, tmp_path: Path) -> None:
+    whole = context(tmp_path / "whole", manifest)
+    run(models["sd"], asked(max_train_steps=6), whole)
+    for until in (1, 3, None):
+        parts = context(tmp_path / "parts", manifest, until)
+        if until is None:
+            run(models["sd"], asked(max_train_steps=6), parts)
+        else:
+            with pytest.raises(Cancelled):
+                run(models["sd"], asked(max_train_steps=6), parts)
+            assert 0 in parts.outputs  # Stop keeps the best so far
+    for name, value in adapter(whole).items():
+        assert torch.equal(value, adapter(parts)[name]), name
+
+    def curve(name: str) -> list[dict[str, Any]]:
+        lines = (tmp_path / name / "run" / "metrics.jsonl").read_text().splitlines()
+        return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+    assert curve("whole") == curve("parts")
+
+
+def test_it_stops_when_held_out_pictures_get_worse(
+    models: dict[str, Path], manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Training, "held_out_loss", lambda self: 1 + abs(self.state.step - 4) / 10)
+    heard = context(tmp_path, manifest)
+    run(models["sd"], asked(max_train_steps=100), heard)
+    last = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 4 + 4 * 2 and any("since step 4" in text for text in heard.warnings)
+    assert heard.metas[0]["best_step"] == 4
+
+
+def test_short_memory_is_spared_before_it_is_refused(
+    models: dict[str, Path], manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn = Training.learn
+
+    def short(self: Training, step: int) -> float:
+        if self.batch > 1:
+            raise RuntimeError("out of memory")
+        return learn(self, step)
+
+    monkeypatch.setattr(Training, "learn", short)
+    heard = context(tmp_path, manifest)
+    run(models["sd"], asked(), heard)
+    assert heard.outputs and any("Memory was short" in text for text in heard.warnings)
+
+
+def test_a_picture_that_is_gone_is_named(models: dict[str, Path], manifest: Path, tmp_path: Path) -> None:
+    plain = json.loads(manifest.read_text())
+    plain["items"][2]["file"] = str(tmp_path / "lost.png")
+    broken = tmp_path / "manifest.json"
+    broken.write_text(json.dumps(plain))
+    with pytest.raises(InvalidInput, match=r"lost\.png of the data set is gone"):
+        run(models["sd"], asked(), context(tmp_path, broken))
+
+
+def test_the_file_for_other_programs_has_their_keys(models: dict[str, Path], manifest: Path, tmp_path: Path) -> None:
+    heard = context(tmp_path, manifest)
+    run(models["sd"], asked(max_train_steps=2), heard)
+    lora_files.save_kohya(heard.outputs[0], tmp_path / "kohya.safetensors", {"ss_network_alpha": "4"})
+    made = load_file(tmp_path / "kohya.safetensors")
+    stem = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
+    assert {f"{stem}.lora_down.weight", f"{stem}.lora_up.weight", f"{stem}.alpha"} <= set(made)
+    assert float(made[f"{stem}.alpha"]) == 4
+    assert all(name.rpartition(".")[0].count(".") <= 1 for name in made)
+
+
+def test_figures_say_what_they_should() -> None:
+    rows = lora_card.unit(np.eye(4))
+    assert lora_card.vendi(rows) == pytest.approx(4) and lora_card.vendi(rows[[0, 0, 0]]) == pytest.approx(1)
+    assert list(lora_card.copied(rows[:1] + 0.01, rows)) == [True]
+    assert list(lora_card.copied((rows[:1] + rows[1:2]) / 2, rows)) == [False]
+
+
+def judged(taught: np.ndarray, plain: np.ndarray, train: np.ndarray, better: float) -> dict[str, Any]:
+    state = SimpleNamespace(best=1 - better, base=1.0, best_step=9, turned=0)
+    request = SimpleNamespace(model="tiny")
+    lessons = SimpleNamespace(held_out=[1])
+    training = SimpleNamespace(state=state, request=request, lessons=lessons, prompts=lambda: ["a", "b", "c"])
+    others = np.random.default_rng(1).normal(size=taught.shape)
+    seen = {"taught": taught, "plain": plain, "others": others, "drifted": others}
+    return lora_card.judged(training, seen, train, train[:1], len(taught))  # type: ignore[arg-type]
+
+
+def test_alarms_tell_nothing_learnt_from_learnt_by_heart() -> None:
+    chance = np.random.default_rng(0)
+    plain, train = chance.normal(size=(6, 32)), chance.normal(size=(5, 32)) + 3
+    assert "changed nothing" in judged(plain, plain, train, 0.0)["alarms"][0]
+    assert "only repeats" in judged(train[[0, 1, 2, 3, 4, 0]], plain, train, 0.2)["alarms"][0]
+    between = (train[[0, 1, 2, 3, 4, 0]] + train[[1, 2, 3, 4, 0, 2]]) / 2
+    assert judged(between, plain, train, 0.2)["alarms"] == []

@@ -1,0 +1,137 @@
+"""The recipe of starter-shape end to end at tiny size: stop and resume, export, shapes from words, figures."""
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from studio.errors import InvalidInput
+from studio.families.shapes.autoencoder import AutoencoderConfig
+from studio.families.shapes.cabinet import Cabinet, as_shares, fill, ranges
+from studio.families.shapes.figures import measure
+from studio.families.shapes.modelled import NAMES
+from studio.families.shapes.prior import PriorConfig
+from studio.families.shapes.recipe import AutoencoderTraining, JudgeTraining, PriorTraining, Recipe, Shapes
+from studio.families.shapes.starter import load_model, together
+from studio.families.shapes.train import (
+    distance_loss,
+    export,
+    overlap,
+    some_points,
+    train_autoencoder,
+    train_judge,
+    train_prior,
+)
+from studio.families.training.run_folder import RunFolder
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def tiny_recipe() -> Recipe:
+    """The shipped recipe with every size cut down; the same code runs."""
+    return replace(
+        Recipe.read(ROOT / "presets" / "recipes" / "starter-shape.toml"),
+        shapes=Shapes(train=24, held_out=12, part=12),
+        autoencoder=AutoencoderConfig(24, 16, (16, 16), (16, 16), 8, 16),
+        autoencoder_training=AutoencoderTraining(4, 4, 64, 32, 1e-3, 1, 0.5, 1e-5, 0.1, sheet_every=4, save_every=3),
+        prior=PriorConfig(32, 1, 16, 12),
+        prior_training=PriorTraining(6, 8, 1e-3, 1, 0.5, 0.9, save_every=4),
+        judge_training=JudgeTraining(3, 8, 1e-3),
+    )
+
+
+class StopsAfter(RunFolder):
+    """A run folder whose user wishes to stop after some steps."""
+
+    def __init__(self, folder: Path, steps: int) -> None:
+        super().__init__(folder)
+        self.left = steps
+
+    def should_stop(self) -> bool:
+        self.left -= 1
+        return self.left <= 0
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run that went through every stage without a stop."""
+    run, recipe = RunFolder(tmp_path_factory.mktemp("shapes")), tiny_recipe()
+    for stage in (fill, train_autoencoder, train_prior, train_judge):
+        assert stage(recipe, run)
+    export(recipe, run, run.folder / "model")
+    return run
+
+
+@pytest.mark.parametrize(
+    ("stage", "name"), [(train_autoencoder, "autoencoder.pt"), (train_prior, "prior.pt")], ids=["autoencoder", "prior"]
+)
+def test_a_stopped_training_resumes_to_the_same_weights(stage, name: str, finished: RunFolder, tmp_path: Path) -> None:
+    recipe = tiny_recipe()
+    (tmp_path / "shapes").symlink_to(finished.folder / "shapes")
+    if name == "prior.pt":
+        (tmp_path / "autoencoder.pt").symlink_to(finished.folder / "autoencoder.pt")
+    assert not stage(recipe, StopsAfter(tmp_path, 2))
+    assert stage(recipe, RunFolder(tmp_path))
+    first, second = (torch.load(path / name, weights_only=True)["model"] for path in (finished.folder, tmp_path))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_the_export_makes_shapes_from_words_and_attributes(finished: RunFolder) -> None:
+    model = load_model(finished.folder / "model")
+    wishes = together([model.wish("a tall slim ribbed vase"), model.wish(kind="mug", shares={"height": 0.9})])
+    latents = model.latents(wishes, [1, 2], steps=2)
+    assert torch.equal(latents, model.latents(wishes, [1, 2], steps=2))
+    grids = model.autoencoder.decode(latents, 20)
+    assert grids.shape == (2, 20, 20, 20) and grids.abs().max() <= model.autoencoder.config.reach + 1e-6
+    with pytest.raises(InvalidInput, match="colour"):
+        model.wish(shares={"colour": 1.0})
+    card = tomllib.loads((finished.folder / "model" / "card.toml").read_text("utf-8"))
+    assert card["family"] == "shapes" and len(card["knows"]["kinds"]) == len(NAMES)
+
+
+def test_decoding_coarse_to_fine_is_decoding_everywhere(finished: RunFolder) -> None:
+    """Where the coarse grid is surely in or out nothing finer is read; the insides agree with a full reading."""
+    model = load_model(finished.folder / "model").autoencoder
+    latent = torch.randn(1, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        fine = model.decode(latent, 24)
+        coarse = model.decode(latent, 12)
+    assert fine.isfinite().all() and coarse.isfinite().all()
+
+
+def test_the_figures_are_measured_from_the_export(finished: RunFolder) -> None:
+    model = load_model(finished.folder / "model")
+    if not (model.autoencoder.decode(torch.zeros(1, 16), 24) < 0).any():
+        pytest.skip("this little training made nothing solid")
+    figures = measure(finished.folder / "model", many=12)
+    assert figures["watertight"] == 1.0 and figures["one_piece"] == 1.0
+
+
+def test_shares_run_from_the_usual_least_to_the_usual_greatest(finished: RunFolder) -> None:
+    cabinet = Cabinet.read(finished.folder / "shapes", "train")
+    shares = as_shares(cabinet.attributes, cabinet.kinds, ranges(cabinet))
+    assert np.nanmin(shares) > -0.6 and np.nanmax(shares) < 1.6
+    assert (np.isnan(shares) == np.isnan(cabinet.attributes)).all()
+
+
+def test_the_distance_loss_asks_only_for_the_side_beyond_its_reach() -> None:
+    truth = torch.tensor([1.0, -1.0, 0.5])
+    assert distance_loss(torch.tensor([3.0, -2.0, 0.5]), truth) == 0
+    assert distance_loss(torch.tensor([-1.0, 1.0, 0.5]), truth) > 1
+
+
+def test_points_lie_near_the_surface_with_their_distances() -> None:
+    grid = np.full((1, 8, 8, 8), 127, np.int8)
+    grid[0, 3:5, 3:5, 3:5] = -20
+    points, values = some_points(np.random.default_rng(0), grid, 50, 10, 0.12)
+    assert points.shape == (1, 60, 3) and (values[0, :50] < 0).all() and values.max() <= 1
+    assert np.abs(points[0, :50]).max() < 0.3
+
+
+def test_overlap_is_one_for_the_same_and_nothing_for_the_apart() -> None:
+    one, other = np.ones((1, 4, 4, 4), np.float32), np.ones((1, 4, 4, 4), np.float32)
+    one[0, 0], other[0, 1] = -1, -1
+    assert overlap(one, one)[0] == 1 and overlap(one, other)[0] == 0

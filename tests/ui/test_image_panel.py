@@ -1,0 +1,260 @@
+"""The Image panel on the real program with a pipeline of random weights: every way to ask for pictures, and
+what goes wrong.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from tests.ui.served import Served, serving
+from tests.ui.story import SLOWLY, Board, tiny_model
+
+# a page that is left while gradio waits for an answer; a preview that is asked for when its take is done
+PASSING = ("AbortError", "Connection errored out", "ERR_ABORTED", "404")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.timeout(500),
+    pytest.mark.console(*PASSING),
+]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tiny_model(tmp_path_factory.mktemp("image"))) as running:
+        running.wait_usable()
+        yield running
+
+
+@pytest.fixture
+def panel(page: Page, served: Served) -> Iterator[Board]:
+    served.post("/atelier/act", {"action": "new_session", "panel": "image"})
+    opened = Board(page, served).open()
+    opened.choose_model("Tiny")
+    opened.fill(prompt="a red fox", steps=4, count=1)
+    yield opened
+    for job in served.ask("/atelier/board/image").json()["jobs"]:
+        if job["state"] in ("queued", "running"):
+            served.post("/atelier/act", {"action": "cancel", "job": job["id"]})
+    page.goto("about:blank")
+
+
+def newest(served: Served) -> dict:
+    return served.ask("/atelier/board/image").json()["jobs"][-1]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("prompt", "", "The prompt is empty."),
+        ("prompt", "a {fox", "has no }"),
+        ("prompt", "a __nonsense__ fox", "no word list"),
+        ("steps", "100000", "Steps is 100000."),
+        ("width", "63", "Width is 63."),
+        ("height", "50000", "Height is 50000."),
+        ("guidance", "-4", "Guidance is -4"),
+    ],
+)
+def test_what_is_wrong_stands_under_its_field_and_nothing_is_queued(
+    panel: Board, field: str, value: str, said: str
+) -> None:
+    panel.fill(**{field: value})
+    panel.generate()
+    problem = panel.page.locator(f"#image-{field} [role=alert]")
+    expect(problem).to_contain_text(said, timeout=10_000)
+    expect(panel.field(field)).to_have_attribute("aria-invalid", "true")
+    assert panel.served.ask("/atelier/board/image").json()["jobs"] == []
+    panel.fill(**{field: {"prompt": "a fox", "guidance": 2}.get(field, 64 if field != "steps" else 4)})
+    panel.generate()
+    expect(panel.tiles).to_have_count(1, timeout=20_000)
+    expect(problem).to_have_count(0)
+
+
+def test_what_is_typed_after_a_model_was_chosen_stays(panel: Board) -> None:
+    panel.fill(steps=9, width=128)
+    panel.field("model").click()
+    panel.page.get_by_role("option", name="Starter image", exact=True).last.click()
+    panel.fill(width=96)
+    expect(panel.page.locator("#image-model")).to_contain_text("trained by this project")  # what the server adds
+    found = {name: panel.field(name).input_value() for name in ("size", "width", "height", "steps")}
+    assert found == {"size": "Custom", "width": "96", "height": "256", "steps": "12"}
+
+
+def test_a_grid_is_shown_with_its_settings_at_the_edges(panel: Board) -> None:
+    page = panel.page
+    page.get_by_role("button", name="X/Y grid").click()
+    for side, name, values in (("x", "Steps", "2, 3, 4"), ("y", "Seed", "1-2")):
+        panel.field(side).click()
+        page.get_by_role("option", name=name, exact=True).last.click()
+        panel.field(f"{side}-values").fill(values)
+    panel.generate()
+    panel.done(6)
+    axes = page.locator("#image-board .bd-axis b")
+    assert [text for text in axes.all_inner_texts()] == ["2", "3", "4", "1", "2"]
+    jobs = panel.served.ask("/atelier/board/image").json()["jobs"]
+    assert len(jobs) == 6 and all(job["takes"][0]["sha256"] for job in jobs)  # each cell a real artifact
+    boxes = [tile.bounding_box() for tile in panel.tiles.all()]
+    assert len({round(b["x"]) for b in boxes if b}) == 3 and len({round(b["y"]) for b in boxes if b}) == 2
+
+
+def test_wildcards_make_different_words_in_one_brief(panel: Board) -> None:
+    panel.fill(prompt="a {red|blue|green|white|black|golden} fox", count=6)
+    expect(panel.page.locator(".bd-note")).to_contain_text("6 possible", timeout=10_000)
+    panel.generate()
+    panel.done(6)
+    prompts = {job["prompt"] for job in panel.served.ask("/atelier/board/image").json()["jobs"]}
+    assert len(prompts) > 1 and all(re.fullmatch(r"a \w+ fox", prompt) for prompt in prompts)
+    assert panel.page.locator(".bd-stripgroup").count() == 1
+
+
+def test_a_part_of_an_uploaded_picture_is_painted_anew(panel: Board, tmp_path: Path) -> None:
+    page = panel.page
+    picture = tmp_path / "lighthouse.png"
+    Image.effect_noise((96, 64), 40).convert("RGB").save(picture)
+    page.get_by_role("button", name="Start from a picture").click()
+    page.locator("#image-start input[type=file]").set_input_files(picture)
+    page.get_by_role("button", name="Paint a mask").click(timeout=20_000)
+    expect(page.locator(".bd-painter[data-ready]")).to_be_visible(timeout=20_000)
+    box = page.locator(".bd-easel canvas").bounding_box()
+    assert box
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] + 60, middle[1], steps=6)
+    page.mouse.up()
+    page.get_by_role("button", name="Done").click()
+    expect(page.locator(".bd-started")).to_contain_text("Only the masked part", timeout=10_000)
+    panel.generate()
+    panel.done(1)
+    job = newest(panel.served)
+    assert job["task"] == "inpaint", job
+    roles = {given["role"]: given["sha256"] for given in job["inputs"]}
+    assert set(roles) == {"init_image", "mask_image"}
+    mask = tmp_path / "mask.png"
+    mask.write_bytes(panel.served.ask(f"/atelier/files/{roles['mask_image']}").body)
+    with Image.open(mask) as painted:
+        share = sum(1 for value in painted.convert("L").tobytes() if value > 127) / (painted.width * painted.height)
+        assert painted.size == (96, 64)
+    assert 0.002 < share < 0.9
+
+
+def test_a_take_becomes_the_start_of_the_next(panel: Board) -> None:
+    panel.generate()
+    panel.done(1)
+    panel.press("m")
+    expect(panel.page.locator(".bd-started")).to_be_visible(timeout=10_000)
+    panel.generate()
+    expect(panel.page.locator(".bd-head")).to_contain_text("From a picture", timeout=20_000)
+    panel.done(1)
+    panel.press("a")
+    expect(panel.page.get_by_role("treeitem").nth(1)).to_have_attribute("aria-level", "2")
+
+
+def test_a_walk_between_two_takes(panel: Board) -> None:
+    page = panel.page
+    panel.fill(count=2)
+    panel.generate()
+    panel.done(2)
+    panel.press("1", "l")
+    expect(page.locator(".bd-actions")).to_contain_text("Choose the take to walk to")
+    panel.tiles.nth(1).click()
+    dialog = page.get_by_role("dialog", name="Latent walk")
+    dialog.get_by_label("Frames", exact=True).fill("3")
+    dialog.get_by_role("button", name="Make the walk").click()
+    expect(page.locator(".bd-head")).to_contain_text("Walk", timeout=20_000)
+    panel.done(1)
+    take = newest(panel.served)["takes"][0]
+    assert take["media_type"] == "image/gif"
+
+
+def test_stop_keeps_the_queue_usable(panel: Board) -> None:
+    panel.fill(steps=150, width=256, height=256, count=8)
+    panel.generate()
+    stop = panel.page.locator("#image-stop")
+    expect(stop).to_be_visible(timeout=20_000)
+    panel.page.keyboard.press("Escape")
+    expect(panel.status).to_contain_text("Stopped", timeout=SLOWLY)
+    expect(stop).to_be_hidden()
+
+
+def test_a_failed_job_says_why_and_can_be_tried_again(panel: Board) -> None:
+    weights = next((panel.served.home / "models" / "a-tiny-one" / "unet").glob("*.safetensors"))
+    whole = weights.read_bytes()
+    try:
+        weights.write_bytes(whole[:100])
+        panel.fill(prompt="a broken fox", width=72)
+        panel.generate()
+        error = panel.page.locator(".bd-error")
+        expect(error.get_by_role("button", name="Retry")).to_be_visible(timeout=SLOWLY)
+        assert error.inner_text().strip()
+    finally:
+        weights.write_bytes(whole)
+    panel.page.get_by_role("button", name="Retry").click()
+    panel.done(1)
+
+
+def test_earlier_prompts_come_back(panel: Board) -> None:
+    panel.fill(prompt="a golden fox")
+    panel.generate()
+    expect(panel.tiles).to_have_count(1, timeout=20_000)
+    field = panel.field("prompt")
+    field.fill("")
+    field.press("ArrowUp")
+    expect(field).to_have_value("a golden fox")
+    field.press("End")
+    field.press("ArrowDown")
+    expect(field).to_have_value("")
+
+
+def test_the_same_road_by_program(panel: Board) -> None:
+    from gradio_client import Client
+
+    client = Client(
+        panel.served.url,
+        headers={"Authorization": f"Bearer {panel.served.token}"},
+        verbose=False,
+        analytics_enabled=False,
+    )
+    told = client.predict(
+        prompt="a fox",
+        count=1,
+        seed=5,
+        model="tiny",
+        settings={"num_inference_steps": 2},
+        api_name="/generate",
+    )
+    job = told["job"]
+    for _ in range(600):
+        told = client.predict(job=job, api_name="/status")
+        if told["state"] not in ("queued", "running"):
+            break
+        panel.page.wait_for_timeout(250)
+    assert told["state"] == "done" and len(told["artifacts"]) == 1
+    got = client.predict(sha256=told["artifacts"][0], api_name="/get")
+    assert got["request"]["seed"] == 5 and "path" not in got
+    assert client.predict(text="fox", api_name="/list")["total"] >= 1
+    with pytest.raises(Exception, match="no model 'nonsense'"):
+        client.predict(prompt="a fox", model="nonsense", api_name="/generate")
+
+
+def test_a_lora_is_put_into_the_prompt_and_a_wrong_one_is_said(panel: Board) -> None:
+    page, adapters = panel.page, panel.served.home / "adapters"
+    adapters.mkdir()
+    (adapters / "my-dog.safetensors").write_bytes(b"no weights")
+    page.reload()
+    panel.ready()
+    panel.fill(prompt="a fox")
+    panel.field("lora").click()
+    page.get_by_role("option", name="my-dog", exact=True).last.click()
+    expect(panel.field("prompt")).to_have_value("a fox <lora:my-dog:1>")
+    panel.generate()
+    expect(page.locator(".bd-error")).to_contain_text("'my-dog.safetensors' is not a LoRA", timeout=SLOWLY)
+    panel.fill(prompt="a fox <lora:my-cat:1>")
+    panel.generate()
+    expect(page.locator("#image-prompt [role=alert]")).to_contain_text("There is no LoRA 'my-cat'")
+    shutil.rmtree(adapters)
