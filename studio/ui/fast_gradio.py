@@ -11,6 +11,7 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -55,5 +56,8 @@ def prepare() -> None:
 prepare()
 
 import gradio  # noqa: E402  (the hook must stand first)
+
+# a menu whose value is put back before its choices are: nothing that the person at the terminal could mend
+warnings.filterwarnings("ignore", message="The value passed into gr.Dropdown", category=UserWarning)
 
 __all__ = ["gradio", "prepare"]

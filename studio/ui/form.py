@@ -74,9 +74,11 @@ class Form:
 
     panel: str
     fields: Mapping[str, Any]  # components; gradio adds their events at run time
+    # menus that only fill other fields: never sent, for gradio refuses a value that an older list of choices lacks
+    shortcuts: tuple[str, ...] = ()
 
     def inputs(self, *more: Any) -> set[Any]:
-        return {*self.fields.values(), *more}
+        return {*(component for name, component in self.fields.items() if name not in self.shortcuts), *more}
 
     def read(self, given: Mapping[gr.components.Component, Any]) -> dict[str, Any]:
         """What the person has entered, by name."""
@@ -103,10 +105,13 @@ class Form:
 
         def put_back(remembered: Any) -> dict[gr.components.Component, Any]:
             known = remembered if isinstance(remembered, dict) else {}
-            sound = {name: known[name] for name in kept if fits(self.fields[name], known.get(name))}
+            sound = {name: known[name] for name in kept if self.restorable(name, known.get(name))}
             return self.fill(sound) or {components[0]: gr.skip()}
 
         demo.load(put_back, memory, components, **QUIET)
+
+    def restorable(self, name: str, value: Any) -> bool:
+        return isinstance(value, str) if name in self.shortcuts else fits(self.fields[name], value)
 
 
 def fits(component: gr.components.Component, value: Any) -> bool:

@@ -248,6 +248,7 @@ def test_a_lora_is_put_into_the_prompt_and_a_wrong_one_is_said(panel: Board) -> 
     (adapters / "my-dog.safetensors").write_bytes(b"no weights")
     page.reload()
     panel.ready()
+    expect(panel.field("size")).to_have_value("Square")  # the menu of a model that is not the first one
     panel.fill(prompt="a fox")
     panel.field("lora").click()
     page.get_by_role("option", name="my-dog", exact=True).last.click()

@@ -1,6 +1,7 @@
 """LoRA files on a pipeline: each is loaded once, and a run uses the ones it names with their weights."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,11 @@ class Adapters:
         self.in_use = named
 
     def triggers(self, files: Iterable[Path]) -> str:
-        """The words that adapters taught here answer to, as their headers say."""
+        """The words that adapters taught here answer to, as their headers say; a file that is no LoRA says none."""
         words = []
         for path in files:
             if path.is_file():
-                with safe_open(path, framework="pt") as opened:
+                with suppress(SafetensorError), safe_open(path, framework="pt") as opened:
                     words.append((opened.metadata() or {}).get("atelier.trigger", ""))
         return " ".join(words)
 

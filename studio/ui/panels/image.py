@@ -42,7 +42,7 @@ class ImagePanel:
         with gr.Row(elem_classes="ws"):
             with gr.Column(elem_classes="side"):
                 self.drawn = PictureFields(studio)
-                self.form = form.Form(PANEL, self.drawn.fields)
+                self.form = form.Form(PANEL, self.drawn.fields, shortcuts=("size",))
                 self.problem = Problem(PANEL)
                 self.go = gr.Button("Generate", variant="primary", elem_id="image-go", elem_classes="go")
             with gr.Column(elem_classes="stage"):
