@@ -1,6 +1,7 @@
 """Which models and adapters there are, as one list: starters, the person's folder, trained ones. Loads none of them."""
 
 import difflib
+import errno
 import json
 import shutil
 import tomllib
@@ -8,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from studio.errors import ModelError, NotFound
+from studio.errors import DiskFull, ModelError, NotFound
 from studio.families import FAMILIES, families, family
+from studio.families.model_card import CARD, write_card
 from studio.settings import ASSETS, Settings
 from studio.types import Model, Value
 
@@ -19,6 +21,7 @@ class Catalog:
 
     def __init__(self, settings: Settings) -> None:
         self._places = (("starter", ASSETS / "models"), ("local", settings.models))
+        self._models = settings.models
         self._adapters = settings.home / "adapters"
 
     def models(self, task: str | None = None) -> tuple[Model, ...]:
@@ -73,7 +76,7 @@ class Catalog:
 
     def take_adapter(self, name: str, file: Path, facts: Mapping[str, Any]) -> str:
         """Offers a file as an adapter from now on; the id that it got, a new one where the name is taken."""
-        plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in name.strip())[:60].strip("-") or "lora"
+        plain = plain_id(name, "lora")
         self._adapters.mkdir(parents=True, exist_ok=True)
         id, number = plain, 1
         while (self._adapters / f"{id}.safetensors").exists():
@@ -97,12 +100,57 @@ class Catalog:
             if p.suffix == ".safetensors" or (p / "adapter_config.json").is_file()
         }
 
+    def model_of_job(self, job: str) -> str:
+        """The id of the model that a job delivered; "" when it delivered none or it was removed."""
+        mine = (model for model in self.models() if model.card.get("made", {}).get("job") == job)
+        return next((model.id for model in mine), "")
+
+    def take_model(self, name: str, folder: Path, facts: Mapping[str, Any]) -> str:
+        """Offers a copy of a model folder from now on; the id that it got, a new one where the name is taken.
+
+        Its card keeps what it says; `facts` (`job` at least) become its table `made`. A second call for the same job
+        finds the model that the first one took. ModelError when the folder holds no model.
+        """
+        if taken := self.model_of_job(str(facts["job"])):
+            return taken
+        if not folder.is_dir() or read_model(folder, "trained") is None:
+            raise ModelError("The model that was made cannot be found.", "Retry: what was learnt is still there.")
+        plain = plain_id(name, "model")
+        known = {model.id for model in self.models()}
+        id, number = plain, 1
+        while id in known or (self._models / id).exists():
+            number += 1
+            id = f"{plain}-{number}"
+        self._models.mkdir(parents=True, exist_ok=True)
+        partial = self._models / f".{id}.part"
+        shutil.rmtree(partial, ignore_errors=True)  # left by a program that was killed
+        try:
+            for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+                target = partial / file.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
+            write_card(partial, {**read_card(folder), "id": id, "name": name, "source": "trained", "made": dict(facts)})
+            partial.replace(self._models / id)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull("The disk is full: the model could not be kept.", "Make room, then retry.") from error
+            raise ModelError(f"The model could not be kept: {error.strerror}.", "Retry, then it is kept.") from error
+        return id
+
     def _read_all(self) -> Iterator[Model]:
         for source, place in self._places:
             if place.is_dir():
                 for folder in sorted(place.iterdir()):
+                    if folder.name.startswith("."):  # being copied
+                        continue
                     if folder.is_dir() and (model := read_model(folder, source)):
                         yield model
+
+
+def plain_id(name: str, otherwise: str) -> str:
+    """A name as a file name of letters, digits, - and _, at most 60 of them."""
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in name.strip())[:60].strip("-") or otherwise
 
 
 def read_model(folder: Path, source: str) -> Model | None:
@@ -126,7 +174,7 @@ def read_model(folder: Path, source: str) -> Model | None:
 
 
 def read_card(folder: Path) -> Mapping[str, Any]:
-    path = folder / "card.toml"
+    path = folder / CARD
     if not path.is_file():
         return {}
     try:

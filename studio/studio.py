@@ -23,7 +23,8 @@ from studio.catalog import Catalog
 from studio.engine import protocol
 from studio.engine.engine import Engine, Event, Started
 from studio.errors import InvalidInput, NotFound, StudioError
-from studio.families import family
+from studio.families import family, scratch_family
+from studio.families.family import MODEL, Family
 from studio.intake import clean_copy
 from studio.lab.dataset import Dataset
 from studio.lab.recipe import lora_params
@@ -31,7 +32,7 @@ from studio.library import provenance
 from studio.library.library import Library
 from studio.library.lock import HomeLock
 from studio.settings import Settings
-from studio.types import Artifact, Input, Job, JobState, Json, Request, Value
+from studio.types import Artifact, Input, Job, JobState, Json, Model, Request, Value
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +113,8 @@ class Studio:
                 f"At most {MAX_PROMPT:,} are read.",
                 field="prompt",
             )
-        model = self.catalog.model(request.model)
-        if request.task not in model.tasks and request.task not in family(model.family).trainings:
+        model, declared = self._who(request)
+        if model and request.task not in model.tasks and request.task not in declared.trainings:
             raise InvalidInput(
                 f"{model.name} cannot do {request.task.replace('_', ' ')}.",
                 f"It can do: {', '.join(model.tasks)}.",
@@ -126,8 +127,23 @@ class Studio:
         for given in request.inputs:
             self.library.artifact(given.artifact)
         prompt = request.prompt.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
-        params = {**self.catalog.defaults(model, request.task), **request.params}
-        return family(model.family).validate(request.replace(seed=seed, prompt=prompt, params=params))
+        suggested = self.catalog.defaults(model, request.task) if model else {}
+        params = {**suggested, **request.params}
+        return declared.validate(request.replace(seed=seed, prompt=prompt, params=params))
+
+    def _who(self, request: Request) -> tuple[Model | None, Family]:
+        """The model that is asked, None where a training begins with none, and the family that does the work."""
+        declared = scratch_family(request.task)
+        if declared is None:
+            model = self.catalog.model(request.model)
+            return model, family(model.family)
+        if request.model:
+            raise InvalidInput(
+                f"{request.task.replace('_', ' ').capitalize()} begins with no model.",
+                f"Leave {request.model!r} out; to go on from a model, teach it a LoRA.",
+                field="model",
+            )
+        return None, declared
 
     def _with_adapters(self, request: Request) -> tuple[Input, ...]:
         """The request's inputs and, for its ancestry, the adapters that were taught here. NotFound for unknown ones."""
@@ -331,6 +347,9 @@ class Studio:
         file = Path(event.path)
         asked = {"prompt": job.request.prompt, "model": job.request.model, "task": job.request.task}
         meta = {**asked, **event.meta, "warnings": list(self.live(event.job).warnings)}
+        delivers = event.meta.get("model") is True
+        if delivers:
+            meta |= {"model": job.request.model, "delivers": "model"}
         embed(file, event.media_type, self.record(job, event.index, meta))
         kept = self.library.keep(file, media_type=event.media_type, job=job.id, index=event.index, meta=meta)
         description(file).unlink(missing_ok=True)
@@ -338,6 +357,10 @@ class Studio:
             facts = {name: event.meta.get(name) for name in ("base", "trigger", "steps", "best_step")}
             name = str(event.meta.get("name") or "lora")
             self.catalog.take_adapter(name, kept.path, {**facts, "sha256": kept.sha256, "job": job.id})
+        if delivers:
+            folder = self.training_folder(job.request) / MODEL
+            name = str(event.meta.get("name") or job.request.prompt or job.request.task)
+            self.catalog.take_model(name, folder, {"job": job.id, "sha256": kept.sha256, "task": job.request.task})
         return kept
 
     def record(self, job: Job, index: int, meta: Mapping[str, object]) -> provenance.Provenance:
@@ -442,19 +465,19 @@ class Studio:
 
     def _run(self, job: Job) -> protocol.Run:
         request = job.request
-        model = self.catalog.model(request.model)
+        model, declared = self._who(request)
         files: dict[str, list[str]] = {}
         for given in request.inputs:
             files.setdefault(given.role, []).append(str(self.library.artifact(given.artifact).path))
         return protocol.Run(
             job=job.id,
-            family=model.family,
-            folder=str(model.folder),
+            family=declared.name,
+            folder=str(model.folder) if model else "",
             request=request.to_dict(),
             inputs=files,
             adapters=[(str(self.catalog.adapter(a.id)), a.weight) for a in request.adapters],
             staging=str(self.settings.staging / job.id),
-            kept=str(self.training_folder(request)) if request.task in family(model.family).trainings else "",
+            kept=str(self.training_folder(request)) if request.task in declared.trainings else "",
         )
 
 

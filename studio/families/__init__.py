@@ -12,5 +12,10 @@ def family(name: str) -> Family:
     return importlib.import_module(f"studio.families.{name}").FAMILY
 
 
+def scratch_family(task: str) -> Family | None:
+    """The family with that training, if it is one that begins with no model."""
+    return next((declared for declared in families() if task in declared.scratch), None)
+
+
 def families() -> tuple[Family, ...]:
     return tuple(family(name) for name in FAMILIES)

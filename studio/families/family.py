@@ -12,6 +12,8 @@ from typing import Any, Protocol
 from studio.errors import InvalidInput
 from studio.types import Device, Request, Value
 
+MODEL = "model"  # the folder below a training's `kept` in which it leaves a model that it delivers, card.toml included
+
 
 @dataclass(frozen=True, kw_only=True)
 class Param:
@@ -66,6 +68,10 @@ class Family:
     trainings: Mapping[str, tuple[Param, ...]] = field(default_factory=dict)
     """Likewise for what is learnt from a data set: the module of that name beside the pipeline has
     `run(folder, request, context)`. Any model of the family may be asked for it."""
+    scratch: tuple[str, ...] = ()
+    """Those of the trainings that begin with no model at all: `Request.model` is "". Their names are unique among the
+    families. A training that delivers a model leaves it in `kept / MODEL`, and one JSON output whose meta says
+    `{"model": True, "name": ...}`."""
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # required input roles by task
     defaults: Callable[[Path], Mapping[str, Value]] | None = (
         None  # what a model folder suggests when its card is silent

@@ -1,0 +1,46 @@
+"""card.toml as text: what a model folder says of itself. The standard library reads TOML but does not write it."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+CARD = "card.toml"
+
+
+def card_text(card: Mapping[str, Any]) -> str:
+    """Plain values first, then a table for each mapping. What is None is left out."""
+    plain = {key: value for key, value in card.items() if value is not None and not isinstance(value, Mapping)}
+    lines = [f"{key} = {_value(value)}" for key, value in plain.items()]
+    for name, table in card.items():
+        if isinstance(table, Mapping):
+            kept = {key: value for key, value in table.items() if value is not None}
+            lines += ["", f"[{_key(name)}]", *(f"{_key(key)} = {_value(value)}" for key, value in kept.items())]
+    return "\n".join(lines) + "\n"
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """The card of that folder, whole or as it was."""
+    partial = folder / f"{CARD}.tmp"
+    partial.write_text(card_text(card), "utf-8")
+    os.replace(partial, folder / CARD)
+
+
+def _key(name: str) -> str:
+    return name if name.replace("-", "_").isidentifier() and name.isascii() else json.dumps(name)
+
+
+def _value(value: Any) -> str:
+    """An inline table for a mapping; for scalars and lists of them JSON's notation is TOML's, too."""
+    if isinstance(value, Mapping):
+        parts = ", ".join(f"{_key(key)} = {_value(part)}" for key, part in value.items() if part is not None)
+        return f"{{ {parts} }}" if parts else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(part) for part in value if part is not None)}]"
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return "inf" if value > 0 else "-inf"
+    if isinstance(value, float) and value != value:
+        return "nan"
+    # JSON may leave DEL as it is, which TOML forbids
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
