@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from studio.families.diffusion.lora_calls import predict, together
+from studio.lab.evaluate import copied, figure, unit, vendi
 
 if TYPE_CHECKING:
     from studio.families.diffusion.train_lora import Training
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 MOST, FEWEST = 8, 2  # pictures of each prompt
 SHARE = 0.15  # of the training's time, for making them
 SEEN_AT = 100  # timestep of the noise under which pictures are looked at
-NEAR = 1 / 3  # distance to the nearest training picture, as a share of that to the second nearest, that is a copy
 
 
 def result_card(training: "Training") -> dict[str, Any]:
@@ -101,41 +101,9 @@ def turned(training: "Training") -> bool:
     return training.state.turned >= 4
 
 
-def figure(values: np.ndarray, means: str) -> dict[str, Any]:
-    """Mean and 90 % bootstrap interval of one value a picture."""
-    chance = np.random.default_rng(0)
-    draws = values[chance.integers(0, len(values), (2000, len(values)))].mean(1)
-    low, high = np.quantile(draws, (0.05, 0.95))
-    return {
-        "value": round(float(values.mean()), 4),
-        "low": round(float(low), 4),
-        "high": round(float(high), 4),
-        "means": means,
-    }
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
-
-
 def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Between row k of one and row k of the other."""
     return np.linalg.norm(a - b, axis=1)
-
-
-def vendi(rows: np.ndarray) -> float:
-    """The effective number of different things among rows of unit length (Friedman and Dieng, 2022)."""
-    values = np.linalg.eigvalsh(rows @ rows.T / len(rows)).clip(1e-12)
-    values = values / values.sum()
-    return float(np.exp(-(values * np.log(values)).sum()))
-
-
-def copied(made: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """For each made picture whether one training picture is far nearer than any other."""
-    if len(train) < 2:
-        return np.zeros(len(made), bool)
-    ordered = np.sort(np.linalg.norm(made[:, None] - train[None], axis=2), axis=1)
-    return ordered[:, 0] < NEAR * ordered[:, 1]
 
 
 @torch.no_grad()

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image, ImageOps
-from torch import Tensor
 
 from studio.families.diffusion.recipe import Recipe
 from studio.families.diffusion.scene_latents import encode, labels
@@ -28,13 +27,13 @@ from studio.families.diffusion.starter_judge import (
     Judge,
     agreement,
     as_seen,
-    kernel_distance,
     load_judge,
     save_judge,
     train_judge,
 )
 from studio.families.training.checkpoint import as_pictures, as_tensor, device
 from studio.families.training.run_folder import RunFolder
+from studio.lab.evaluate import copied, kid, unit
 
 BATCH = 20
 LESSONS = 12000  # renders that a judge learns from
@@ -92,17 +91,6 @@ def photographs(folder: Path) -> np.ndarray:
     return np.stack([np.asarray(ImageOps.fit(Image.open(path).convert("RGB"), (256, 256))) for path in found])
 
 
-def copied(made: Tensor, training: Tensor) -> float:
-    """Share of made latents nearer to one training scene than to any other by a factor of three (n, 16, 16, 16).
-
-    The measure of memorisation of Bonnaire et al. (2025, arXiv 2505.16959): nearest over second-nearest distance.
-    """
-    flat, known = made.flatten(1), training.flatten(1)
-    distances = torch.cat([torch.cdist(flat, part.float()) for part in known.split(4096)], 1)
-    nearest = distances.topk(2, largest=False).values
-    return round(float((nearest[:, 0] / nearest[:, 1] < 1 / 3).float().mean()), 4)
-
-
 def measure(
     model: Path,
     sprites: Sprites,
@@ -157,14 +145,15 @@ def measure(
     figures["thing_by_synonym"] = agreement(judge, as_seen(others), truth[twice])["thing"]
     more = np.stack([paint(plan, sprites, rng) for plan in held_out_plans(sprites.things, many, seed + 100)])
     with torch.inference_mode():
-        known = judge.features(drawn)
-        figures["kid"] = round(kernel_distance(judge.features(made), known), 4)
-        figures["kid_of_real_scenes"] = round(kernel_distance(judge.features(as_seen(more)), known), 4)
+        known, ours, others = (unit(judge.features(some).double().numpy()) for some in (drawn, made, as_seen(more)))
+    figures["kid"] = round(kid(known, ours, 1.0), 4)
+    figures["kid_of_real_scenes"] = round(kid(known, others, 1.0), 4)
     if photos:
         figures["autoencoder_psnr_photographs"] = signal_to_noise(pipeline, photographs(photos))
     if latents:
         training = np.concatenate([np.load(path)["latents"] for path in sorted(latents.glob("part_*.npz"))])
-        figures["copied"] = copied(encode(pipeline.vae, pictures), torch.from_numpy(training))
+        ours, known = encode(pipeline.vae, pictures).flatten(1).numpy(), training.reshape(len(training), -1)
+        figures["copied"] = round(float(copied(ours, known).mean()), 4)
     return figures
 
 

@@ -129,19 +129,3 @@ def agreement(judge: Judge, pictures: Tensor, truth: np.ndarray) -> dict[str, fl
         kind: round(float((score.argmax(1).numpy() == truth[:, i]).mean()), 3)
         for i, (kind, score) in enumerate(zip(judge.names, scores, strict=True))
     }
-
-
-def kernel_distance(one: Tensor, other: Tensor) -> float:
-    """Unbiased squared maximum mean discrepancy of features (n, d) with the cubic kernel of KID (Binkowski, 2018).
-
-    Features are brought to unit length first; 0 means that both are alike, and it can come out a little below.
-    """
-    one, other = F.normalize(one, dim=1), F.normalize(other, dim=1)
-
-    def kernel(a: Tensor, b: Tensor) -> Tensor:
-        return (a.double() @ b.double().T + 1) ** 3
-
-    n, m = len(one), len(other)
-    same = kernel(one, one), kernel(other, other)
-    inner = (same[0].sum() - same[0].trace()) / (n * (n - 1)) + (same[1].sum() - same[1].trace()) / (m * (m - 1))
-    return float(inner - 2 * kernel(one, other).mean())

@@ -21,34 +21,9 @@ from studio.families.gan.drawn import CLASSES, as_planes, drawing
 from studio.families.gan.networks import Generator, Judge
 from studio.families.gan.starter import GanModel, load_model
 from studio.families.gan.starter_card import add_figures
+from studio.lab.evaluate import kid, recall
 
 SEEN_BY_NOBODY = 3  # a series of drawings that neither training nor its checks use
-_NEAR = 3  # how many neighbours make a picture's surroundings
-
-
-def kernel_distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Kernel inception distance: squared MMD of features (n, d), (m, d) with a cubic kernel, unbiased
-    (M. Binkowski et al. 2018, https://arxiv.org/abs/1801.01401); about 0 for sets of the same kind."""
-
-    def kernel(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (a @ b.T / a.shape[1] + 1) ** 3
-
-    n, m = len(one), len(other)
-    own, others = kernel(one, one), kernel(other, other)
-    inside = (own.sum() - np.trace(own)) / (n * (n - 1)) + (others.sum() - np.trace(others)) / (m * (m - 1))
-    return float(inside - 2 * kernel(one, other).mean())
-
-
-def coverage(real: NDArray[np.float64], made: NDArray[np.float64]) -> float:
-    """Recall: the share of real pictures that lie among made ones, nearer to one than its third neighbour
-    (T. Kynkaanniemi et al. 2019, https://arxiv.org/abs/1904.06991)."""
-
-    def apart(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        squares = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-        return np.sqrt(np.maximum(squares, 0))
-
-    around = np.sort(apart(made, made), 1)[:, _NEAR]
-    return float((apart(real, made) <= around).any(1).mean())
 
 
 @torch.no_grad()
@@ -94,11 +69,11 @@ def compare(model: GanModel, many: int) -> dict[str, object]:
     scale = real[0].std()
     figures: dict[str, object] = {"judge_on_drawings": round(float((real[1] == classes).mean()), 4)}
     for name, features in (("kid_floor", other[0]), ("kid", gan[0]), ("kid_vae", vae[0])):
-        figures[name] = round(kernel_distance(real[0] / scale, features / scale), 4)
+        figures[name] = round(kid(real[0] / scale, features / scale), 4)
     figures["class_recognised"] = round(float((gan[1] == asked).mean()), 4)
     figures["class_recognised_vae"] = round(float((vae[1] == asked).mean()), 4)
     for name, features in (("recall_floor", other[0]), ("recall", gan[0]), ("recall_vae", vae[0])):
-        figures[name] = round(coverage(real[0], features), 4)
+        figures[name] = round(recall(real[0], features), 4)
     return figures
 
 

@@ -20,12 +20,11 @@ from studio.families.diffusion.recipe import AutoencoderTraining, DenoiserTraini
 from studio.families.diffusion.scene_latents import cache_scenes, things_of
 from studio.families.diffusion.scene_sprites import THINGS, Sprites
 from studio.families.diffusion.scenes import held_out, vocabulary
-from studio.families.diffusion.starter_figures import captions_of, copied, held_out_plans, measure
+from studio.families.diffusion.starter_figures import captions_of, held_out_plans, measure
 from studio.families.diffusion.starter_judge import (
     JUDGE,
     Judge,
     draw_lessons,
-    kernel_distance,
     load_judge,
     save_judge,
     train_judge,
@@ -206,17 +205,6 @@ def test_held_out_prompts_name_what_training_never_shows(sprites: Sprites) -> No
     captions = captions_of(plans, sprites.things, seed=1, synonym=True)
     for plan, caption in zip(plans, captions, strict=True):
         assert any(word in caption for word in sprites.things[plan.things[0]].words[1:]), caption
-
-
-def test_the_kernel_distance_tells_two_clouds_apart() -> None:
-    one, same = torch.randn(2, 200, 8, generator=torch.Generator().manual_seed(0))
-    assert abs(kernel_distance(one, same)) < 0.1 < kernel_distance(one, same + 1)
-
-
-def test_a_copy_is_found() -> None:
-    training = torch.randn(40, 16, 4, 4, generator=torch.Generator().manual_seed(0))
-    made = torch.cat([training[:1] + 0.01, torch.randn(1, 16, 4, 4, generator=torch.Generator().manual_seed(1))])
-    assert copied(made, training) == 0.5
 
 
 def test_latents_have_mean_nought_and_deviation_one(finished: RunFolder) -> None:
