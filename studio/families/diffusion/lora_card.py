@@ -1,7 +1,6 @@
 """What a fine-tune did to its model, in figures with intervals and one sentence each, and alarms.
 
-Pictures are compared by what the untouched model itself sees in them: the activations in the middle of its denoiser
-on slightly noisy latents (Tang et al., "Emergent Correspondence from Image Diffusion", 2023), averaged over places.
+Pictures are compared by what the untouched model itself sees in them, see denoiser_features.
 """
 
 import time
@@ -9,96 +8,141 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
-from studio.families.diffusion.lora_calls import predict, together
+from studio.families.diffusion import denoiser_features, lora_checkpoints
+from studio.families.diffusion.denoiser_features import SEEN_AT, latents_of
+from studio.families.diffusion.lora_calls import together
 from studio.lab.evaluate import copied, figure, unit, vendi
 
 if TYPE_CHECKING:
     from studio.families.diffusion.train_lora import Training
 
 MOST, FEWEST = 8, 2  # pictures of each prompt
-SHARE = 0.15  # of the training's time, for making them
-SEEN_AT = 100  # timestep of the noise under which pictures are looked at
+SHARE = 0.2  # of the training's time, for making and looking at them
 
 
 def result_card(training: "Training") -> dict[str, Any]:
-    """Figures of the best adapter: each {value, low, high, means}; low and high are a 90 % bootstrap interval."""
+    """Figures of the best adapter, each {value, low, high, means} with a 90 % bootstrap interval, beside those of
+    other checkpoints of the run at the same seeds.
+    """
     training.context.progress(training.state.step, training.steps, "Measuring what it learnt")
-    subject, unrelated = training.prompts()[0], training.prompts()[2]
-    best = training.state.best_weights
-    with training.without():
-        began = time.monotonic()
-        plain = training.pictures(subject, 1, 100)
-        each = time.monotonic() - began
-        count = int(min(MOST, max(FEWEST, SHARE * training.state.seconds / max(4 * each, 1e-6))))
-        plain += training.pictures(subject, count - 1, 101)
-        others = training.pictures(unrelated, count, 100)
-    with training.using(best):
-        taught = training.pictures(subject, count, 100)
-        drifted = training.pictures(unrelated, count, 100)
-    for name, pictures in (("plain", plain), ("taught", taught), ("others", others), ("drifted", drifted)):
-        sheet(pictures).save(training.run.folder / "samples" / f"card-{name}.webp", quality=90)
-    seen = {
-        name: features(training, pictures)
-        for name, pictures in (("plain", plain), ("taught", taught), ("others", others), ("drifted", drifted))
-    }
+    began, state = time.monotonic(), training.state
+    subject, _, unrelated = training.prompts()
     train = features_of_latents(training, [example.mean for example in training.lessons.train])
     held_out = [example.mean for example in training.lessons.held_out]
     aims = features_of_latents(training, held_out) if held_out else train
-    return judged(training, seen, train, aims, count)
+    first, each = time.monotonic(), 0.0
+    with training.without():
+        plain, seen_plain = shown(training, subject, 1)
+        each = time.monotonic() - first
+        affordable = int((SHARE * state.seconds - (first - began)) / max(each, 1e-6))
+        kept = lora_checkpoints.kept_steps(training.adapters) or [state.best_step]
+        steps, count = lora_checkpoints.to_compare(kept, state.best_step, affordable)
+        count = min(MOST, max(FEWEST, count))
+        more, seen_more = shown(training, subject, count - 1, 101)
+        others, seen_others = shown(training, unrelated, count)
+    seen = {"plain": np.concatenate([seen_plain, seen_more]), "others": seen_others}
+    keep_sheets(training, {"card-plain": [*plain, *more], "card-others": others})
+    by_step: dict[int, dict[str, np.ndarray]] = {}
+    for step in steps:
+        training.context.progress(state.step, training.steps, f"Comparing checkpoints, step {step}")
+        with training.using(training.weights_at(step)):
+            taught, seen_taught = shown(training, subject, count)
+            drifted, seen_drifted = shown(training, unrelated, count)
+        by_step[step] = {**seen, "taught": seen_taught, "drifted": seen_drifted}
+        keep_sheets(training, {f"checkpoint-{step:06d}": [*taught, *drifted]})
+        if step == state.best_step:
+            keep_sheets(training, {"card-taught": taught, "card-drifted": drifted})
+    card = judged(training, by_step[state.best_step], train, aims, count)
+    return {
+        **card,
+        **compared(training, {step: measured(seen, train, aims) for step, seen in by_step.items()}, count),
+        "kept": kept,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def shown(training: "Training", prompt: str, count: int, first_seed: int = 100) -> tuple[list[Image.Image], np.ndarray]:
+    """Takes of a prompt, and what the untouched model sees in them [count, channels]."""
+    pictures = training.pictures(prompt, count, first_seed)
+    return pictures, features(training, pictures)
+
+
+def keep_sheets(training: "Training", sheets: Mapping[str, Sequence[Image.Image]]) -> None:
+    folder = training.run.folder / "samples"
+    folder.mkdir(exist_ok=True)
+    for name, pictures in sheets.items():
+        sheet(pictures).save(folder / f"{name}.webp", quality=90)
+
+
+def measured(seen: Mapping[str, np.ndarray], train: np.ndarray, aims: np.ndarray) -> dict[str, Any]:
+    """Likeness, drift and copying one a picture, diversity one of all."""
+    centre = np.concatenate([seen["plain"], seen["others"], train]).mean(0)
+    seen = {name: unit(found - centre) for name, found in seen.items()}
+    train, aims = unit(train - centre), unit(aims - centre)
+    pairs = [np.linalg.norm(a - b) for i, a in enumerate(seen["others"]) for b in seen["others"][:i]]
+    usual = float(np.median(pairs or [1]))
+    return {
+        "likeness": (seen["taught"] @ aims.T).mean(1) - (seen["plain"] @ aims.T).mean(1),
+        "drift": distance(seen["others"], seen["drifted"]) / max(usual, 1e-6),
+        "copying": copied(seen["taught"], train).astype(float),
+        "diversity": round(vendi(seen["taught"]) / max(vendi(seen["plain"]), 1e-6), 3),
+    }
+
+
+def compared(training: "Training", found: Mapping[int, Mapping[str, Any]], count: int) -> dict[str, Any]:
+    """A row for each checkpoint, and which to keep."""
+    looks = {int(step): loss for step, loss in training.state.looks}
+    smooth = lora_checkpoints.smoothed(looks)
+    rows = [
+        {
+            "step": step,
+            "held_out": round(looks[step], 6) if step in looks else None,
+            "smoothed": round(smooth[step], 6) if step in smooth else None,
+            **{name: round(float(np.mean(values)), 4) for name, values in figures.items()},
+        }
+        for step, figures in sorted(found.items())
+    ]
+    step, why = lora_checkpoints.suggestion(rows, training.state.base, training.state.best_step, count)
+    return {"checkpoints": rows, "suggested_step": step, "suggestion": why}
 
 
 def judged(
     training: "Training", seen: Mapping[str, np.ndarray], train: np.ndarray, aims: np.ndarray, count: int
 ) -> dict[str, Any]:
-    centre = np.concatenate([seen["plain"], seen["others"], train]).mean(0)
-    seen = {name: unit(found - centre) for name, found in seen.items()}
-    train, aims = unit(train - centre), unit(aims - centre)
-    gain = (seen["taught"] @ aims.T).mean(1) - (seen["plain"] @ aims.T).mean(1)
-    drift = distance(seen["others"], seen["drifted"])
-    usual = float(
-        np.median([np.linalg.norm(a - b) for i, a in enumerate(seen["others"]) for b in seen["others"][:i]] or [1])
-    )
-    copies = copied(seen["taught"], train)
-    state = training.state
+    found, state = measured(seen, train, aims), training.state
     better = 1 - state.best / state.base if state.base == state.base and state.base > 0 else 0.0
     figures = {
-        "likeness": figure(gain, "How much nearer its pictures are to yours than without it (cosine, -2 to 2)."),
+        "likeness": figure(
+            found["likeness"], "How much nearer its pictures are to yours than without it (cosine, -2 to 2)."
+        ),
         "held_out": {"value": round(better, 4), "means": "How much better it predicts pictures that it never saw."},
         "drift": figure(
-            drift / max(usual, 1e-6),
+            found["drift"],
             "How far a prompt that has nothing to do with it moved, as a share of the distance between two takes.",
         ),
         "diversity": {
-            "value": round(vendi(seen["taught"]) / max(vendi(seen["plain"]), 1e-6), 3),
+            "value": found["diversity"],
             "means": "How different its pictures are from one another, as a share of before (Vendi score).",
         },
-        "copying": figure(copies.astype(float), "The share of its pictures that repeat one of yours."),
+        "copying": figure(found["copying"], "The share of its pictures that repeat one of yours."),
     }
     low = figures["likeness"].get("low", 0.0)
     alarms = []
     if low <= 0 and better < 0.01:
         alarms.append("This LoRA changed nothing that can be measured: train longer, or at a higher learning rate.")
-    if copies.mean() > 0.5 or (turned(training) and better < -0.05):
+    if found["copying"].mean() > 0.5 or (state.turned >= lora_checkpoints.PATIENCE and better < -0.05):
         alarms.append("This LoRA only repeats your pictures: use an earlier checkpoint, fewer steps or more pictures.")
     return {
         "figures": figures,
         "alarms": alarms,
         "pictures_a_prompt": count,
         "best_step": state.best_step,
-        "suggestion": f"Keep the checkpoint of step {state.best_step}: it predicts held-out pictures best."
-        if training.lessons.held_out
-        else "Nothing was held out, so the last checkpoint was kept.",
         "encoder": f"middle of {training.request.model}'s denoiser at timestep {SEEN_AT}",
         "prompts": training.prompts(),
     }
-
-
-def turned(training: "Training") -> bool:
-    return training.state.turned >= 4
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -106,57 +150,18 @@ def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.linalg.norm(a - b, axis=1)
 
 
-@torch.no_grad()
 def features(training: "Training", pictures: Sequence[Image.Image]) -> np.ndarray:
     """[n, channels] of pictures."""
-    vae = training.pipe.vae
-    shift, scale = vae.config.get("shift_factor") or 0.0, vae.config.get("scaling_factor") or 1.0
-    latents = []
-    for picture in pictures:
-        array = torch.from_numpy(np.asarray(picture.convert("RGB"), np.float32)).permute(2, 0, 1)[None]
-        encoded = vae.encode(array.div(127.5).sub(1).to(vae.device, vae.dtype)).latent_dist.mean
-        latents.append((encoded.float().cpu() - shift) * scale)
-    return features_of_latents(training, latents)
+    return features_of_latents(training, latents_of(training.pipe, pictures))
 
 
-@torch.no_grad()
 def features_of_latents(training: "Training", latents: Sequence[Tensor]) -> np.ndarray:
-    """[n, channels] of latents [1, c, h, w]: the middle of the untouched denoiser, averaged over places and noises."""
-    found: list[Tensor] = []
-    hook = middle(training.denoiser).register_forward_hook(lambda module, given, made: found.append(first_of(made)))
-    rows = []
+    """[n, channels] of latents [1, c, h, w], by the model as it was."""
     call = together([training.lessons.words[""]])
-    times = torch.tensor([SEEN_AT]).float() if training.noising.flow else torch.tensor([SEEN_AT])
-    try:
-        with training.without():
-            for latent in latents:
-                training.context.check()
-                noise = torch.randn(latent.shape, generator=training.chance(2**21))
-                noisy, _, _ = training.noising.mixed(latent, noise, times)
-                predict(training.pipe, call, noisy.to(training.where), times.to(training.where))
-                seen = found.pop().float()
-                rows.append((seen.mean((2, 3)) if seen.ndim == 4 else seen.mean(1))[0].cpu().numpy())
-    finally:
-        hook.remove()
-    return np.stack(rows)
-
-
-def middle(denoiser: torch.nn.Module) -> torch.nn.Module:
-    """A U-Net's middle block, or the middle one of a transformer's."""
-    parts = dict(denoiser.named_children())
-    if "mid_block" in parts and parts["mid_block"] is not None:
-        return parts["mid_block"]
-    blocks = next(part for name, part in parts.items() if name.endswith("blocks"))
-    assert isinstance(blocks, torch.nn.ModuleList)
-    return blocks[len(blocks) // 2]
-
-
-def first_of(made: Any) -> Tensor:
-    """The pictures' part of a block's answer: of the two that a two-stream block gives, the longer row."""
-    if isinstance(made, Tensor):
-        return made
-    tensors = [part for part in made if isinstance(part, Tensor)]
-    return max(tensors, key=lambda part: part.shape[1])
+    with training.without():
+        return denoiser_features.features_of_latents(
+            training.pipe, call, latents, lambda: training.chance(2**21), training.context.check
+        )
 
 
 def sheet(pictures: Sequence[Image.Image]) -> Image.Image:
