@@ -30,6 +30,11 @@ def save(path: Path, denoiser: nn.Module, prefix: str, weights: Mapping[str, Ten
     save_file({f"{prefix}.{name}": value.contiguous() for name, value in weights.items()}, path, metadata=header)
 
 
+def read(path: Path) -> dict[str, Tensor]:
+    """The weights of a file that `save` wrote, by the keys of `weights_of`."""
+    return {name.partition(".")[2]: value for name, value in load_file(path).items()}
+
+
 def save_kohya(source: Path, target: Path, told: Mapping[str, str]) -> None:
     """The file written by `save` again with `lora_unet_..._lora_down.weight` and so on, and alpha for each."""
     with_prefix = load_file(source)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from studio.errors import Cancelled, InvalidInput
-from studio.families.diffusion import lora_files
+from studio.families.diffusion import lora_checkpoints, lora_files
 from studio.families.diffusion.loading import DTYPES, modules, open_folder
 from studio.families.diffusion.lora_calls import Noising, denoiser_of, predict, together
 from studio.families.diffusion.lora_card import result_card
@@ -62,6 +62,7 @@ class Progress:
     turned: int = 0  # judgements in a row that were worse than the best
     seconds: float = 0.0
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    looks: list[tuple[int, float]] = field(default_factory=list)  # step and held-out loss, where pictures are held out
 
 
 class Training:
@@ -69,6 +70,7 @@ class Training:
         self.request, self.context = request, context
         self.params: Mapping[str, Any] = request.params
         self.run = RunFolder(context.kept)
+        self.adapters = self.run.folder / "adapters"  # the state at every look, thinned
         context.progress(0, 0, "Loading the model")
         self.pipe: Any = open_folder(folder, context.device)
         self.denoiser: nn.Module = denoiser_of(self.pipe)
@@ -83,7 +85,7 @@ class Training:
         self.optimiser = torch.optim.AdamW(self.trained, self.params["learning_rate"], weight_decay=0.01)
         self.batch, self.parts = int(self.params["train_batch_size"]), 1
         self.steps = int(self.params["max_train_steps"])
-        self.state = Progress()
+        self.state, self.nested = Progress(), 0
         self._resume()
 
     # --- getting ready
@@ -121,6 +123,7 @@ class Training:
         kept = self.run.load(CHECKPOINT)
         if kept is None:
             (self.run.folder / "metrics.jsonl").unlink(missing_ok=True)
+            lora_checkpoints.forget_after(self.adapters, 0)
             return
         for parameter, value in zip(self.trained, kept["weights"], strict=True):
             parameter.data.copy_(value)
@@ -128,6 +131,7 @@ class Training:
         self.state = Progress(**kept["progress"])
         self.batch, self.parts = kept["batch"], kept["parts"]
         self.run.forget_after(self.state.step)
+        lora_checkpoints.forget_after(self.adapters, self.state.step)
 
     def keep(self) -> None:
         self.run.save(
@@ -231,14 +235,36 @@ class Training:
             found.append(float(self.weighed(latents, noise, given, [example.caption] * FIXED, 0.0)))
         return sum(found) / len(found)
 
+    def keep_adapter(self) -> None:
+        """The adapter as it is now into `adapters`, with what is known of it; others make room."""
+        self.adapters.mkdir(exist_ok=True)
+        target = lora_checkpoints.file_of(self.adapters, self.state.step)
+        partial = target.with_suffix(".part")
+        try:
+            told = self.header(self.state.step)
+            lora_files.save(partial, self.denoiser, self.prefix, lora_files.weights_of(self.denoiser), told)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        lora_checkpoints.thin(self.adapters, self.state.best_step)
+
+    def weights_at(self, step: int) -> Mapping[str, Tensor]:
+        """Those of a kept checkpoint."""
+        if step == self.state.best_step and self.state.best_weights:
+            return self.state.best_weights
+        return lora_files.read(lora_checkpoints.file_of(self.adapters, step))
+
     @contextmanager
     def without(self) -> Iterator[None]:
-        """The model as it was."""
+        """The model as it was. May be nested."""
+        self.nested += 1
         self.denoiser.disable_adapters()
         try:
             yield
         finally:
-            self.denoiser.enable_adapters()
+            self.nested -= 1
+            if not self.nested:
+                self.denoiser.enable_adapters()
 
     @contextmanager
     def using(self, weights: Mapping[str, Tensor]) -> Iterator[None]:
@@ -287,9 +313,12 @@ class Training:
     def train(self) -> None:
         """Until the steps are done, the held-out loss has turned, or Stop (Cancelled, with a checkpoint)."""
         if self.state.step == 0:
+            self.run.write("prompts.json", {"prompts": self.prompts()})
             self.state.base = self.held_out_loss_of_the_base()
             with self.without():
                 self.sample("base")
+        if self.stops_early():  # before, and was asked for again
+            return
         began, before = time.monotonic(), self.state.seconds
         saved = began
         while self.state.step < self.steps:
@@ -302,11 +331,12 @@ class Training:
                 continue
             self.state.step = step + 1
             self.state.seconds = before + time.monotonic() - began
-            row: dict[str, Any] = {"step": step + 1, "loss": round(loss, 6)}
+            row: dict[str, Any] = {"step": step + 1, "loss": round(loss, 6), "seconds": round(self.state.seconds, 1)}
             every = max(1, int(self.params["validation_steps"]))
             due = (step + 1) % every == 0 or step + 1 == self.steps
             if due:
-                row["held_out"] = round(self.judge(loss), 6)
+                row.update(self.judge(loss))
+                self.keep_adapter()
             self.run.log(**row)
             self.context.progress(step + 1, self.steps, "Learning")
             if due:
@@ -314,20 +344,26 @@ class Training:
             if due or time.monotonic() - saved > 60:
                 self.keep()
                 saved = time.monotonic()
-            if self.params["early_stopping"] and self.state.turned >= 4:
-                self.context.warn(
-                    f"Stopped early: pictures that were held out have been predicted worse since step "
-                    f"{self.state.best_step}, so more steps would only memorise."
-                )
+            if self.stops_early():
                 return
             self.context.check()
+
+    def stops_early(self) -> bool:
+        """Whether held-out loss has turned; tells it."""
+        if not self.params["early_stopping"] or self.state.turned < lora_checkpoints.PATIENCE:
+            return False
+        self.context.warn(
+            f"Stopped early: pictures that were held out have been predicted worse since step "
+            f"{self.state.best_step}, so more steps would only memorise."
+        )
+        return True
 
     def held_out_loss_of_the_base(self) -> float:
         with self.without():
             return self.held_out_loss()
 
-    def judge(self, loss: float) -> float:
-        """The held-out loss now; keeps the weights when it is the lowest so far."""
+    def judge(self, loss: float) -> dict[str, float]:
+        """{"held_out": loss} now, {} where nothing is held out; keeps the weights when it is the lowest so far."""
         held_out = self.held_out_loss()
         score = loss if math.isnan(held_out) else held_out
         if math.isnan(held_out) or score < self.state.best:  # with nothing held out, the last is the best known
@@ -335,7 +371,10 @@ class Training:
             self.state.best_weights = lora_files.weights_of(self.denoiser)
         elif score > self.state.best * WORSE:
             self.state.turned += 1
-        return held_out
+        if math.isnan(held_out):
+            return {}
+        self.state.looks.append((self.state.step, held_out))
+        return {"held_out": round(held_out, 6)}
 
     def spare(self) -> bool:
         """After memory ran out: smaller parts of the batch, then less kept between the passes; False at the end."""
@@ -350,10 +389,13 @@ class Training:
             return True
         return False
 
+    def header(self, step: int) -> dict[str, str]:
+        return lora_files.header_for(self.params, self.request.model, self.lessons.trigger, step)
+
     def deliver(self, card: Mapping[str, Any]) -> None:
         """The best adapter as the job's output, with what is known of it."""
         weights = self.state.best_weights or lora_files.weights_of(self.denoiser)
-        told = lora_files.header_for(self.params, self.request.model, self.lessons.trigger, self.state.best_step)
+        told = self.header(self.state.best_step)
 
         def write(path: Path) -> None:
             lora_files.save(path, self.denoiser, self.prefix, weights, told)

@@ -1,13 +1,15 @@
 """The folder of one training run: checkpoints, metrics as JSON lines, sample sheets, and the wish to stop."""
 
+import io
 import json
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -45,23 +47,38 @@ class RunFolder:
             file.write(json.dumps(line) + "\n")
 
     def forget_after(self, step: int) -> None:
-        """Drops the metrics of steps that a resumed run will do again."""
+        """Drops the metrics of steps that a resumed run will do again, and a line that a full disk or a kill tore."""
         path = self.folder / "metrics.jsonl"
         if path.exists():
-            kept = [line for line in path.read_text("utf-8").splitlines() if json.loads(line).get("step", 0) <= step]
-            path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+            kept = [line for line in path.read_text("utf-8").splitlines() if (step_of(line) or 0) <= step]
+            with self._whole("metrics.jsonl") as file:
+                file.write("".join(f"{line}\n" for line in kept if step_of(line) is not None).encode())
 
     def write(self, name: str, plain: Mapping[str, Any]) -> None:
         """A JSON file, whole or not at all."""
-        partial = self.folder / f"{name}.tmp"
-        partial.write_text(json.dumps(plain, indent=1), "utf-8")
-        os.replace(partial, self.folder / name)
+        with self._whole(name) as file:
+            file.write(json.dumps(plain, indent=1).encode())
 
     def save(self, name: str, state: dict[str, Any]) -> None:
-        """Write a checkpoint so that a crash leaves the old one or the new one, never half of one."""
+        """Write a checkpoint so that a crash or a full disk (OSError) leaves the old one or the new one, never half."""
+        packed = io.BytesIO()  # torch's own writer does not say that the disk was full
+        torch.save(state, packed)
+        with self._whole(name) as file:
+            file.write(packed.getbuffer())
+
+    @contextmanager
+    def _whole(self, name: str) -> Iterator[BinaryIO]:
+        """A file that takes the place of the one of that name once it is written and on the disk."""
         partial = self.folder / f"{name}.tmp"
-        torch.save(state, partial)
-        os.replace(partial, self.folder / name)
+        try:
+            with open(partial, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, self.folder / name)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
 
     def load(self, name: str) -> dict[str, Any] | None:
         path = self.folder / name
@@ -74,3 +91,11 @@ class RunFolder:
         for i, picture in enumerate(pictures):
             whole.paste(Image.fromarray(picture), (i % columns * width, i // columns * height))
         whole.save(self.folder / name)
+
+
+def step_of(line: str) -> int | None:
+    """The step of a line of metrics; None where the line is torn."""
+    try:
+        return int(json.loads(line).get("step", 0))
+    except (ValueError, AttributeError):
+        return None

@@ -11,15 +11,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 from studio.errors import Cancelled, InvalidInput
-from studio.families.diffusion import FAMILY, lora_card, lora_files, train_lora
+from studio.families.diffusion import lora_card, lora_files, train_lora
 from studio.families.diffusion.train_lora import Training, run
-from studio.types import Input, Request
 from tests.families.diffusion import tiny
-from tests.families.diffusion.listener import Listener
+from tests.families.diffusion.lessons import Learner, asked, context, drawn_manifest
 
 KINDS = ("sd", "sdxl", "sd3", "flux")
 
@@ -31,61 +29,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("set")
-    items = []
-    for k in range(5):
-        picture = Image.new("RGB", (80, 64), (20 * k, 90, 200))
-        ImageDraw.Draw(picture).ellipse((10 + k, 10, 50, 50), fill="gold")
-        picture.save(folder / f"{k}.png")
-        split = "held_out" if k == 4 else "train"
-        items.append({"file": str(folder / f"{k}.png"), "sha256": f"{k:064x}", "caption": "a ball", "split": split})
-    path = folder / "manifest.json"
-    path.write_text(json.dumps({"trigger": "sks", "items": items}))
-    return path
+    return drawn_manifest(tmp_path_factory.mktemp("set"))
 
 
 @pytest.fixture(autouse=True)
 def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train_lora, "SAMPLES", 1)
-
-
-class Learner(Listener):
-    """A context that presses Stop after `until` steps."""
-
-    kept: Path
-    until: int | None = None
-
-    def progress(self, step: int, steps: int, message: str = "") -> None:
-        super().progress(step, steps, message)
-        if self.until is not None and message == "Learning" and step >= self.until:
-            self.stop_at = 0
-
-
-def context(folder: Path, manifest: Path, until: int | None = None) -> Learner:
-    folder.mkdir(parents=True, exist_ok=True)
-    made = Learner(staging=folder, inputs={"dataset": [manifest]})
-    made.kept, made.until = folder / "run", until
-    return made
-
-
-def asked(**params: Any) -> Request:
-    small = {
-        "max_train_steps": 4,
-        "validation_steps": 2,
-        "train_batch_size": 2,
-        "resolution": 64,
-        "r": 2,
-        "lora_alpha": 4,
-    }
-    request = Request(
-        task="train_lora",
-        model="tiny",
-        prompt="ball",
-        seed=3,
-        inputs=(Input(role="dataset", artifact="0" * 64),),
-        params={**small, "r": 2, "lora_alpha": 4, "learning_rate": 1e-2, "lr_warmup_steps": 1, **params},
-    )
-    return FAMILY.validate(request)
 
 
 def adapter(heard: Learner) -> dict[str, torch.Tensor]:
