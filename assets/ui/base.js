@@ -27,6 +27,7 @@
 
   const PATHS = {
     queue: "M5 6h14M5 12h14M5 18h8M17 16v5M14.5 18.5h5",
+    plus: "M12 5v14M5 12h14",
     pause: "M9 6v12M15 6v12",
     play: "M8 5l11 7-11 7z",
     up: "M12 19V6M6 11l6-6 6 6",

@@ -50,6 +50,7 @@
       atelier.boards.set(this.panel, this);
       if (options.restores) {
         addEventListener("atelier:restored", (event) => this.ask("restored", null, { restored: event.detail.restored }));
+        addEventListener("atelier:models", () => this.ask("menus"));
         addEventListener("atelier:open", (event) => this.ask("open", null, { sha256: event.detail.sha256 }));
       }
       document.addEventListener("visibilitychange", () => !document.hidden && this.poke());

@@ -164,14 +164,15 @@
   atelier.openIn = openIn;
 
   const dropping = () => {
-    const veil = el("div", { class: "at-drop", hidden: true, "aria-hidden": "true" }, glyph("drop"), el("span", { text: "Drop pictures here" }), el("small", { text: "A picture that carries its settings brings them back." }));
+    const veil = el("div", { class: "at-drop", hidden: true, "aria-hidden": "true" }, glyph("drop"), el("span", { text: "Drop pictures here" }), el("small"));
+    const purpose = () => (veil.lastChild.textContent = atelier.panel() === "train" ? "They are checked, mended in a copy and added to the data set." : "A picture that carries its settings brings them back.");
     document.body.append(veil);
     let depth = 0;
     const files = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
     // fields of gradio that take files themselves keep theirs
     const theirs = (event) => event.target instanceof Element && event.target.closest("[data-testid=image], .image-container, .upload-container, [data-takes-files]");
     const leave = () => ((depth = 0), (veil.hidden = true));
-    addEventListener("dragenter", (event) => files(event) && (depth++, (veil.hidden = false)));
+    addEventListener("dragenter", (event) => files(event) && (depth++, purpose(), (veil.hidden = false)));
     addEventListener("dragleave", (event) => files(event) && --depth <= 0 && leave());
     addEventListener("dragover", (event) => files(event) && !theirs(event) && event.preventDefault());
     addEventListener("drop", (event) => {

@@ -85,6 +85,11 @@
       ["S", "Star"],
       ["Del", "Put in the trash"],
     ]],
+    ["In Train", [
+      ["Ctrl+Enter", "Teach"],
+      ["Ctrl+Z", "Undo a change of the data set"],
+      ["Ctrl+Shift+Z", "Redo it"],
+    ]],
     ["On the board", [
       ["← → ↑ ↓", "Move between takes"],
       ["1 … 9", "Choose a take by its number"],

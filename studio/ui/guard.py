@@ -90,7 +90,7 @@ GRADIO_POST_UNDER = ("/gradio_api/call/",)
 PUBLIC = frozenset(
     {"/manifest.json", "/favicon.ico", "/atelier/login"}
 )  # these tell and change nothing without the password
-UPLOADS = frozenset({"/gradio_api/upload", "/atelier/upload"})
+UPLOADS = frozenset({"/gradio_api/upload", "/atelier/upload", "/atelier/train/upload"})
 NOT_JSON = UPLOADS | {"/atelier/login"}
 SINGLE = frozenset(
     {b"host", b"origin", b"cookie", b"authorization", b"content-length", b"content-type", b"sec-fetch-site"}

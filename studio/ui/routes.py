@@ -5,26 +5,25 @@ or a lock runs in threads, never on the event loop. Errors are JSON: {"error": s
 next}.
 """
 
-import json
 import mimetypes
 import secrets
 import urllib.parse
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 from anyio import to_thread
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route, Router
 
-from studio.errors import Busy, DiskFull, InvalidInput, NotFound, StudioError
+from studio.errors import InvalidInput, NotFound, StudioError
 from studio.studio import Studio
 from studio.types import Artifact, Json
 from studio.ui import board, listing
 from studio.ui.actions import act
-from studio.ui.guard import UPLOAD_LIMIT
+from studio.ui.answers import body, failure, fresh, receive_file
+from studio.ui.train_routes import train_routes
 
 Handler = Callable[[Studio, Request], Awaitable[Response]]
 
@@ -48,7 +47,6 @@ SHOWN = frozenset(
         "text/plain",
     }
 )
-STATUS: Mapping[type[StudioError], int] = {NotFound: 404, InvalidInput: 400, DiskFull: 507, Busy: 409}
 FOREVER = "private, max-age=31536000, immutable"  # what a hash names never changes
 
 
@@ -78,13 +76,9 @@ def routes(studio: Studio) -> Router:
             route("act", action, "POST"),
             route("upload", upload, "POST"),
             route("export", export, "POST"),
+            *train_routes(studio),
         ]
     )
-
-
-def failure(error: StudioError) -> JSONResponse:
-    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
-    return JSONResponse({"error": error.message, "hint": error.hint, "field": error.field}, status)
 
 
 def hash_of(request: Request) -> str:
@@ -179,16 +173,6 @@ async def action(studio: Studio, request: Request) -> Response:
     return fresh(await to_thread.run_sync(act, studio, await body(request)))
 
 
-async def body(request: Request) -> Json:
-    try:
-        given = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput("That is not JSON.") from error
-    if not isinstance(given, dict):
-        raise InvalidInput("An object was expected.")
-    return given
-
-
 async def upload(studio: Studio, request: Request) -> Response:
     """One file as raw bytes, written as it comes; then checked and taken into the library by Studio.adopt."""
     folder = studio.settings.cache / "uploads"
@@ -204,22 +188,6 @@ async def upload(studio: Studio, request: Request) -> Response:
     finally:
         await to_thread.run_sync(lambda: path.unlink(missing_ok=True))
     return fresh(told)
-
-
-async def receive_file(request: Request, path: Path, name: str) -> None:
-    size = 0
-    try:
-        with path.open("xb") as out:
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > UPLOAD_LIMIT:
-                    raise InvalidInput(
-                        f"{name} is larger than {UPLOAD_LIMIT // 2**20} MB.",
-                        "Make it smaller, then drop it again.",
-                    )
-                await to_thread.run_sync(out.write, chunk)
-    except OSError as error:
-        raise DiskFull(f"{name} could not be written: {error.strerror}.", "Free some disk space.") from error
 
 
 def take_in(studio: Studio, path: Path, name: str, role: str) -> Json:
@@ -241,7 +209,3 @@ async def export(studio: Studio, request: Request) -> Response:
     }
     gone = BackgroundTask(path.unlink, missing_ok=True)
     return FileResponse(path, media_type="application/zip", headers=headers, background=gone)
-
-
-def fresh(told: Any) -> JSONResponse:
-    return JSONResponse(told, headers={"cache-control": "no-store"})

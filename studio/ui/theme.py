@@ -8,9 +8,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import gradio as gr
 
-STYLES = ("studio.css", "library.css", "board.css")
+STYLES = ("studio.css", "library.css", "train.css", "board.css")
 # each uses those before it
-SCRIPTS = ("base.js", "studio.js", "shell.js", "library-grid.js", "library-detail.js", "library.js")
+SCRIPTS = (
+    "base.js",
+    "studio.js",
+    "shell.js",
+    "library-grid.js",
+    "library-detail.js",
+    "library.js",
+    "train-data.js",
+    "train-run.js",
+    "train.js",
+)
 
 METRICS = {
     "block_shadow": "none",

@@ -59,7 +59,14 @@ class ImagePanel:
     def connect(self, demo: gr.Blocks) -> None:
         beside = (self.drawn.notes, self.drawn.start)
         inputs = self.form.inputs(*beside)
-        outputs = [*self.form.fields.values(), *beside, self.problem, self.drawn.start_fold]
+        outputs = [
+            *self.form.fields.values(),
+            *beside,
+            self.problem,
+            self.drawn.start_fold,
+            self.drawn.lora,
+            self.drawn.wishes,
+        ]
         fields = self.form.fields
         self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
         self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
@@ -80,8 +87,11 @@ class ImagePanel:
 
     def opened(self) -> Updates:
         """On page load: the history, and models that were added since the program started."""
+        return {self.drawn.notes: self.notes_now(), **self.menus({}, {})}
+
+    def menus(self, _: Json, __: Mapping[str, Any]) -> Updates:
+        """What there is to choose from now: a model or a LoRA may have been taught a moment ago."""
         return {
-            self.drawn.notes: self.notes_now(),
             self.drawn.wishes: {"panel": PANEL, "models": self.drawn.wished()},
             self.drawn.lora: gr.update(choices=self.drawn.loras(), visible=bool(self.studio.catalog.adapters())),
             self.form.fields["model"]: gr.update(choices=self.drawn.models()),
@@ -134,6 +144,7 @@ class ImagePanel:
             "example": self.example,
             "restored": self.restored,
             "open": self.open,
+            "menus": self.menus,
         }.get(str(asked.get("do")))
         if does is None:
             return self.told(None)

@@ -1,0 +1,235 @@
+// Trainings on the Train tab's stage: progress, curves, samples and the result card of one, or several side by side.
+(() => {
+  "use strict";
+  const atelier = (window.atelier = window.atelier || {});
+  const { el, fill, tool } = atelier;
+
+  const SVG = "http://www.w3.org/2000/svg";
+  const COLOURS = ["var(--at-accent)", "#0891b2", "#d97706", "#16a34a", "#db2777", "#64748b"];
+  const FIGURES = { likeness: "Likeness", held_out: "Held-out gain", drift: "Drift elsewhere", diversity: "Diversity", copying: "Copying", following: "Prompt-following", kid: "KID", recall: "Recall", speed: "Pictures a second" };
+  const STATES = { queued: "Waits", running: "Learning", done: "Ready", failed: "Failed", cancelled: "Stopped", interrupted: "Interrupted" };
+
+  const draw = (tag, attributes) => {
+    const node = document.createElementNS(SVG, tag);
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    return node;
+  };
+  const short = (value) => (Math.abs(value) >= 100 ? value.toFixed(0) : Number(value.toPrecision(3)).toString());
+
+  /** The running mean of a noisy line. */
+  const smooth = (points) => {
+    const share = Math.min(0.2, 8 / points.length);
+    let mean = points[0][1];
+    return points.map(([x, y]) => [x, (mean += share * (y - mean))]);
+  };
+
+  /** A line chart: `lines` are {label, colour, dots, points: [[x, y] ...]}. */
+  const chart = (title, lines, unit) => {
+    const all = lines.flatMap((line) => line.points);
+    if (!all.length) return null;
+    const [width, height, left, low] = [560, 180, 46, 22];
+    const xs = all.map((point) => point[0]);
+    const ys = all.map((point) => point[1]).sort((a, b) => a - b);
+    const [x0, x1] = [Math.min(...xs), Math.max(...xs)];
+    const top = ys[Math.floor((ys.length - 1) * 0.99)];
+    const pad = (top - ys[0]) * 0.06 || Math.abs(top) * 0.1 || 1;
+    const [y0, y1] = [ys[0] - pad, top + pad];
+    const x = (value) => left + ((value - x0) / (x1 - x0 || 1)) * (width - left - 10);
+    const y = (value) => height - low - ((Math.min(value, y1) - y0) / (y1 - y0)) * (height - low - 10);
+    const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${title}: ${lines.map((line) => `${line.label} ${short(line.points.at(-1)[1])}`).join(", ")}` });
+    for (let k = 0; k < 4; k++) {
+      const value = y0 + pad + ((y1 - y0 - 2 * pad) * k) / 3;
+      svg.append(draw("line", { x1: left, x2: width - 10, y1: y(value), y2: y(value), class: "trn-gridline" }));
+      const text = draw("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" });
+      text.textContent = short(value);
+      svg.append(text);
+    }
+    for (const [value, anchor] of [[x0, "start"], [x1, "end"]]) {
+      const text = draw("text", { x: x(value), y: height - 5, "text-anchor": anchor });
+      text.textContent = `${unit} ${short(value)}`;
+      svg.append(text);
+    }
+    for (const line of lines) {
+      const points = line.points.map(([a, b]) => `${x(a).toFixed(1)},${y(b).toFixed(1)}`);
+      svg.append(draw("polyline", { points: points.join(" "), fill: "none", stroke: line.colour, "stroke-width": line.dots ? 2.4 : 1, opacity: line.dots ? 1 : 0.3 }));
+      if (!line.dots) svg.append(draw("polyline", { points: smooth(line.points).map(([a, b]) => `${x(a).toFixed(1)},${y(b).toFixed(1)}`).join(" "), fill: "none", stroke: line.colour, "stroke-width": 2.2 }));
+      if (line.dots) for (const [a, b] of line.points) svg.append(draw("circle", { cx: x(a), cy: y(b), r: 3, fill: line.colour }));
+    }
+    const legend = el("div", { class: "trn-legend" }, ...lines.map((line) => el("span", {}, el("i", { style: `background:${line.colour}` }), el("span", { text: `${line.label} ${short(line.points.at(-1)[1])}` }))));
+    return el("figure", { class: "trn-chart" }, el("figcaption", {}, el("h3", { text: title }), legend), svg);
+  };
+  const points = (rows, name) => rows.filter((row) => Number.isFinite(row[name]) && Number.isFinite(row.step)).map((row) => [row.step, row[name]]);
+
+  atelier.TrainRun = class {
+    constructor(train) {
+      this.train = train;
+      this.jobs = [];
+      this.head = el("div", { class: "trn-runhead" });
+      this.body = el("div", { class: "trn-runbody" });
+      this.node = el("div", { class: "trn-runs-stage", hidden: true }, this.head, this.body);
+    }
+    open(jobs) {
+      const same = jobs.join() === this.jobs.join();
+      this.jobs = jobs;
+      if (!same) {
+        this.seen = "";
+        fill(this.head);
+        fill(this.body, el("p", { class: "trn-none", text: "…" }));
+      }
+      this.refresh();
+    }
+    async refresh() {
+      if (this.asking || !this.jobs.length) return;
+      this.asking = true;
+      const jobs = this.jobs;
+      try {
+        const runs = await Promise.all(jobs.map((job) => atelier.fetchJson(`/atelier/train/run/${job}`)));
+        const now = JSON.stringify(runs);
+        if (jobs === this.jobs && now !== this.seen) {
+          this.seen = now;
+          if (runs.length === 1) this.showOne(runs[0]);
+          else this.showMany(runs);
+        }
+      } catch (error) {
+        fill(this.head);
+        fill(this.body, el("p", { class: "lib-failed", text: error.message }));
+      }
+      this.asking = false;
+      if (jobs !== this.jobs) this.refresh();
+    }
+
+    // --- one
+
+    showOne(run) {
+      this.showHead(run);
+      const before = this.body.querySelector(".trn-scroll");
+      const atEnd = !before || before.scrollLeft + before.clientWidth > before.scrollWidth - 40;
+      const scrolled = before?.scrollLeft || 0;
+      const open = this.body.querySelector("details")?.open;
+      const parts = [...this.alarms(run), this.cardOf(run), this.curves([run]), this.samples(run), this.checkpoints(run), this.settings(run)];
+      fill(this.body, ...parts);
+      const after = this.body.querySelector(".trn-scroll");
+      if (after) after.scrollLeft = atEnd ? after.scrollWidth : scrolled;
+      if (open) this.body.querySelector("details").open = true;
+    }
+    showHead(run) {
+      const active = run.state === "queued" || run.state === "running";
+      const left = run.eta ? `, ${atelier.seconds(run.eta)} left` : "";
+      const how = run.state === "running" ? (run.steps ? `${run.message || "Step"} ${run.step} of ${run.steps}${left}` : run.message || "begins") : STATES[run.state] || run.state;
+      const again = run.state === "failed" || run.state === "interrupted" || run.state === "cancelled";
+      fill(
+        this.head,
+        el("div", { class: "trn-title" }, el("h2", { text: run.name || run.task, dir: "auto" }), el("span", { class: "trn-state", id: "train-state", role: "status", dataset: { state: run.state }, text: how })),
+        el(
+          "div",
+          { class: "trn-buttons" },
+          active ? tool("close", run.state === "queued" ? "Remove" : "Stop and keep", () => this.train.act("stop", { job: run.id }), { kind: "stop" }) : null,
+          again ? tool("play", "Go on", () => this.goOn(run)) : null,
+          run.adapter ? tool("use", "Use in Image", () => this.use(run), { kind: "strong" }) : null,
+          run.file ? el("a", { class: "at-button", href: run.file, download: "" }, atelier.glyph("download"), el("span", { text: "Download" })) : null,
+        ),
+        active ? el("progress", { max: run.steps || 1, value: run.steps ? run.step : null, "aria-label": "Progress" }) : null,
+      );
+    }
+    async goOn(run) {
+      const answer = await this.train.act("go_on", { job: run.id });
+      if (answer) this.train.show({ what: "run", job: answer.job });
+    }
+    /** The LoRA into the Image panel's prompt, with its word. */
+    use(run) {
+      const field = document.querySelector("#image-prompt textarea");
+      atelier.goTo("image");
+      if (!field) return;
+      const word = run.facts.trigger && !field.value.includes(run.facts.trigger) ? run.facts.trigger : "";
+      const tag = `<lora:${run.adapter}:1>`;
+      const plain = field.value.includes(tag) ? field.value : `${field.value.trim()} ${tag}`.trim();
+      const subject = run.prompts[0] && !field.value.trim() ? `${run.prompts[0]} ${tag}` : word ? `${word} ${plain}` : plain;
+      field.value = subject;
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+      field.focus();
+    }
+    alarms(run) {
+      const told = [];
+      if (run.error) told.push(el("p", { class: "trn-alarm", text: `${run.error} ${run.hint}`.trim() }));
+      for (const text of run.card?.alarms || []) told.push(el("p", { class: "trn-alarm", role: "alert", text }));
+      for (const text of run.warnings) told.push(el("p", { class: "trn-hint", text }));
+      return told;
+    }
+    cardOf(run) {
+      const { card } = run;
+      if (!card?.figures) return null;
+      const told = Object.entries(card.figures).map(([name, figure]) => {
+        const range = figure.low === undefined ? "" : `${short(figure.low)} to ${short(figure.high)}`;
+        return el("div", { class: "trn-figure" }, el("dt", { text: FIGURES[name] || name.replaceAll("_", " ") }), el("dd", {}, el("b", { text: short(figure.value) }), range ? el("small", { text: range }) : null, el("span", { text: figure.means || "" })));
+      });
+      const facts = run.facts || {};
+      const spent = [facts.pictures && `${facts.pictures} pictures learnt, ${facts.held_out || 0} held out`, facts.steps && `${facts.steps} steps`, facts.seconds && atelier.seconds(facts.seconds), run.device].filter(Boolean).join(", ");
+      return el("section", { class: "trn-card", "aria-label": "Result card", id: "train-card" }, el("h3", { text: "Result" }), el("dl", {}, ...told), card.suggestion ? el("p", { class: "trn-hint", text: card.suggestion }) : null, el("small", { text: [spent, card.encoder && `compared by the ${card.encoder}`].filter(Boolean).join("; ") }));
+    }
+    curves(runs) {
+      const many = runs.length > 1;
+      const name = (run, what) => (many ? run.name : what);
+      const one = (field, title, dots) => {
+        const lines = runs.map((run, place) => ({ label: name(run, title), colour: COLOURS[place % COLOURS.length], dots, points: points(run.rows, field) })).filter((line) => line.points.length > 1 || (dots && line.points.length));
+        return lines.length ? chart(title, lines, "step") : null;
+      };
+      const others = [...new Set(runs.flatMap((run) => run.rows.flatMap((row) => Object.keys(row))))].filter((key) => !["step", "seconds", "loss", "held_out"].includes(key));
+      const charts = [one("held_out", "Held-out loss", true), one("loss", "Training loss", false), ...others.slice(0, 4).map((key) => one(key, key.replaceAll("_", " "), false))].filter(Boolean);
+      return charts.length ? el("section", { class: "trn-curves", "aria-label": "Curves" }, ...charts) : null;
+    }
+    samples(run) {
+      if (!run.samples.length) return null;
+      const rows = Math.max(...run.samples.map((one) => one.pictures.length));
+      const label = (one) => (one.label === "base" ? "before" : `step ${one.step}`);
+      const table = el("table", { class: "trn-samples" });
+      table.append(el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "unseen", text: "Prompt" }), ...run.samples.map((one) => el("th", { scope: "col", text: label(one) })))));
+      const body = el("tbody");
+      for (let k = 0; k < rows; k++) {
+        body.append(el("tr", {}, el("th", { scope: "row", text: run.prompts[k] || "", dir: "auto" }), ...run.samples.map((one) => el("td", {}, one.pictures[k] ? el("img", { src: one.pictures[k], alt: `${run.prompts[k] || "sample"}, ${label(one)}`, loading: "lazy" }) : null))));
+      }
+      table.append(body);
+      return el("section", { "aria-label": "Samples" }, el("h3", { text: "The same seeds at every look" }), el("div", { class: "trn-scroll" }, table));
+    }
+    checkpoints(run) {
+      const rows = run.card?.checkpoints;
+      if (!rows?.length) return null;
+      const names = Object.keys(rows[0]).filter((name) => Number.isFinite(rows[0][name]) && name !== "step");
+      const value = (row, name) => (Number.isFinite(row[name]) ? short(row[name]) : "–");
+      const sheet = (row) => `/atelier/train/sample/${run.id}/checkpoint-${String(row.step).padStart(6, "0")}.webp`;
+      return el(
+        "section",
+        { "aria-label": "Checkpoints" },
+        el("h3", { text: "Checkpoints at the same seeds" }),
+        el("div", { class: "trn-checkpoints" }, ...rows.map((row) => el("figure", { class: row.step === run.card.best_step ? "best" : "" }, el("img", { src: sheet(row), alt: `Pictures of step ${row.step}`, loading: "lazy" }), el("figcaption", {}, el("b", { text: `step ${row.step}${row.step === run.card.best_step ? ", kept" : ""}` }), ...names.map((name) => el("span", { text: `${(FIGURES[name] || name).toLowerCase()} ${value(row, name)}` })))))),
+      );
+    }
+    settings(run) {
+      const rows = Object.entries({ model: run.base, ...run.params, seed: run.seed });
+      return el("details", { class: "trn-more" }, el("summary", { text: "All settings" }), el("dl", { class: "trn-all" }, ...rows.flatMap(([name, value]) => [el("dt", { text: name }), el("dd", { text: atelier.shown(value) })])));
+    }
+
+    // --- several side by side
+
+    showMany(runs) {
+      fill(this.head, el("div", { class: "trn-title" }, el("h2", { text: `${runs.length} trainings side by side` })));
+      const names = [...new Set(runs.flatMap((run) => Object.keys(run.card?.figures || {})))];
+      const cell = (figure) => (figure ? el("td", { title: figure.means || "" }, el("b", { text: short(figure.value) }), figure.low === undefined ? null : el("small", { text: ` ${short(figure.low)}–${short(figure.high)}` })) : el("td", { text: "–" }));
+      const facts = [["Steps", (run) => run.facts.steps ?? run.step], ["Seconds", (run) => run.facts.seconds ?? run.rows.at(-1)?.seconds]];
+      const table = el(
+        "table",
+        { class: "trn-table" },
+        el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "unseen", text: "Figure" }), ...runs.map((run) => el("th", { scope: "col", text: run.name, dir: "auto" })))),
+        el(
+          "tbody",
+          {},
+          el("tr", {}, el("th", { scope: "row", text: "State" }), ...runs.map((run) => el("td", { text: this.train.told(run) }))),
+          ...facts.map(([title, of]) => el("tr", {}, el("th", { scope: "row", text: title }), ...runs.map((run) => el("td", { text: Number.isFinite(of(run)) ? short(of(run)) : "–" })))),
+          ...names.map((name) => el("tr", {}, el("th", { scope: "row", text: FIGURES[name] || name.replaceAll("_", " ") }), ...runs.map((run) => cell(run.card?.figures?.[name])))),
+        ),
+      );
+      const last = (run) => run.samples.at(-1);
+      const columns = el("div", { class: "trn-columns" }, ...runs.map((run) => el("figure", {}, el("figcaption", { text: run.name, dir: "auto" }), ...(last(run)?.pictures || []).map((src) => el("img", { src, alt: `Sample of ${run.name}`, loading: "lazy" })))));
+      fill(this.body, columns, el("div", { class: "trn-scroll" }, table), this.curves(runs));
+    }
+  };
+})();

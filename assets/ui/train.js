@@ -1,0 +1,479 @@
+// The Train tab: data sets and settings at the side, a data set or runs on the stage. Asks /atelier/train/ for all it shows.
+(() => {
+  "use strict";
+  const atelier = (window.atelier = window.atelier || {});
+  const { el, fill, tool } = atelier;
+
+  const ACTIVE = new Set(["queued", "running"]);
+  const PRESETS = { quick: "Quick", balanced: "Balanced", best: "Best" };
+
+  class Train {
+    constructor(root) {
+      this.root = root;
+      this.known = { datasets: [], bases: [], presets: [], own: [], runs: [], adding: {} };
+      this.chosen = { dataset: "", base: "", preset: "balanced" };
+      this.changed = {}; // settings that differ from the preset's
+      this.showing = { what: "data" };
+      this.data = new atelier.TrainData(this);
+      this.run = new atelier.TrainRun(this);
+      this.build();
+      addEventListener("atelier:changed", () => this.refresh());
+      addEventListener("keydown", (event) => this.key(event));
+      new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.refresh()).observe(root);
+      this.refresh();
+    }
+    get visible() {
+      return this.root.getClientRects().length > 0;
+    }
+
+    // --- what stands on the page
+
+    build() {
+      const field = (text, control, help) => el("label", { class: "at-field" }, el("span", { text }), control, help ? el("small", { text: help }) : null);
+      this.sets = el("select", { id: "train-dataset", onchange: () => this.choose(this.sets.value) });
+      this.picker = this.filePicker({ multiple: true });
+      this.folderPicker = this.filePicker({ multiple: true, webkitdirectory: true });
+      this.zone = el(
+        "div",
+        { class: "trn-zone", "data-takes-files": "" },
+        atelier.glyph("drop"),
+        el("b", { text: "Drop pictures, a folder or a zip" }),
+        el("small", { text: "5 to 50 of one subject or one style. Your files stay as they are." }),
+        el("div", { class: "trn-buttons" }, tool(null, "Files", () => this.picker.click()), tool(null, "Folder", () => this.folderPicker.click()), tool(null, "Library", () => this.fromLibrary())),
+        this.picker,
+        this.folderPicker,
+      );
+      this.coming = el("div", { class: "trn-coming", role: "status", hidden: true }, el("span"), el("progress", { "aria-label": "Files that have come" }));
+      this.takeDrops(this.root);
+      this.trigger = el("input", { type: "text", id: "train-trigger", maxlength: 50, autocomplete: "off", spellcheck: "false", placeholder: "zwx", dir: "auto", onchange: () => this.edit("trigger", { text: this.trigger.value }) });
+      this.consent = el("input", { type: "checkbox", id: "train-consent", onchange: () => this.edit("consent", { on: this.consent.checked }) });
+      this.bases = el("select", { id: "train-base", onchange: () => ((this.chosen.base = this.bases.value), this.plan()) });
+      this.name = el("input", { type: "text", id: "train-name", maxlength: 60, autocomplete: "off", dir: "auto", placeholder: "as the trigger word" });
+      this.presets = el("div", { class: "trn-segments", role: "radiogroup", "aria-label": "How thoroughly" });
+      this.cost = el("p", { class: "trn-cost", id: "train-cost", role: "status" });
+      this.advice = el("p", { class: "trn-cost", hidden: true });
+      this.fields = el("div", { class: "trn-fields" });
+      this.more = el(
+        "details",
+        { class: "trn-more" },
+        el("summary", { text: "Settings" }),
+        this.fields,
+        el("div", { class: "trn-buttons" }, tool(null, "Save as preset", () => this.savePreset()), (this.forget = tool(null, "Delete preset", () => this.deletePreset(), { bare: true }))),
+      );
+      this.go = el("button", { type: "button", class: "at-button strong trn-go go", id: "train-go", text: "Teach", onclick: () => this.start() });
+      this.problem = el("p", { class: "trn-problem", role: "alert", hidden: true });
+      this.runs = el("ol", { class: "trn-runs", "aria-label": "Trainings" });
+      this.compare = tool(null, "Side by side", () => this.show({ what: "compare", jobs: [...this.marked] }));
+      this.marked = new Set();
+      this.settings = el(
+        "div",
+        { class: "trn-settings" },
+        field("Trigger word", this.trigger, "A rare word that will call what you teach, in prompts."),
+        field("Model to teach", this.bases),
+        field("Name of the LoRA", this.name),
+        this.presets,
+        this.cost,
+        this.advice,
+        this.more,
+        el("label", { class: "trn-consent" }, this.consent, el("span", { text: "These are mine to use." })),
+      );
+      const side = el(
+        "section",
+        { class: "trn-side", "aria-label": "Data and settings" },
+        el("div", { class: "trn-row" }, field("Data set", this.sets), tool("plus", "New data set", () => this.create(), { bare: true })),
+        this.zone,
+        this.coming,
+        this.settings,
+        this.problem,
+        this.go,
+        el("header", { class: "trn-head" }, el("h3", { text: "Trainings" }), this.compare),
+        this.runs,
+      );
+      this.tabs = el("div", { class: "trn-tabs", role: "tablist", "aria-label": "What is shown" });
+      this.stage = el("section", { class: "trn-stage", "aria-label": "Data set or training" }, this.tabs, this.data.node, this.run.node);
+      this.root.append(side, this.stage);
+    }
+    filePicker(options) {
+      const input = el("input", { type: "file", class: "unseen", tabindex: "-1", "aria-hidden": "true", ...options });
+      input.addEventListener("change", () => {
+        this.take([...input.files].map((file) => [file, file.webkitRelativePath || file.name]));
+        input.value = "";
+      });
+      return input;
+    }
+
+    // --- what the studio says
+
+    async refresh() {
+      if (!this.visible || this.asking) return;
+      this.asking = true;
+      try {
+        const known = await atelier.fetchJson("/atelier/train/state");
+        if (JSON.stringify(known) !== JSON.stringify(this.known)) this.takeOver(known);
+      } catch (error) {
+        this.say(error.message);
+      }
+      this.asking = false;
+      clearTimeout(this.timer);
+      const busy = this.known.runs.some((run) => ACTIVE.has(run.state)) || Object.keys(this.known.adding).length;
+      this.timer = setTimeout(() => this.refresh(), busy ? 1000 : 8000);
+      if (this.showing.what !== "data" && busy) this.run.refresh();
+    }
+    takeOver(known) {
+      const before = this.known;
+      this.known = known;
+      const ids = known.datasets.map((set) => set.id);
+      if (!ids.includes(this.chosen.dataset)) this.chosen.dataset = ids.includes(this.memory) ? this.memory : ids[0] || "";
+      if (!known.bases.some((base) => base.id === this.chosen.base)) this.chosen.base = known.bases[0]?.id || "";
+      fill(this.sets, ...(ids.length ? [] : [el("option", { value: "", text: "none yet" })]), ...known.datasets.map((set) => el("option", { value: set.id, text: `${set.name} (${set.count})` })));
+      this.sets.value = this.chosen.dataset;
+      fill(this.bases, ...known.bases.map((base) => el("option", { value: base.id, text: base.name })));
+      this.bases.value = this.chosen.base;
+      this.showPresets();
+      this.showRuns();
+      this.showComing();
+      const finished = known.runs.filter((run) => !ACTIVE.has(run.state) && before.runs.some((old) => old.id === run.id && ACTIVE.has(old.state)));
+      if (finished.length && this.showing.what !== "data") this.run.refresh();
+      if (finished.length) dispatchEvent(new CustomEvent("atelier:models"));
+      const running = known.runs.find((run) => run.state === "running");
+      if (!this.placed && running) this.show({ what: "run", job: running.id });
+      this.placed = true;
+      this.loadData();
+    }
+    showPresets() {
+      const names = [...this.known.presets, ...this.known.own];
+      if (!names.includes(this.chosen.preset)) this.chosen.preset = "balanced";
+      fill(
+        this.presets,
+        ...names.map((name) =>
+          el("button", { type: "button", role: "radio", "aria-checked": String(name === this.chosen.preset), text: PRESETS[name] || name, onclick: () => ((this.chosen.preset = name), (this.changed = {}), this.showPresets(), this.plan()) }),
+        ),
+      );
+      this.forget.hidden = !this.known.own.includes(this.chosen.preset);
+    }
+    showRuns() {
+      const { runs } = this.known;
+      const here = new Set(runs.map((run) => run.id));
+      for (const id of this.marked) if (!here.has(id)) this.marked.delete(id);
+      fill(
+        this.runs,
+        ...(runs.length ? [] : [el("li", { class: "trn-none", text: "What you teach appears here, and goes on when this page is closed." })]),
+        ...runs.map((run) => {
+          const open = this.showing.what === "run" && this.showing.job === run.id;
+          const mark = el("input", { type: "checkbox", "aria-label": `Lay ${run.name} beside others`, checked: this.marked.has(run.id) });
+          mark.addEventListener("change", () => (mark.checked ? this.marked.add(run.id) : this.marked.delete(run.id), this.showCompare()));
+          const opener = el("button", { type: "button", class: "trn-run", "aria-current": open ? "true" : null, onclick: () => this.show({ what: "run", job: run.id }) }, el("b", { text: run.name || run.task, dir: "auto" }), el("span", { text: this.told(run) }));
+          const row = el("li", { dataset: { state: run.state } }, mark, opener);
+          if (run.state === "running") row.append(el("progress", { max: run.steps || 1, value: run.steps ? run.step : null, "aria-label": "Progress" }));
+          return row;
+        }),
+      );
+      this.showCompare();
+      this.showTabs();
+    }
+    showCompare() {
+      this.compare.hidden = this.known.runs.length < 2;
+      this.compare.disabled = this.marked.size < 2;
+      this.compare.title = this.marked.size < 2 ? "Mark two trainings or more" : "";
+    }
+    told(run) {
+      const kind = { train_lora: "LoRA", train_vae: "VAE", train_gan: "GAN", train_diffusion: "Diffusion", merge_lora: "Merge", evaluate_pictures: "Evaluation" }[run.task] || run.task;
+      if (run.state === "queued") return `${kind}, waits`;
+      if (run.state === "running") return `${kind}, ${run.steps ? `${run.step} of ${run.steps}` : run.message || "begins"}${run.eta ? `, ${atelier.seconds(run.eta)} left` : ""}`;
+      const state = { done: "ready", cancelled: "stopped", failed: "failed", interrupted: "interrupted" }[run.state] || run.state;
+      return `${kind}, ${state}`;
+    }
+    showTabs() {
+      const { what, job } = this.showing;
+      const run = this.known.runs.find((one) => one.id === (job || this.latest));
+      if (what === "run") this.latest = job;
+      const tab = (text, on, run) => el("button", { type: "button", role: "tab", "aria-selected": String(on), text, onclick: run, dir: "auto" });
+      const name = this.known.datasets.find((set) => set.id === this.chosen.dataset)?.name;
+      fill(
+        this.tabs,
+        tab(name ? `Data: ${name}` : "Data", what === "data", () => this.show({ what: "data" })),
+        run ? tab(`Training: ${run.name || run.task}`, what === "run", () => this.show({ what: "run", job: run.id })) : null,
+        what === "compare" ? tab("Side by side", true, () => {}) : null,
+      );
+    }
+    show(showing) {
+      this.showing = showing;
+      this.data.node.hidden = showing.what !== "data";
+      this.run.node.hidden = showing.what === "data";
+      if (showing.what !== "data") this.run.open(showing.what === "run" ? [showing.job] : showing.jobs);
+      this.showRuns();
+      if (innerWidth < 900) this.stage.scrollIntoView({ block: "start" });
+    }
+    say(text, field) {
+      this.problem.textContent = text || "";
+      this.problem.hidden = !text;
+      for (const input of [this.consent, this.trigger, this.name, this.bases]) input.removeAttribute("aria-invalid");
+      const wrong = { consent: this.consent, trigger: this.trigger, name: this.name, base: this.bases, model: this.bases }[field];
+      if (wrong) {
+        wrong.setAttribute("aria-invalid", "true");
+        wrong.focus();
+      }
+    }
+
+    // --- data sets
+
+    choose(id) {
+      this.chosen.dataset = id;
+      this.show({ what: "data" });
+      this.loadData();
+    }
+    async loadData() {
+      const id = this.chosen.dataset;
+      const without = !id;
+      this.settings.classList.toggle("trn-waits", without);
+      this.go.disabled = without || !this.known.bases.length;
+      if (without) {
+        this.data.show(null);
+        return;
+      }
+      try {
+        const state = await atelier.fetchJson(`/atelier/train/dataset/${id}`);
+        if (id !== this.chosen.dataset) return;
+        const now = JSON.stringify(state);
+        if (now === this.seen) return;
+        this.seen = now;
+        this.set = state;
+        if (document.activeElement !== this.trigger) this.trigger.value = state.trigger;
+        this.consent.checked = state.consent;
+        this.data.show(state);
+        this.plan();
+      } catch (error) {
+        atelier.failed(error);
+      }
+    }
+    /** A change of the data set; the answer is seen at once. */
+    async edit(action, data = {}) {
+      try {
+        const answer = await atelier.postJson("/atelier/train/act", { action, dataset: this.chosen.dataset, ...data });
+        this.say("");
+        await this.loadData();
+        return answer;
+      } catch (error) {
+        atelier.failed(error);
+        await this.loadData();
+        return null;
+      }
+    }
+    async act(action, data = {}) {
+      try {
+        const answer = await atelier.postJson("/atelier/train/act", { action, ...data });
+        dispatchEvent(new CustomEvent("atelier:queue"));
+        await this.refresh();
+        return answer;
+      } catch (error) {
+        atelier.failed(error);
+        return null;
+      }
+    }
+    create() {
+      const field = el("input", { type: "text", maxlength: 60, autocomplete: "off", dir: "auto" });
+      atelier.form("New data set", el("label", { class: "at-field at-say" }, el("span", { text: "Name" }), field), "Make it", () => this.make(field.value));
+    }
+    async make(name) {
+      const answer = await this.act("create", { name: name.trim() || "My pictures" });
+      if (!answer) return null;
+      this.chosen.dataset = this.memory = answer.dataset;
+      this.show({ what: "data" });
+      this.known = { ...this.known, datasets: [] };
+      await this.refresh();
+      return answer.dataset;
+    }
+    async remove() {
+      const set = this.known.datasets.find((one) => one.id === this.chosen.dataset);
+      if (!set || !(await atelier.ask(`Delete ${set.name}?`, "Its copies, captions and history go. Your own files and what was taught from it stay.", "Delete"))) return;
+      await this.edit("delete");
+      this.chosen.dataset = "";
+      this.refresh();
+    }
+    takeDrops(node) {
+      const files = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
+      node.addEventListener("dragover", (event) => files(event) && event.preventDefault());
+      node.addEventListener("drop", async (event) => {
+        if (!files(event)) return;
+        event.preventDefault();
+        const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+        const plain = [...event.dataTransfer.files].map((file) => [file, file.name]);
+        this.take(entries.some((entry) => entry.isDirectory) ? await walk(entries) : plain);
+      });
+    }
+    /** Sends files with their names and takes them in together. */
+    async take(files) {
+      if (!files.length) return;
+      if (!this.chosen.dataset) {
+        const first = files[0][1];
+        const name = first.includes("/") ? first.split("/")[0] : files.length === 1 ? first.replace(/\.[^.]*$/, "") : "My pictures";
+        if (!(await this.make(name))) return;
+      }
+      const dataset = this.chosen.dataset;
+      const batch = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+      this.show({ what: "data" });
+      try {
+        for (const [place, [file, name]] of files.entries()) {
+          this.sending = [place, files.length];
+          this.showComing();
+          await atelier.fetchJson(`/atelier/train/upload?${new URLSearchParams({ batch, name })}`, { method: "POST", headers: { "Content-Type": "application/octet-stream" }, body: file });
+        }
+        this.sending = [files.length, files.length];
+        this.showComing();
+        this.refresh();
+        const report = await atelier.postJson("/atelier/train/add", { dataset, batch });
+        this.data.told(report);
+      } catch (error) {
+        atelier.failed(error);
+      }
+      this.sending = null;
+      this.showComing();
+      await this.refresh();
+      await this.loadData();
+    }
+    showComing() {
+      const adding = this.known.adding[this.chosen.dataset];
+      const [text, bar] = this.coming.children;
+      this.coming.hidden = !this.sending && !adding;
+      const sent = this.sending && this.sending[0] < this.sending[1];
+      const [done, all] = sent ? this.sending : adding || [0, 0];
+      text.textContent = sent ? `Copying file ${done + 1} of ${all}` : all ? `Looking at file ${done} of ${all}` : "Looking at the files";
+      if (all) {
+        bar.max = all;
+        bar.value = done;
+      } else bar.removeAttribute("value");
+    }
+    async fromLibrary() {
+      const page = await atelier.fetchJson(`/atelier/find?${new URLSearchParams({ media: "image", limit: 120 })}`).catch((error) => atelier.failed(error));
+      if (!page) return;
+      const chosen = new Set();
+      const grid = el("div", { class: "trn-pick", role: "group", "aria-label": "Pictures of the library" });
+      for (const item of page.items) {
+        const button = el("button", { type: "button", "aria-pressed": "false", "aria-label": item.prompt || item.name || "picture" }, el("img", { src: item.thumb, alt: "", loading: "lazy" }));
+        button.addEventListener("click", () => button.setAttribute("aria-pressed", String(chosen.has(item.sha256) ? !chosen.delete(item.sha256) : Boolean(chosen.add(item.sha256)))));
+        grid.append(button);
+      }
+      if (!page.items.length) grid.append(el("p", { text: "The library holds no pictures yet." }));
+      atelier.form("Pictures of the library", grid, "Add", async () => {
+        if (!chosen.size) return;
+        if (!this.chosen.dataset && !(await this.make("From the library"))) return;
+        const answer = await this.edit("add_library", { shas: [...chosen] });
+        if (answer) this.data.told(answer.report);
+        this.refresh();
+      });
+    }
+
+    // --- settings
+
+    plan() {
+      clearTimeout(this.planning);
+      this.planning = setTimeout(() => this.askPlan(), 120);
+    }
+    async askPlan() {
+      const { dataset, base, preset } = this.chosen;
+      if (!dataset || !base) return fill(this.cost);
+      try {
+        const plan = await atelier.postJson("/atelier/train/plan", { dataset, base, preset, params: this.changed });
+        if (dataset !== this.chosen.dataset) return;
+        const [low, high] = plan.seconds;
+        const room = plan.room && plan.memory > plan.room ? ` That is more than the ${atelier.bytes(plan.room)} there are: it will go slower, in smaller pieces.` : "";
+        const time = atelier.seconds(low) === atelier.seconds(high) ? `about ${atelier.seconds(high)}` : `${atelier.seconds(low)} to ${atelier.seconds(high)}`;
+        this.cost.textContent = plan.pictures ? `${atelier.plural(plan.pictures, "picture")} to learn, ${plan.held_out} held out. Takes ${time} and ${atelier.bytes(plan.memory)} of memory${plan.measured ? "" : ", roughly"}.${room}` : "";
+        this.advice.textContent = plan.advice;
+        this.advice.hidden = !plan.pictures || !plan.advice;
+        this.showFields(plan.fields);
+      } catch (error) {
+        this.say(error.message);
+      }
+    }
+    showFields(fields) {
+      const now = JSON.stringify(fields);
+      if (now === this.drawn || this.fields.contains(document.activeElement)) return;
+      this.drawn = now;
+      fill(
+        this.fields,
+        ...fields.map((field) => {
+          const set = (value) => {
+            if (value === "") delete this.changed[field.name];
+            else this.changed[field.name] = value;
+            this.drawn = "";
+            this.plan();
+          };
+          let control;
+          if (field.type === "bool") {
+            control = el("input", { type: "checkbox", checked: field.value, onchange: (event) => set(event.target.checked) });
+            return el("label", { class: "trn-consent", title: field.help }, control, el("span", { text: field.label }));
+          }
+          if (field.choices.length) {
+            control = el("select", { onchange: (event) => set(event.target.value) }, ...field.choices.map((choice) => el("option", { value: choice, text: choice.replaceAll("_", " ") })));
+            control.value = field.value;
+          } else {
+            control = el("input", { type: "number", value: field.value ?? "", min: field.minimum, max: field.maximum, step: field.type === "int" ? field.step || 1 : "any" });
+            control.addEventListener("change", () => set(control.value === "" ? "" : Number(control.value)));
+          }
+          return el("label", { class: "at-field", title: field.help }, el("span", { text: field.label }), control);
+        }),
+      );
+    }
+    savePreset() {
+      const field = el("input", { type: "text", maxlength: 60, autocomplete: "off", dir: "auto" });
+      const values = Object.fromEntries(JSON.parse(this.drawn || "[]").filter((one) => one.value !== null).map((one) => [one.name, one.value]));
+      atelier.form("Save these settings", el("label", { class: "at-field at-say" }, el("span", { text: "Name" }), field), "Save", async () => {
+        if (await this.act("save_preset", { name: field.value, params: values })) {
+          this.chosen.preset = field.value.trim();
+          this.changed = {};
+          this.showPresets();
+        }
+      });
+    }
+    async deletePreset() {
+      await this.act("delete_preset", { name: this.chosen.preset });
+      this.chosen.preset = "balanced";
+      this.showPresets();
+      this.plan();
+    }
+    async start() {
+      const { dataset, base, preset } = this.chosen;
+      this.go.disabled = true;
+      try {
+        const answer = await atelier.postJson("/atelier/train/act", { action: "start", dataset, base, preset, name: this.name.value, params: this.changed });
+        this.say("");
+        dispatchEvent(new CustomEvent("atelier:queue"));
+        await this.refresh();
+        this.show({ what: "run", job: answer.job });
+      } catch (error) {
+        this.say(error.message, /yours to use/.test(error.message) ? "consent" : "");
+      }
+      this.go.disabled = false;
+    }
+    key(event) {
+      if (!this.visible || event.defaultPrevented || document.querySelector("dialog[open]") || atelier.typing(event.target)) return;
+      if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z" || this.showing.what !== "data") return;
+      event.preventDefault();
+      this.edit(event.shiftKey ? "redo" : "undo");
+    }
+  }
+
+  /** All files below dropped folders, each with its path. */
+  const walk = async (entries) => {
+    const found = [];
+    const waiting = entries.map((entry) => [entry, ""]);
+    while (waiting.length) {
+      const [entry, path] = waiting.pop();
+      const name = path ? `${path}/${entry.name}` : entry.name;
+      if (entry.isFile) found.push([await new Promise((done, failed) => entry.file(done, failed)), name]);
+      else {
+        const reader = entry.createReader();
+        for (;;) {
+          const some = await new Promise((done, failed) => reader.readEntries(done, failed));
+          if (!some.length) break;
+          waiting.push(...some.map((one) => [one, name]));
+        }
+      }
+    }
+    return found.sort((a, b) => (a[1] < b[1] ? -1 : 1));
+  };
+
+  /** Turns an empty element into the Train tab, once. */
+  atelier.train = (root) => root && (root.train = root.train || new Train(root));
+})();

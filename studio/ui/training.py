@@ -1,0 +1,493 @@
+"""The Train panel's side of the studio: data sets, plans and runs as plain JSON, and what may be done with them.
+
+It draws nothing and trains nothing: data sets are studio.lab's, runs are jobs, and a run's curve and samples are read
+from its folder while the worker writes there.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from studio import presets
+from studio.errors import Busy, InvalidInput, NotFound
+from studio.families import families, family
+from studio.families.family import Param
+from studio.lab.dataset import Dataset, datasets
+from studio.lab.estimate import Estimate, seconds_a_picture, training_estimate
+from studio.lab.items import Item
+from studio.lab.recipe import PRESETS, advice, lora_params
+from studio.lab.report import Report
+from studio.library.thumbnails import Thumbnails
+from studio.studio import Studio
+from studio.types import Job, JobState, Json, Value
+
+PANEL = "train"
+PANELS = (PANEL, "cli")  # whose trainings are listed
+RUNS = 60
+POINTS = 400  # of a curve
+THUMB = 320  # pixels
+SAMPLE = re.compile(r"[a-z]*-?\d*-?\d+\.webp|card-[a-z]+\.webp|checkpoint-\d+\.webp")
+ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+Given = Mapping[str, Any]
+
+
+class TrainDesk:
+    """One for a studio: it alone knows which data sets are being filled just now."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.thumbnails = Thumbnails(studio.settings.cache / "datasets")
+        self._adding: dict[str, tuple[int, int]] = {}
+        self._lock = threading.Lock()
+
+    # --- data sets
+
+    def dataset(self, id: Any) -> Dataset:
+        """The data set of that id. NotFound."""
+        if not isinstance(id, str) or not ID.fullmatch(id) or not (self.studio.datasets / id).is_dir():
+            raise NotFound("There is no such data set.", "It may have been deleted; reload the page.")
+        return Dataset.open(self.studio.datasets / id)
+
+    def overview(self) -> Json:
+        """What the panel's side shows: data sets, models that can be taught, runs."""
+        found = datasets(self.studio.datasets)
+        models = self.studio.catalog.models()
+        bases = [m for m in models if "train_lora" in family(m.family).trainings and "text_to_image" in m.tasks]
+        return {
+            "rev": self.studio.revision,
+            "datasets": [
+                {"id": d.id, "name": d.name, "kind": d.kind, "count": sum(i.usable and i.included for i in d.items)}
+                for d in found
+            ],
+            "bases": [{"id": m.id, "name": m.name, "size": m.size} for m in bases],
+            "presets": list(PRESETS),
+            "own": [p.name for p in self.own_presets()],
+            "runs": [self.run_line(job) for job in self.runs()],
+            "adding": {id: list(done) for id, done in self._adding.items()},
+        }
+
+    def dataset_state(self, id: Any) -> Json:
+        """A whole data set: its entries, the report, and which change can be undone."""
+        dataset = self.dataset(id)
+        past, undone = dataset.history, dataset.undone
+        return {
+            "id": dataset.id,
+            "name": dataset.name,
+            "kind": dataset.kind,
+            "trigger": dataset.trigger,
+            "consent": dataset.consent,
+            "items": [item_state(dataset.id, item) for item in dataset.items],
+            "report": report_state(dataset.report()),
+            "undo": past[-1].what if past else None,
+            "redo": undone[-1].what if undone else None,
+            "adding": list(self._adding[dataset.id]) if dataset.id in self._adding else None,
+        }
+
+    def picture(self, id: str, item: str) -> Path:
+        """A thumbnail of one entry. NotFound."""
+        dataset = self.dataset(id)
+        found = dataset.item(item)
+        return self.thumbnails.get(found.sha256, dataset.path(found), THUMB)
+
+    def add(self, id: Any, sources: Sequence[Path], names: Mapping[Path, str], captions: Mapping[Path, str]) -> Json:
+        """Files into a data set, checked and mended; the report of what came. Busy while others are still coming."""
+        dataset = self.dataset(id)
+        with self._lock:
+            if dataset.id in self._adding:
+                raise Busy(f"{dataset.name} is still taking in files.", "Wait until they are there.")
+            self._adding[dataset.id] = (0, 0)
+
+        def tell(done: int, all: int) -> None:
+            self._adding[dataset.id] = (done, all)
+            if done == all or done % 50 == 0:
+                self.studio.touch()
+
+        try:
+            report = dataset.add(sources, names=names, captions=captions, progress=tell)
+        finally:
+            self._adding.pop(dataset.id, None)
+            self.studio.touch()
+        return report_state(report)
+
+    # --- plans
+
+    def own_presets(self) -> list[presets.Preset]:
+        """The person's own settings of trainings, by name."""
+        known = presets.load_presets(self.studio.settings.home)
+        return [preset for preset in known if preset.fields.get("task") == "train_lora"]
+
+    def plan(self, given: Given) -> Json:
+        """The settings that a preset would train with, and what that costs. InvalidInput, NotFound."""
+        dataset = self.dataset(given.get("dataset"))
+        model = self.studio.catalog.model(str(given.get("base") or ""))
+        items = [item for item in dataset.items if item.usable and item.included]
+        pictures = sum(item.split == "train" for item in items)
+        values = self.values(str(given.get("preset") or PRESETS[1]), pictures, model.id)
+        declared = {p.name: p for p in family(model.family).params("train_lora")}
+        for name, value in changes(given).items():
+            if name in declared and value not in (None, ""):
+                values[name] = declared[name].check(value)
+        each = self.estimate(model.id, values)
+        return {
+            "fields": [field_state(p, values.get(p.name, p.default)) for p in declared.values()],
+            "seconds": [each.low, each.high],
+            "measured": each.measured,
+            "memory": each.memory,
+            "room": self.studio.engine.device.memory if self.studio.engine.device else None,
+            "advice": advice(pictures),
+            "pictures": pictures,
+            "held_out": len(items) - pictures,
+        }
+
+    def values(self, preset: str, pictures: int, base: str) -> dict[str, Value]:
+        """Params by a preset of ours or of the person's."""
+        own = {p.name: p for p in self.own_presets()}
+        model = self.studio.catalog.model(base)
+        side = int(str(self.studio.catalog.defaults(model, "text_to_image").get("width") or 512))
+        if preset in own:
+            kept = own[preset].fields.get("params")
+            return {**lora_params(PRESETS[1], max(1, pictures), model.size, side), **(kept or {})}
+        return dict(lora_params(preset, max(1, pictures), model.size, side))
+
+    def estimate(self, base: str, values: Mapping[str, Value]) -> Estimate:
+        model = self.studio.catalog.model(base)
+        device = self.studio.engine.device
+        steps, batch = int(str(values["max_train_steps"])), int(str(values["train_batch_size"]))
+        prior = bool(values.get("prior_loss_weight", 1))
+        return training_estimate(
+            size=model.size,
+            steps=steps,
+            batch=batch,
+            resolution=int(str(values["resolution"])),
+            device=device.kind if device else "cpu",
+            pace=self.pace(base, prior, device.name if device else ""),
+        )
+
+    def pace(self, base: str, prior: bool, device: str) -> float | None:
+        """Of the newest run of that model which has ended, on that device where one is known."""
+        for job in self.runs():
+            params = job.request.params
+            alike = job.request.task == "train_lora" and bool(params.get("prior_loss_weight", 1)) == prior
+            if job.state is not JobState.done or job.request.model != base or not alike:
+                continue
+            if device and job.device != device:
+                continue
+            for artifact in self.studio.library.outputs(job.id):
+                seconds, steps = artifact.meta.get("seconds"), artifact.meta.get("steps")
+                if isinstance(seconds, int | float) and isinstance(steps, int) and seconds > 0:
+                    batch, side = int(str(params["train_batch_size"])), int(str(params["resolution"]))
+                    return seconds_a_picture(float(seconds), steps, batch, side)
+        return None
+
+    # --- runs
+
+    def runs(self) -> list[Job]:
+        """Trainings of the panel and of commands, the newest first."""
+        known = {name for declared in families() for name in declared.trainings}
+        found = [job for panel in PANELS for job in self.studio.library.jobs(panel=panel, limit=RUNS)]
+        return sorted((job for job in found if job.request.task in known), key=lambda job: -job.created)[:RUNS]
+
+    def run_line(self, job: Job) -> Json:
+        job = self.studio.job(job.id)
+        live = self.studio.live(job.id)
+        return {
+            "id": job.id,
+            "name": job.request.prompt,
+            "task": job.request.task,
+            "base": job.request.model,
+            "group": job.group,
+            "state": str(job.state),
+            "step": job.step,
+            "steps": job.steps,
+            "message": job.message,
+            "eta": live.eta if job.state is JobState.running else None,
+            "error": job.error,
+            "hint": job.hint,
+            "created": job.created,
+        }
+
+    def run_state(self, id: str) -> Json:
+        """One run as it stands: curve, samples, card, and what came of it."""
+        job = self.studio.library.job(id)
+        folder = self.studio.training_folder(job.request)
+        outputs = self.studio.library.outputs(id)
+        made = outputs[-1] if outputs else None
+        live = self.studio.live(id)
+        card = made.meta.get("card") if made else None
+        return {
+            **self.run_line(job),
+            "params": dict(job.request.params),
+            "seed": job.request.seed,
+            "device": job.device,
+            "warnings": list(live.warnings) or [job.message] * bool(job.message and job.state.finished),
+            "rows": thinned(read_rows(folder / "metrics.jsonl")),
+            "samples": samples_of(folder, id),
+            "prompts": read_json(folder / "prompts.json").get("prompts", []),
+            "card": card or read_json(folder / "card.json") or None,
+            "adapter": self.studio.catalog.adapter_of(made.sha256) if made else "",
+            "file": f"/atelier/files/{made.sha256}?download" if made else None,
+            "facts": {k: made.meta.get(k) for k in ("steps", "best_step", "seconds", "pictures", "held_out", "trigger")}
+            if made
+            else {},
+            "stopped": bool(made and made.meta.get("stopped")),
+        }
+
+    def sample(self, id: str, name: str) -> Path:
+        """A picture that a run has made on its way. NotFound."""
+        folder = self.studio.training_folder(self.studio.library.job(id).request)
+        path = folder / "samples" / name
+        if not SAMPLE.fullmatch(name) or not path.is_file():
+            raise NotFound("There is no such sample.", "Reload the page.")
+        return path
+
+    # --- doing
+
+    def act(self, given: Given) -> Json:
+        """Does what `action` names; InvalidInput for what is unknown or ill-formed."""
+        name = given.get("action")
+        if not isinstance(name, str) or name not in ACTIONS:
+            raise InvalidInput(f"There is no action {str(name)[:40]!r}.", f"There are: {', '.join(ACTIONS)}.")
+        told = ACTIONS[name](self, given)
+        self.studio.touch()
+        return {"ok": True, **(told or {})}
+
+    def create(self, given: Given) -> Json:
+        return {"dataset": Dataset.create(self.studio.datasets, word(given, "name"), word(given, "kind", "image")).id}
+
+    def delete(self, given: Given) -> None:
+        self.dataset(given.get("dataset")).delete()
+
+    def rename(self, given: Given) -> None:
+        self.dataset(given.get("dataset")).rename(word(given, "name"))
+
+    def caption(self, given: Given) -> None:
+        self.dataset(given.get("dataset")).set_caption(word(given, "item"), word(given, "text", ""))
+
+    def caption_all(self, given: Given) -> None:
+        dataset = self.dataset(given.get("dataset"))
+        dataset.set_captions({item.id: word(given, "text", "") for item in dataset.items if item.usable})
+
+    def replace(self, given: Given) -> Json:
+        dataset = self.dataset(given.get("dataset"))
+        return {"count": dataset.replace_in_captions(word(given, "find", ""), word(given, "by", ""))}
+
+    def include(self, given: Given) -> None:
+        self.dataset(given.get("dataset")).set_included(word(given, "item"), bool(given.get("on")))
+
+    def split(self, given: Given) -> None:
+        self.dataset(given.get("dataset")).set_split(word(given, "item"), word(given, "side"))
+
+    def trigger(self, given: Given) -> None:
+        self.dataset(given.get("dataset")).set_trigger(word(given, "text", ""))
+
+    def consent(self, given: Given) -> None:
+        self.dataset(given.get("dataset")).set_consent(bool(given.get("on")))
+
+    def undo(self, given: Given) -> Json:
+        return {"done": self.dataset(given.get("dataset")).undo()}
+
+    def redo(self, given: Given) -> Json:
+        return {"done": self.dataset(given.get("dataset")).redo()}
+
+    def add_library(self, given: Given) -> Json:
+        """Works of the library, with their prompts as captions."""
+        shas = given.get("shas")
+        if not isinstance(shas, list) or not shas:
+            raise InvalidInput("Nothing is selected.", "Select pictures in the library first.")
+        kept = [self.studio.library.artifact(str(sha)) for sha in shas]
+        names = {a.path: str(a.meta.get("name") or a.meta.get("prompt") or a.sha256[:8])[:60] for a in kept}
+        names = {path: f"{name}{path.suffix}" if not Path(name).suffix else name for path, name in names.items()}
+        captions = {a.path: str(a.meta["prompt"]) for a in kept if a.meta.get("prompt")}
+        return {"report": self.add(given.get("dataset"), [a.path for a in kept], names, captions)}
+
+    def start(self, given: Given) -> Json:
+        """One click: the data set is frozen and the training queued."""
+        dataset = self.dataset(given.get("dataset"))
+        base, preset = word(given, "base"), word(given, "preset", PRESETS[1])
+        if preset not in PRESETS:
+            pictures = sum(item.usable and item.included and item.split == "train" for item in dataset.items)
+            wanted = {**self.values(preset, pictures, base), **changes(given)}
+            preset = PRESETS[1]
+        else:
+            wanted = changes(given)
+        request = self.studio.lora_request(
+            dataset,
+            base=base,
+            name=word(given, "name", "").strip() or dataset.trigger or dataset.name,
+            preset=preset,
+            seed=number(given, "seed"),
+            changes=wanted,
+        )
+        return {"job": self.studio.submit(request, panel=PANEL).id}
+
+    def stop(self, given: Given) -> None:
+        self.studio.cancel(word(given, "job"))
+
+    def go_on(self, given: Given) -> Json:
+        """The same training again, which goes on from its last checkpoint."""
+        job = self.studio.library.job(word(given, "job"))
+        return {"job": self.studio.submit(job.request, panel=PANEL, group=job.group).id}
+
+    def save_preset(self, given: Given) -> None:
+        fields = {"task": "train_lora", "params": changes(given)}
+        presets.save_preset(self.studio.settings.home, word(given, "name"), fields)
+
+    def delete_preset(self, given: Given) -> None:
+        presets.delete_preset(self.studio.settings.home, word(given, "name"))
+
+
+ACTIONS: Mapping[str, Callable[[TrainDesk, Given], Json | None]] = {
+    function.__name__: function
+    for function in (
+        TrainDesk.create,
+        TrainDesk.delete,
+        TrainDesk.rename,
+        TrainDesk.caption,
+        TrainDesk.caption_all,
+        TrainDesk.replace,
+        TrainDesk.include,
+        TrainDesk.split,
+        TrainDesk.trigger,
+        TrainDesk.consent,
+        TrainDesk.undo,
+        TrainDesk.redo,
+        TrainDesk.add_library,
+        TrainDesk.start,
+        TrainDesk.stop,
+        TrainDesk.go_on,
+        TrainDesk.save_preset,
+        TrainDesk.delete_preset,
+    )
+}
+
+
+def word(given: Given, name: str, default: str | None = None) -> str:
+    """A text of what the page sent; InvalidInput where it must be there and is not."""
+    value = given.get(name, default)
+    if not isinstance(value, str) or (default is None and not value.strip()):
+        raise InvalidInput(f"{name.capitalize()} is missing.", "Fill it in, then try again.", field=name)
+    return value
+
+
+def number(given: Given, name: str) -> int:
+    value = given.get(name, 0)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+        raise InvalidInput(f"{name.capitalize()} is {value!r}.", "Type a whole number.", field=name)
+    return int(value)
+
+
+def changes(given: Given) -> dict[str, Value]:
+    """The settings that the person changed."""
+    wanted = given.get("params") or {}
+    if not isinstance(wanted, dict):
+        raise InvalidInput("The settings are not a table.", "Reload the page.")
+    return {str(k): v for k, v in wanted.items() if v not in (None, "") and isinstance(v, str | int | float | bool)}
+
+
+def item_state(dataset: str, item: Item) -> Json:
+    return {
+        "id": item.id,
+        "name": item.name,
+        "usable": item.usable,
+        "included": item.included and item.usable,
+        "split": item.split,
+        "caption": item.caption,
+        "width": item.width,
+        "height": item.height,
+        "alike": len(item.near),
+        "problems": [{**problem.to_dict(), "mended": problem.mended, "how": problem.how} for problem in item.problems],
+        "thumb": f"/atelier/train/data/{dataset}/{item.id}" if item.usable and item.width else None,
+    }
+
+
+def report_state(report: Report) -> Json:
+    return {
+        "items": report.items,
+        "included": report.included,
+        "train": report.train,
+        "held_out": report.held_out,
+        "problems": dict(report.problems),
+        "found": [{"name": name, "kind": p.kind, "sentence": p.sentence, "how": p.how} for name, p in report.found],
+        "sentences": list(report.sentences),
+        "words": [vars(share) for share in report.words],
+        "balance": [
+            {"group": b.group, "skewed": b.skewed, "words": [vars(share) for share in b.words[:6]]}
+            for b in report.balance
+        ],
+        "sizes": dict(report.sizes),
+    }
+
+
+def field_state(param: Param, value: Value) -> Json:
+    """A declared setting as the page draws it."""
+    return {
+        "name": param.name,
+        "label": param.label or param.name.replace("_", " "),
+        "help": param.help,
+        "type": param.type.__name__,
+        "minimum": param.minimum,
+        "maximum": param.maximum,
+        "step": param.step,
+        "choices": list(param.choices),
+        "value": value,
+    }
+
+
+def read_rows(path: Path) -> list[Json]:
+    """The metrics of a run; a last line that is still being written is left for the next time."""
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    rows = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def thinned(rows: Sequence[Json]) -> list[Json]:
+    """At most POINTS rows with a loss, smoothed over those between, and all with another figure."""
+    every = max(1, -(-len(rows) // POINTS))
+    kept: list[Json] = []
+    waiting: list[float] = []
+    for place, row in enumerate(rows):
+        if isinstance(row.get("loss"), int | float):
+            waiting.append(float(row["loss"]))
+        marked = any(name not in ("step", "seconds", "loss") for name in row)
+        if marked or (place + 1) % every == 0 or place + 1 == len(rows):
+            smooth = {"loss": sum(waiting) / len(waiting)} if waiting else {}
+            kept.append({**row, **smooth})
+            waiting = []
+    return kept
+
+
+def read_json(path: Path) -> Json:
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return plain if isinstance(plain, dict) else {}
+
+
+def samples_of(folder: Path, job: str) -> list[Json]:
+    """Sample sheets in the order of their making: {label, pictures: [address ...]}."""
+    sheets: dict[str, list[str]] = {}
+    place = folder / "samples"
+    for path in sorted(place.glob("*.webp")) if place.is_dir() else ():
+        label, _, index = path.stem.rpartition("-")
+        if index.isdigit() and (label == "base" or label.isdigit()):
+            stamp = path.stat().st_mtime_ns // 1_000_000
+            sheets.setdefault(label, []).append(f"/atelier/train/sample/{job}/{path.name}?at={stamp}")
+    order = sorted(sheets, key=lambda label: -1 if label == "base" else int(label))
+    return [
+        {"label": label, "step": None if label == "base" else int(label), "pictures": sheets[label]} for label in order
+    ]
