@@ -4,7 +4,7 @@ import importlib
 
 from studio.families.family import Family
 
-FAMILIES: tuple[str, ...] = ("diffusion",)
+FAMILIES: tuple[str, ...] = ("diffusion", "gan")
 
 
 def family(name: str) -> Family:

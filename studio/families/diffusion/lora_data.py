@@ -1,6 +1,5 @@
 """A data set as a LoRA training takes it: latents and words, made once; the autoencoder is not needed afterwards."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 from studio.errors import InvalidInput
 from studio.families.diffusion.lora_calls import Call, watch
 from studio.families.diffusion.pictures import start_picture
+from studio.families.training.picture_set import caption_of, read_manifest
 
 
 @dataclass(frozen=True)
@@ -37,25 +37,6 @@ class Lessons:
     held_out: Sequence[Example]
     words: Mapping[str, Call]  # by caption, "" among them
     trigger: str
-
-
-def read_manifest(path: Path) -> Mapping[str, Any]:
-    try:
-        plain = json.loads(path.read_text("utf-8"))
-        items = plain["items"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput("The data set cannot be read.", "Choose it again.", field="dataset") from error
-    if not any(item["split"] == "train" for item in items):
-        raise InvalidInput("The data set holds no picture to learn from.", "Add pictures to it.", field="dataset")
-    return plain
-
-
-def caption_of(item: Mapping[str, Any], trigger: str) -> str:
-    """The item's caption, with the trigger word in front where it is not in it."""
-    caption = str(item.get("caption") or "").strip()
-    if not trigger or trigger.lower() in caption.lower().split():
-        return caption or trigger
-    return f"{trigger} {caption}".strip()
 
 
 @torch.no_grad()
@@ -91,3 +72,6 @@ def _example(pipe: Any, item: Mapping[str, Any], caption: str, side: int) -> Exa
     shift, scale = vae.config.get("shift_factor") or 0.0, vae.config.get("scaling_factor") or 1.0
     mean, deviation = (found.mean.float().cpu() - shift) * scale, found.std.float().cpu() * scale
     return Example(mean, deviation, caption, str(item["sha256"]), file)
+
+
+__all__ = ["Example", "Lessons", "caption_of", "prepare", "read_manifest"]

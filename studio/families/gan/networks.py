@@ -1,7 +1,7 @@
 """The networks of starter-gan: a generator steered at every size, and a trunk that encoder, critic and judge share.
 
-Pictures are (n, 4, side, side) in -1..1 (see `drawn.py`). Full resolution is reached by shuffling channels into pixels
-(W. Shi et al. 2016, https://arxiv.org/abs/1609.05158), so that no convolution runs there.
+Pictures are (n, planes, side, side) in -1..1 (see `drawn.py`). Full resolution is reached by shuffling channels into
+pixels (W. Shi et al. 2016, https://arxiv.org/abs/1609.05158), so that no convolution runs there.
 """
 
 from dataclasses import asdict, dataclass
@@ -14,13 +14,17 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class GanConfig:
-    """Channels of the generator at 4, 8, 16 ... pixels up to half the side, and of the trunk the other way round."""
+    """Channels of the generator at 4, 8, 16 ... pixels up to half the side, and of the trunk the other way round.
+
+    `planes`: of a picture, 4 with transparency, 3 without.
+    """
 
     side: int = 64
     latent: int = 64
     style: int = 192
     channels: tuple[int, ...] = (224, 160, 96, 48)
     trunk: tuple[int, ...] = (48, 96, 160, 224)
+    planes: int = 4
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -72,14 +76,14 @@ class Generator(nn.Module):
         self.stages = nn.ModuleList(
             Stage(one, two, config.style) for one, two in zip(before, config.channels, strict=False)
         )
-        self.conv_out = nn.Conv2d(config.channels[-1], 4 * 4, 3, padding=1)
+        self.conv_out = nn.Conv2d(config.channels[-1], 4 * config.planes, 3, padding=1)
 
     def styles(self, latents: Tensor, classes: Tensor) -> Tensor:
         """(n, latent), (n,) -> (n, stages, style), the same style for every stage."""
         return self.mapping(latents, classes)[:, None].expand(-1, len(self.stages), -1)
 
     def draw(self, styles: Tensor) -> Tensor:
-        """Styles (n, stages, style), coarse to fine -> pictures (n, 4, side, side), mostly within -1..1."""
+        """Styles (n, stages, style), coarse to fine -> pictures (n, planes, side, side), mostly within -1..1."""
         maps = self.conv_in(styles[:, 0]).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         for i, stage in enumerate(self.stages):
             if i:
@@ -96,7 +100,7 @@ class Trunk(nn.Module):
 
     def __init__(self, config: GanConfig, norm: bool) -> None:
         super().__init__()
-        before, layers = 16, []
+        before, layers = 4 * config.planes, []
         for i, channels in enumerate(config.trunk):
             for k in range(1 if i == 0 else 2):
                 layers.append(nn.Conv2d(before, channels, 3, stride=2 if i and not k else 1, padding=1))
@@ -148,7 +152,9 @@ class Judge(nn.Module):
 
     def __init__(self, config: GanConfig, classes: int) -> None:
         super().__init__()
-        small = GanConfig(config.side, trunk=tuple(max(channels // 2, 8) for channels in config.trunk))
+        small = GanConfig(
+            config.side, planes=config.planes, trunk=tuple(max(channels // 2, 8) for channels in config.trunk)
+        )
         self.trunk = Trunk(small, norm=True)
         self.narrow = nn.Sequential(nn.Linear(self.trunk.features, 128), nn.SiLU())
         self.out = nn.Linear(128, classes)

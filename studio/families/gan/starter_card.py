@@ -60,7 +60,7 @@ def write_card(folder: Path, recipe: Recipe, metrics: Path) -> None:
         "name": recipe.name,
         "source": "starter",
         "licence": "Apache-2.0",
-        "tasks": ["class_to_image"],
+        "tasks": ["explore"],
         "description": DESCRIPTION,
         "limits": LIMITS,
         "size_mb": round(size, 1),

@@ -1,0 +1,284 @@
+"""The road that every training from nothing takes: time budget, steps, rows, samples, checkpoints, Stop, card.
+
+The clock decides only how many steps each stage has: the pace of its first steps is measured once, the number is kept
+in `plan.json`, and from then on all depends on seed and step alone. So a run that was killed and goes on ends with the
+same weights as one that was not. Knows no model: a `Learner` does the learning.
+"""
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from studio.errors import Cancelled, InvalidInput
+from studio.families.family import MODEL, Context
+from studio.families.model_card import write_card
+from studio.families.training.picture_set import PictureSet, Pixels, read_manifest, read_pictures
+from studio.families.training.run_folder import RunFolder
+from studio.families.training.scratch_figures import ENCODER, contact_sheet, scratch_figures
+from studio.types import Request
+
+CHECKPOINT, PLAN = "checkpoint.pt", "plan.json"
+UNMEASURED, MEASURED = 4, 16  # first steps of a stage, which are slower, and those after them that give its pace
+SPENT_LOOKING = 0.08  # of the time, on samples and held-out figures
+LOOKS = 10  # at samples and held-out figures, over the whole run
+SAVED_EVERY = 60  # seconds
+SHOWN = 24  # pictures of a sample sheet
+ROWS = 250  # of the curve
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    share: float  # of the time and of the steps
+
+
+class Learner(Protocol):
+    """What is learnt, and how."""
+
+    stages: Sequence[Stage]
+    pictures: PictureSet
+    side: int  # pixels of what it makes
+
+    def learn(self, stage: str, k: int, steps: int) -> Mapping[str, float]:
+        """Step `k` of about `steps` of this stage: its losses, `loss` among them. Draws by `chance(seed, ...)` only."""
+        ...
+
+    def held_out(self) -> Mapping[str, float]:
+        """Figures on held-out pictures, `held_out` among them; empty where nothing is held out."""
+        ...
+
+    def make(self, seeds: Sequence[int]) -> Pixels:
+        """The pictures of these seeds (n, side, side, 3) by the averaged weights."""
+        ...
+
+    def state(self) -> dict[str, Any]: ...
+
+    def restore(self, state: Mapping[str, Any]) -> None: ...
+
+    def save(self, folder: Path) -> None:
+        """The model as its pipeline loads it, without card."""
+        ...
+
+    def settle(self) -> None:
+        """Called before pictures are made or the model is saved: what is to be fitted to the weights as they are."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """What the card says besides: family, tasks, defaults, what it knows, parameters, how it was made."""
+        ...
+
+
+@dataclass
+class Journey:
+    """How far a run has come; kept with every checkpoint."""
+
+    stage: int = 0
+    k: int = 0  # steps done of this stage
+    step: int = 0  # of all
+    seconds: float = 0.0
+    heard: dict[str, float] = field(default_factory=dict)  # losses, smoothed
+
+
+def chance(*numbers: int) -> torch.Generator:
+    """Random numbers that depend on these numbers alone."""
+    seed = np.random.SeedSequence(numbers).generate_state(2)
+    return torch.Generator().manual_seed(int(seed[0]) << 31 | int(seed[1]) >> 1)
+
+
+class ScratchRun:
+    """One request on its way through all stages of a learner."""
+
+    def __init__(self, request: Request, context: Context, learner: Learner) -> None:
+        self.request, self.context, self.learner = request, context, learner
+        self.run = RunFolder(context.kept)
+        self.budget = float(str(request.params["seconds"]))
+        self.most = int(str(request.params["max_train_steps"]))
+        self.journey = Journey()
+        self.paces: list[float] = []
+        self.saved = time.monotonic()
+        kept = self.run.load(CHECKPOINT)
+        if kept is None:
+            (self.run.folder / "metrics.jsonl").unlink(missing_ok=True)
+        else:
+            self.journey = Journey(**kept["journey"])
+            learner.restore(kept["learner"])
+            self.run.forget_after(self.journey.step)
+        self.plan = self._read_plan()
+
+    # --- how many steps
+
+    def _read_plan(self) -> dict[str, int]:
+        path = self.run.folder / PLAN
+        return json.loads(path.read_text("utf-8")) if path.exists() else {}
+
+    def _share_until(self, number: int) -> float:
+        return sum(stage.share for stage in self.learner.stages[: number + 1])
+
+    def steps_of(self, number: int) -> int:
+        """Of a stage: as planned, or the most that it may have."""
+        most = round(self.most * self._share_until(number)) - round(self.most * self._share_until(number - 1))
+        return min(self.plan.get(self.learner.stages[number].name, most), most)
+
+    def _decide(self, steps: int) -> None:
+        self.plan[self.learner.stages[self.journey.stage].name] = steps
+        self.run.write(PLAN, self.plan)
+
+    def _measure(self, took: float) -> None:
+        """Plans the stage by the pace of its first steps."""
+        stage, k = self.learner.stages[self.journey.stage], self.journey.k
+        if stage.name in self.plan:
+            return
+        if k > UNMEASURED:
+            self.paces.append(took)
+        if len(self.paces) == MEASURED:
+            left = self.budget * self._share_until(self.journey.stage) - self.journey.seconds
+            pace = float(np.mean(self.paces))
+            self._decide(k + max(1, int(left * (1 - SPENT_LOOKING) / pace)))
+
+    @property
+    def expected(self) -> int:
+        """Steps of the whole run: as planned, and before all is planned by the pace so far."""
+        step, stages = self.journey.step, self.learner.stages
+        if all(stage.name in self.plan for stage in stages):
+            return sum(self.steps_of(number) for number in range(len(stages)))
+        left = max(0.0, self.budget - self.journey.seconds)
+        return min(self.most, step + int(left * step / max(self.journey.seconds, 1e-6)))
+
+    # --- the loop
+
+    def train(self) -> None:
+        """Until the stages are done, the time is over, or Stop (Cancelled)."""
+        if self.journey.step == 0:
+            self.look()
+        for number in range(self.journey.stage, len(self.learner.stages)):
+            if number > self.journey.stage:
+                self.journey.stage, self.journey.k, self.journey.heard, self.paces = number, 0, {}, []
+            self._through_stage(number)
+        self.keep()
+        self.look()
+
+    def _through_stage(self, number: int) -> None:
+        stage, journey = self.learner.stages[number], self.journey
+        while journey.k < self.steps_of(number):
+            steps, began = self.steps_of(number), time.monotonic()
+            losses = self.learner.learn(stage.name, journey.k, steps)
+            self._check_losses(losses)
+            for name, value in losses.items():
+                journey.heard[name] = 0.9 * journey.heard.get(name, value) + 0.1 * value
+            journey.k += 1
+            journey.step += 1
+            took = time.monotonic() - began
+            journey.seconds += took
+            self._measure(took)
+            steps = self.steps_of(number)
+            due = journey.k == steps or journey.k % max(1, -(-steps // max(1, round(LOOKS * stage.share)))) == 0
+            if due or journey.step <= 20 or journey.k % max(1, steps // ROWS) == 0:
+                self._log(stage.name, self.learner.held_out() if due else {})
+            self.context.progress(journey.step, max(self.expected, journey.step), "Learning")
+            if due:
+                self.look()
+            journey.seconds += time.monotonic() - began - took
+            over = journey.seconds >= self.budget * self._share_until(number)
+            if over and journey.k < steps:
+                self._decide(journey.k)
+            if time.monotonic() - self.saved > SAVED_EVERY:
+                self.keep()
+            self.context.check()
+
+    def _check_losses(self, losses: Mapping[str, float]) -> None:
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise InvalidInput(
+                f"The training went astray at step {self.journey.step + 1}: a loss is no number any more.",
+                "Begin again with a lower learning rate.",
+                field="learning_rate",
+            )
+
+    def _log(self, stage: str, more: Mapping[str, float]) -> None:
+        figures = {name: round(value, 6) for name, value in {**self.journey.heard, **more}.items()}
+        row = {"step": self.journey.step, "seconds": round(self.journey.seconds, 2), "stage": stage, **figures}
+        with open(self.run.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def look(self) -> None:
+        """A sheet of the same seeds each time into the run's `samples`, and as preview 0."""
+        folder = self.run.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        self.learner.settle()
+        shown = contact_sheet(self.learner.make(range(SHOWN)))
+        shown.save(folder / f"{self.journey.step:06d}-0.webp", quality=90)
+        self.context.preview(0, lambda path: shown.save(path, quality=85))
+
+    def keep(self) -> None:
+        self.run.save(CHECKPOINT, {"learner": self.learner.state(), "journey": vars(self.journey)})
+        self.saved = time.monotonic()
+
+    # --- the end
+
+    def deliver(self, figures: Mapping[str, Any], **more: Any) -> None:
+        """The model in `kept / MODEL`, and its card as the job's output."""
+        card = {**self.learner.facts(), "trained": self.cost(), "settings": dict(self.request.params), **more}
+        card["figures"] = figures
+        folder, partial = self.run.folder / MODEL, self.run.folder / f"{MODEL}.part"
+        shutil.rmtree(partial, ignore_errors=True)
+        self.learner.settle()
+        self.learner.save(partial)
+        write_card(partial, card_of_folder(card))
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+        self.run.write("card.json", card)
+        text = json.dumps(card, indent=1, ensure_ascii=False)
+        meta = {"model": True, "name": self.request.prompt, "card": card}
+        self.context.output(0, lambda path: path.write_text(text, "utf-8"), ".json", "application/json", meta)
+
+    def cost(self) -> dict[str, Any]:
+        """When, on what, how long and from how much was learnt."""
+        device, journey = self.context.device, self.journey
+        return {
+            "date": time.strftime("%Y-%m-%d"),
+            "machine": f"{device.name}, {device.threads} threads, {device.dtype}",
+            "seconds": round(journey.seconds, 1),
+            "steps": journey.step,
+            "pictures": len(self.learner.pictures.train),
+            "held_out": len(self.learner.pictures.held_out),
+        }
+
+
+def learn_from_scratch(request: Request, context: Context, learner: Learner) -> None:
+    """The whole of one request. After Stop what is there is kept as a model, without figures."""
+    scratch = ScratchRun(request, context, learner)
+    try:
+        scratch.train()
+        context.progress(scratch.journey.step, scratch.journey.step, "Measuring what it learnt")
+        figures = scratch_figures(learner, context, scratch.run.folder / "samples", scratch.journey.seconds)
+    except Cancelled:
+        if scratch.journey.step:
+            scratch.keep()
+            scratch.deliver({}, stopped=True)
+        raise
+    scratch.deliver(figures, encoder=ENCODER)
+
+
+def read_training_pictures(context: Context, side: int) -> PictureSet:
+    """The data set that the request brings, at side x side."""
+
+    def tell(done: int, of: int) -> None:
+        context.check()
+        context.progress(0, 0, f"Reading pictures, {done} of {of}")
+
+    return read_pictures(read_manifest(context.inputs["dataset"][0]), side, tell)
+
+
+def card_of_folder(card: Mapping[str, Any]) -> dict[str, Any]:
+    """The card as card.toml holds it: the same, with each figure's value and interval alone."""
+    figures = {
+        name: {key: part for key, part in figure.items() if key != "means"} for name, figure in card["figures"].items()
+    }
+    return {**card, "figures": figures}
