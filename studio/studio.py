@@ -5,7 +5,6 @@ files are recorded by the engine's own thread whoever watches, and what a killed
 the next start.
 """
 
-import hashlib
 import json
 import logging
 import random
@@ -28,6 +27,7 @@ from studio.families.family import MODEL, Family
 from studio.intake import clean_copy
 from studio.lab.dataset import Dataset
 from studio.lab.recipe import lora_params
+from studio.lab.training_folders import begin_from, folder_of, stopped_before
 from studio.library import provenance
 from studio.library.library import Library
 from studio.library.lock import HomeLock
@@ -460,12 +460,28 @@ class Studio:
 
     def training_folder(self, request: Request) -> Path:
         """Where a training keeps its checkpoints, curves and samples: the same request finds the same folder."""
-        plain = json.dumps(request.to_dict(), sort_keys=True).encode()
-        return self.settings.home / "trainings" / hashlib.sha256(plain).hexdigest()[:16]
+        return folder_of(self.settings.home / "trainings", request)
+
+    def go_on(self, id: str) -> Job:
+        """Queues a training that stopped early again, without that: it begins from the state in which it stopped."""
+        job = self.library.job(id)
+        return self.submit(job.request.with_params(early_stopping=False), panel=job.panel, group=job.group)
+
+    def _begin_where_it_stopped(self, request: Request) -> None:
+        stopped = stopped_before(request)
+        running = [job.request for job in self.library.jobs(states=(JobState.running,), limit=10)]
+        if stopped is None or stopped in running:
+            return
+        try:
+            begin_from(self.settings.home / "trainings", stopped, request)
+        except OSError as error:  # it then begins from nothing
+            log.warning("The stopped training could not be copied: %s", error)
 
     def _run(self, job: Job) -> protocol.Run:
         request = job.request
         model, declared = self._who(request)
+        if request.task in declared.trainings:
+            self._begin_where_it_stopped(request)
         files: dict[str, list[str]] = {}
         for given in request.inputs:
             files.setdefault(given.role, []).append(str(self.library.artifact(given.artifact).path))

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from studio.errors import Cancelled
 from studio.families.diffusion import lora_card, lora_checkpoints, train_lora
-from studio.families.diffusion.train_lora import run
+from studio.families.diffusion.train_lora import Training, run
+from studio.lab.training_folders import begin_from, folder_of
 from tests.families.diffusion import tiny
 from tests.families.diffusion.lessons import asked, context, drawn_manifest
 
@@ -115,3 +116,28 @@ def test_figures_cost_a_share_of_the_training(model: Path, manifest: Path, tmp_p
     assert card["pictures_a_prompt"] == lora_card.FEWEST  # so short a training pays for no more
     assert [row["step"] for row in card["checkpoints"]] == [card["best_step"]]
     assert "too few" in card["suggestion"]
+
+
+def test_what_stopped_early_can_go_on_as_if_it_had_not(
+    model: Path, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Training, "held_out_loss", lambda self: 1 + abs(self.state.step - 4) / 10)
+    early, on = (asked(max_train_steps=16, early_stopping=stops) for stops in (True, False))
+    stopped = context(tmp_path / "early", manifest)
+    stopped.kept = folder_of(tmp_path / "trainings", early)
+    run(model, early, stopped)
+    assert stopped.metas[0]["steps"] == 12
+    again = context(tmp_path / "again", manifest)
+    again.kept = stopped.kept
+    run(model, early, again)  # the same wish finds the same end
+    assert again.metas[0]["steps"] == 12 and any("Stopped early" in text for text in again.warnings)
+    begin_from(tmp_path / "trainings", early, on)
+    gone_on = context(tmp_path / "on", manifest)
+    gone_on.kept = folder_of(tmp_path / "trainings", on)
+    run(model, on, gone_on)
+    whole = context(tmp_path / "whole", manifest)
+    run(model, on, whole)
+    assert min(step for step, _ in gone_on.steps if step) == 13  # not from the beginning
+    assert gone_on.metas[0]["steps"] == 16
+    mine, theirs = (load_file(lora_checkpoints.file_of(heard.kept / "adapters", 16)) for heard in (gone_on, whole))
+    assert all((mine[name] == theirs[name]).all() for name in theirs)
