@@ -225,7 +225,7 @@
     async loadData() {
       const id = this.chosen.dataset;
       const without = !id;
-      this.settings.classList.toggle("trn-waits", without);
+      this.settings.hidden = this.go.hidden = without; // the pictures first
       this.go.disabled = without || !this.known.bases.length;
       if (without) {
         this.data.show(null);

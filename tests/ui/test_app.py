@@ -278,7 +278,7 @@ def test_fifty_tab_switches_stay_quick(page: Any, served: Served) -> None:
 @pytest.mark.browser
 def test_keys_of_the_shell(page: Any, served: Served) -> None:
     enter(page, served)
-    page.keyboard.press("Alt+2")
+    page.keyboard.press(f"Alt+{PANELS.index('library') + 1}")
     page.locator("#library-count").wait_for()
     page.locator("#help-button").focus()
     page.keyboard.press("?")
