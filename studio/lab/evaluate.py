@@ -242,8 +242,7 @@ def skew(counts: Mapping[str, int], asked: Mapping[str, float] | None = None) ->
     aim = dict(asked) if asked else {word: 1 / len(words) for word in words}
     shares = {word: (counts[word], counts[word] / max(many, 1), *wilson(counts[word], many)) for word in words}
     leaning = max(words, key=lambda word: (shares[word][1] - aim[word], -words.index(word)))
-    z = NormalDist().inv_cdf(1 - (1 - SURE) / (2 * len(words)))
-    low, high = wilson(counts[leaning], many, z)
+    low, high = wilson(counts[leaning], many, _wide(len(words)))
     wanted = np.array([aim[word] for word in words])
     measured = np.array([shares[word][1] for word in words])
     spread = (0.0, 1.0)
@@ -266,19 +265,26 @@ def skew(counts: Mapping[str, int], asked: Mapping[str, float] | None = None) ->
     )
 
 
-def newcombe(before: tuple[int, int], after: tuple[int, int]) -> tuple[float, float, float]:
-    """Change of a share from `before` to `after`, each (count, many): difference, low and high (95 %), -1 to 1
+def newcombe(before: tuple[int, int], after: tuple[int, int], words: int = 1) -> tuple[float, float, float]:
+    """Change of a share from `before` to `after`, each (count, many): difference, low and high, -1 to 1
     (Newcombe, "Interval estimation for the difference between independent proportions", 1998, method 10).
 
-    Where both were made from the same seeds, they are more alike than chance, and the interval is on the safe side.
+    95 %, for all of `words` shares at once (Bonferroni). Where both were made from the same seeds they are more alike
+    than chance, and the interval is on the safe side.
     """
     (a, n), (b, m) = before, after
+    z = _wide(words)
     first, second = a / max(n, 1), b / max(m, 1)
-    (low_1, high_1), (low_2, high_2) = wilson(a, n), wilson(b, m)
+    (low_1, high_1), (low_2, high_2) = wilson(a, n, z), wilson(b, m, z)
     change = second - first
     low = change - sqrt((second - low_2) ** 2 + (high_1 - first) ** 2)
     high = change + sqrt((high_2 - second) ** 2 + (first - low_1) ** 2)
     return change, max(-1.0, low), min(1.0, high)
+
+
+def _wide(words: int) -> float:
+    """Standard deviations on either side of which one of `words` intervals lies wrong in 5 % of cases at most."""
+    return NormalDist().inv_cdf(1 - (1 - SURE) / (2 * words))
 
 
 def counted(words: Sequence[str], found: Sequence[str]) -> dict[str, int]:

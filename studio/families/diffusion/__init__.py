@@ -164,6 +164,14 @@ LORA = (
         help="Attention alone, or the layers between as well.",
     ),
     Param(name="learning_rate", type=float, default=1e-4, minimum=1e-7, maximum=0.1, label="Learning rate"),
+    Param(
+        name="optimizer",
+        type=str,
+        default="adamw",
+        choices=("adamw", "nadam", "adafactor"),
+        label="Optimiser",
+        help="Adafactor keeps least in memory.",
+    ),
     Param(name="max_train_steps", type=int, default=400, minimum=1, maximum=100_000, label="Steps"),
     Param(name="train_batch_size", type=int, default=4, minimum=1, maximum=64, label="Batch", help="Pictures a step."),
     Param(
@@ -218,6 +226,92 @@ LORA = (
     ),
 )
 
+EVALUATE = (
+    Param(
+        name="pictures",
+        type=int,
+        default=24,
+        minimum=0,
+        maximum=2000,
+        label="Pictures",
+        help="Made by the data set's captions, to be compared with its pictures.",
+    ),
+    Param(
+        name="combinations",
+        type=int,
+        default=0,
+        minimum=0,
+        maximum=500,
+        label="New combinations",
+        help="Prompts of things in places that the model's training never had together, and as many that it had.",
+    ),
+    Param(
+        name="probes",
+        type=str,
+        default="",
+        label="Bias probes",
+        help="A JSON list of {prompts, attribute, words, asked, seeds}.",
+    ),
+    NEGATIVE,
+    WIDTH,
+    HEIGHT,
+    STEPS,
+    GUIDANCE,
+    SCHEDULER,
+)
+
+SCRATCH = (
+    Param(
+        name="seconds",
+        type=int,
+        default=180,
+        minimum=1,
+        maximum=604_800,
+        label="Seconds",
+        help="How long it learns; encoding the pictures before and measuring after come on top.",
+    ),
+    Param(name="max_train_steps", type=int, default=1_000_000, minimum=1, maximum=10_000_000, label="Most steps"),
+    Param(
+        name="resolution",
+        type=str,
+        default="128",
+        choices=("32", "64", "128", "256"),
+        label="Resolution",
+        help="Pixels a side. A sixteenth of it is what the U-Net sees, so small pictures are better learnt enlarged.",
+    ),
+    Param(
+        name="train_batch_size", type=int, default=32, minimum=1, maximum=1024, label="Batch", help="Pictures a step."
+    ),
+    Param(
+        name="base_channels",
+        type=int,
+        default=32,
+        minimum=8,
+        maximum=256,
+        step=8,
+        label="Width",
+        help="Size of the U-Net: twice the width takes nearly four times as long a step.",
+    ),
+    Param(
+        name="random_flip",
+        type=bool,
+        default=True,
+        label="Mirror",
+        help="Learn every picture mirrored as well; turn it off for letters and maps.",
+    ),
+    Param(
+        name="caption_dropout",
+        type=float,
+        default=0.1,
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        label="Caption dropout",
+        help="Share of pictures learnt without their words, which guidance needs.",
+    ),
+    Param(name="learning_rate", type=float, default=2.5e-3, minimum=1e-7, maximum=0.1, label="Learning rate"),
+)
+
 FAMILY = Family(
     name="diffusion",
     title="Pictures (diffusion)",
@@ -228,7 +322,13 @@ FAMILY = Family(
         "inpaint": (*COMMON, STRENGTH, BLUR),
         "latent_walk": WALK,
     },
-    trainings={"train_lora": LORA},
+    trainings={"train_diffusion": SCRATCH, "train_lora": LORA, "evaluate_pictures": EVALUATE},
+    scratch=("train_diffusion",),
     defaults=folder_defaults,
-    inputs={"train_lora": ("dataset",), "image_to_image": ("init_image",), "inpaint": ("init_image", "mask_image")},
+    inputs={
+        "train_diffusion": ("dataset",),
+        "train_lora": ("dataset",),
+        "image_to_image": ("init_image",),
+        "inpaint": ("init_image", "mask_image"),
+    },
 )
