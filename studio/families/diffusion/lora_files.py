@@ -1,4 +1,4 @@
-"""A trained adapter as a file that diffusers and peft load, and as one with the keys that A1111 and ComfyUI read."""
+"""A trained adapter as a file that diffusers, peft and ComfyUI load; export_lora writes it for other programs."""
 
 import json
 import math
@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from diffusers.utils.state_dict_utils import convert_state_dict_to_kohya
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -33,17 +31,6 @@ def save(path: Path, denoiser: nn.Module, prefix: str, weights: Mapping[str, Ten
 def read(path: Path) -> dict[str, Tensor]:
     """The weights of a file that `save` wrote, by the keys of `weights_of`."""
     return {name.partition(".")[2]: value for name, value in load_file(path).items()}
-
-
-def save_kohya(source: Path, target: Path, told: Mapping[str, str]) -> None:
-    """The file written by `save` again with `lora_unet_..._lora_down.weight` and so on, and alpha for each."""
-    with_prefix = load_file(source)
-    alpha = float(told["ss_network_alpha"])
-    converted = convert_state_dict_to_kohya(with_prefix)
-    made = {name: value for name, value in converted.items() if not name.endswith(".alpha")}
-    for name in [name for name in made if name.endswith(".lora_down.weight")]:
-        made[name.replace(".lora_down.weight", ".alpha")] = torch.tensor(alpha)
-    save_file({name: value.contiguous() for name, value in made.items()}, target, metadata=dict(told))
 
 
 def change(weights: Mapping[str, Tensor], scaling: float) -> float:

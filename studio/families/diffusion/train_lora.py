@@ -46,6 +46,11 @@ OTHERS = (  # whose answers are to stay as they were
     "a portrait of a woman",
     "a flower, watercolour",
 )
+OPTIMISERS: Mapping[str, Any] = {
+    "adamw": torch.optim.AdamW,
+    "nadam": torch.optim.NAdam,
+    "adafactor": torch.optim.Adafactor,
+}
 SAMPLES = 12  # denoising steps of a sample
 WORSE = 1.03  # held-out loss, as a multiple of the best, that counts as turned
 CHECKPOINT = "lora.pt"
@@ -65,6 +70,13 @@ class Progress:
     looks: list[tuple[int, float]] = field(default_factory=list)  # step and held-out loss, where pictures are held out
 
 
+def target_layers(denoiser: nn.Module, targets: str) -> list[str]:
+    """The names of the layers that a LoRA changes: those of `attention`, or of `all`."""
+    wanted = ATTENTION if targets == "attention" else (*ATTENTION, *FEED)
+    names = [name for name, part in denoiser.named_modules() if isinstance(part, nn.Linear)]
+    return [name for name in names if name.endswith(tuple(f".{w}" for w in wanted))]
+
+
 class Training:
     def __init__(self, folder: Path, request: Request, context: Context) -> None:
         self.request, self.context = request, context
@@ -82,7 +94,9 @@ class Training:
         if context.device.channels_last:
             self.denoiser.to(memory_format=torch.channels_last)
         self.trained = [p for p in self.denoiser.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(self.trained, self.params["learning_rate"], weight_decay=0.01)
+        self.optimiser = OPTIMISERS[self.params["optimizer"]](
+            self.trained, lr=self.params["learning_rate"], weight_decay=0.01
+        )
         self.batch, self.parts = int(self.params["train_batch_size"]), 1
         self.steps = int(self.params["max_train_steps"])
         self.state, self.nested = Progress(), 0
@@ -101,9 +115,7 @@ class Training:
 
     def _add_adapter(self) -> None:
         """LoRA layers in float32, the same at every start: their own noise comes from the seed."""
-        wanted = ATTENTION if self.params["targets"] == "attention" else (*ATTENTION, *FEED)
-        names = [name for name, part in self.denoiser.named_modules() if isinstance(part, nn.Linear)]
-        targets = [name for name in names if name.endswith(tuple(f".{w}" for w in wanted))]
+        targets = target_layers(self.denoiser, self.params["targets"])
         if not targets:
             raise InvalidInput("This model has no layers that a LoRA could change.", "Choose another.", field="model")
         with torch.random.fork_rng():

@@ -133,17 +133,6 @@ def test_a_picture_that_is_gone_is_named(models: dict[str, Path], manifest: Path
         run(models["sd"], asked(), context(tmp_path, broken))
 
 
-def test_the_file_for_other_programs_has_their_keys(models: dict[str, Path], manifest: Path, tmp_path: Path) -> None:
-    heard = context(tmp_path, manifest)
-    run(models["sd"], asked(max_train_steps=2), heard)
-    lora_files.save_kohya(heard.outputs[0], tmp_path / "kohya.safetensors", {"ss_network_alpha": "4"})
-    made = load_file(tmp_path / "kohya.safetensors")
-    stem = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
-    assert {f"{stem}.lora_down.weight", f"{stem}.lora_up.weight", f"{stem}.alpha"} <= set(made)
-    assert float(made[f"{stem}.alpha"]) == 4
-    assert all(name.rpartition(".")[0].count(".") <= 1 for name in made)
-
-
 def test_figures_say_what_they_should() -> None:
     rows = lora_card.unit(np.eye(4))
     assert lora_card.vendi(rows) == pytest.approx(4) and lora_card.vendi(rows[[0, 0, 0]]) == pytest.approx(1)
