@@ -11,7 +11,7 @@ from torch import Tensor
 
 from studio.errors import InvalidInput
 from studio.families.diffusion.lora_calls import Call, watch
-from studio.families.diffusion.pictures import start_picture
+from studio.families.diffusion.pictures import subject_picture
 from studio.families.training.picture_set import caption_of, read_manifest
 
 
@@ -43,7 +43,7 @@ class Lessons:
 def prepare(
     pipe: Any, manifest: Mapping[str, Any], side: int, others: Sequence[str], tell: Callable[[int, int], None]
 ) -> Lessons:
-    """Encodes every picture at side x side (its middle), every caption and the `others`.
+    """Encodes every picture at side x side (a square on its subject), every caption and the `others`.
 
     InvalidInput names a file that is gone.
     """
@@ -65,7 +65,7 @@ def _example(pipe: Any, item: Mapping[str, Any], caption: str, side: int) -> Exa
     file = Path(item["file"])
     if not file.is_file():
         raise InvalidInput(f"The picture {file.name} of the data set is gone.", "Add it again.", field="dataset")
-    picture = np.asarray(start_picture(file, (side, side)), np.float32)
+    picture = np.asarray(subject_picture(file, side), np.float32)
     vae = pipe.vae
     tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].div(127.5).sub(1).to(vae.device, vae.dtype)
     found = vae.encode(tensor).latent_dist

@@ -8,12 +8,19 @@ import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
 from studio.errors import InvalidInput
+from studio.lab.crops import subject_box
 
 
 def start_picture(path: Path, size: tuple[int, int]) -> Image.Image:
     """RGB at exactly `size` (width, height): scaled, and its middle where the shapes differ."""
     picture = _flat(_open(path), (255, 255, 255))
     return picture if picture.size == size else ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
+
+
+def subject_picture(path: Path, side: int) -> Image.Image:
+    """RGB at side x side: the largest square with most of what is to be seen, scaled. InvalidInput."""
+    picture = _flat(_open(path), (255, 255, 255))
+    return picture.resize((side, side), Image.Resampling.LANCZOS, box=subject_box(picture, side, side))
 
 
 def mask_picture(path: Path, size: tuple[int, int]) -> Image.Image:
