@@ -110,7 +110,14 @@ def _add_library(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def _add_models(commands: Any, shared: argparse.ArgumentParser) -> None:
-    models = commands.add_parser("models", parents=[shared], help="list the installed models")
+    models = commands.add_parser(
+        "models", parents=[shared], help="list the installed models, merge LoRAs into one, export a LoRA"
+    )
+    models.add_argument("act", nargs="?", choices=("list", "merge", "export-lora"), default="list")
+    models.add_argument("name", nargs="?", default="", help="merge: the model; export-lora: the LoRA")
+    models.add_argument("--lora", action="append", default=[], metavar="ID[:WEIGHT]", help="merge: one to work in")
+    models.add_argument("--out", default="", help="merge: the new model's name; export-lora: the file to write")
+    models.add_argument("--format", default="kohya", choices=("kohya", "diffusers"), help="export-lora: kohya's names")
     models.add_argument("--json", action="store_true")
     models.set_defaults(command="models")
 
@@ -289,6 +296,8 @@ def library(settings: Settings, given: argparse.Namespace) -> int:
 def models(settings: Settings, given: argparse.Namespace) -> int:
     from studio.catalog import Catalog
 
+    if given.act != "list":
+        return {"merge": merge, "export-lora": export_lora}[given.act](settings, given)
     for model in Catalog(settings).models():
         if given.json:
             _print_json(
@@ -308,6 +317,43 @@ def models(settings: Settings, given: argparse.Namespace) -> int:
                 ", ".join(model.tasks),
                 sep="  ",
             )
+    return 0
+
+
+def merge(settings: Settings, given: argparse.Namespace) -> int:
+    """A model with LoRAs worked into it becomes a model of its own, by a job like any other."""
+    if not (given.name and given.lora and given.out):
+        raise InvalidInput("A merge needs a model, a LoRA and a name.", "models merge MODEL --lora ID:0.8 --out NAME")
+    with Studio(settings) as studio:
+        adapters = tuple(_adapter(text) for text in given.lora)
+        request = Request(task="merge_lora", model=given.name, prompt=given.out, adapters=adapters)
+        job = studio.submit(request, panel="models")
+        done = studio.wait(job.id, each=_show_progress)
+        _clear_progress()
+        if done.state is not JobState.done:
+            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
+            return 1
+        made = studio.catalog.model(studio.catalog.model_of_job(job.id))
+        _print_json({"model": made.id, "folder": str(made.folder), "size": made.size, "job": job.id})
+    return 0
+
+
+def export_lora(settings: Settings, given: argparse.Namespace) -> int:
+    """Writes a LoRA for other programs, in this very process."""
+    from studio.catalog import Catalog
+
+    if not (given.name and given.out):
+        raise InvalidInput("An export needs a LoRA and a file.", "models export-lora ID --out FILE.safetensors")
+    catalog = Catalog(settings)
+    adapter = catalog.adapter(given.name)
+    base = str(catalog.adapter_facts(given.name).get("base", ""))
+    if not base and given.format != "diffusers":
+        raise InvalidInput(f"{given.name!r} was not taught here, so its model is not known.", "Use it as it is.")
+    folder = catalog.model(base).folder if base else Path()
+    target = Path(given.out)
+    module = importlib.import_module("studio.families.diffusion.export_lora")
+    layers = module.export(adapter, folder, target, given.format, given.name)
+    _print_json({"path": str(target), "format": given.format, "layers": layers, "size": target.stat().st_size})
     return 0
 
 

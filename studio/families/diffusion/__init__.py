@@ -322,7 +322,7 @@ FAMILY = Family(
         "inpaint": (*COMMON, STRENGTH, BLUR),
         "latent_walk": WALK,
     },
-    trainings={"train_diffusion": SCRATCH, "train_lora": LORA, "evaluate_pictures": EVALUATE},
+    trainings={"train_diffusion": SCRATCH, "train_lora": LORA, "evaluate_pictures": EVALUATE, "merge_lora": ()},
     scratch=("train_diffusion",),
     defaults=folder_defaults,
     inputs={

@@ -1,5 +1,6 @@
 """LoRA files on a pipeline: each is loaded once, and a run uses the ones it names with their weights."""
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -52,9 +53,11 @@ class Adapters:
         name = f"lora{len(self._names)}"
         folder, file = (path, None) if path.is_dir() else (path.parent, path.name)
         try:
-            self._pipe.load_lora_weights(
-                folder, weight_name=file, adapter_name=name, local_files_only=True, use_safetensors=True
-            )
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # a second one is meant
+                self._pipe.load_lora_weights(
+                    folder, weight_name=file, adapter_name=name, local_files_only=True, use_safetensors=True
+                )
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise InvalidInput(
                 f"{path.name!r} is not a LoRA for this model.",

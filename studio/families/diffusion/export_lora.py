@@ -97,7 +97,7 @@ def kohya_name(layer: str, config: Mapping[str, Any]) -> str:
 
 
 def original_path(path: list[str], layers: int) -> list[str]:
-    """A path in diffusers' U-Net as one in the original, which counts blocks of `layers` layers and a resampling through.
+    """A path in diffusers' U-Net as one in the original, which counts through blocks of `layers` and a resampling.
 
     input_blocks 0 is the first convolution; within a block resnets are part 0 and attentions part 1.
     """

@@ -1,12 +1,17 @@
-"""A small drawn data set, a small request to learn it, and a context that can press Stop, for tests of fine-tuning."""
+"""For tests of fine-tuning: a drawn data set, a request to learn it, a context that presses Stop, a ready adapter."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from peft import LoraConfig
 from PIL import Image, ImageDraw
 
-from studio.families.diffusion import FAMILY
+from studio.families.diffusion import FAMILY, lora_files
+from studio.families.diffusion.train_lora import target_layers
 from studio.types import Input, Request
 from tests.families.diffusion.listener import Listener
 
@@ -66,3 +71,24 @@ def asked(**params: Any) -> Request:
         params={**small, **params},
     )
     return FAMILY.validate(request)
+
+
+def adapter_of(folder: Path, target: Path, seed: int = 4) -> Path:
+    """A LoRA for the model in `folder`, of rank 2 and alpha 3, with weights that are not zero."""
+    pipe: Any = DiffusionPipeline.from_pretrained(folder)
+    prefix = "unet" if pipe.components.get("unet") is not None else "transformer"
+    denoiser = pipe.components[prefix]
+    denoiser.add_adapter(LoraConfig(r=2, lora_alpha=3, target_modules=target_layers(denoiser, "all")), "default")
+    chance = torch.Generator().manual_seed(seed)
+    weights = {k: torch.randn(v.shape, generator=chance) / 4 for k, v in lora_files.weights_of(denoiser).items()}
+    told = lora_files.header_for({"r": 2, "lora_alpha": 3.0}, "tiny", "sks", 7)
+    lora_files.save(target, denoiser, prefix, weights, told)
+    return target
+
+
+def picture(pipe: Any) -> np.ndarray:
+    """One take of a few steps [64, 64, 3], 0..1."""
+    pipe.set_progress_bar_config(disable=True)
+    noise = torch.Generator().manual_seed(5)
+    made = pipe(prompt="sks a fox", width=64, height=64, num_inference_steps=2, generator=noise, output_type="np")
+    return made.images[0]

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
-from peft import LoraConfig
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 from studio.errors import InvalidInput
-from studio.families.diffusion import export_lora, lora_files
+from studio.families.diffusion import export_lora
 from studio.families.diffusion.train_lora import target_layers
 from tests.families.diffusion import tiny
+from tests.families.diffusion.lessons import adapter_of, picture
 
 SD15 = {"cross_attention_dim": 768, "attention_head_dim": 8}
 SDXL: dict[str, Any] = {
@@ -64,26 +64,6 @@ def test_names_of_sdxl_are_those_of_the_original() -> None:
         for k in range(layers)
         for inner in INNER
     }
-
-
-def adapter_of(folder: Path, target: Path) -> Path:
-    """A LoRA of rank 2 and alpha 3 with weights that are not zero."""
-    pipe: Any = DiffusionPipeline.from_pretrained(folder)
-    prefix = "unet" if pipe.components.get("unet") is not None else "transformer"
-    denoiser = pipe.components[prefix]
-    denoiser.add_adapter(LoraConfig(r=2, lora_alpha=3, target_modules=target_layers(denoiser, "all")), "default")
-    chance = torch.Generator().manual_seed(4)
-    weights = {k: torch.randn(v.shape, generator=chance) / 4 for k, v in lora_files.weights_of(denoiser).items()}
-    told = lora_files.header_for({"r": 2, "lora_alpha": 3.0}, "tiny", "sks", 7)
-    lora_files.save(target, denoiser, prefix, weights, told)
-    return target
-
-
-def picture(pipe: Any) -> np.ndarray:
-    pipe.set_progress_bar_config(disable=True)
-    noise = torch.Generator().manual_seed(5)
-    made = pipe(prompt="sks a fox", width=64, height=64, num_inference_steps=2, generator=noise, output_type="np")
-    return made.images[0]
 
 
 @pytest.mark.parametrize("kind", ["sd", "sdxl"])
