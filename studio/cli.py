@@ -1,4 +1,4 @@
-"""The commands: ui, image, library, models, train, doctor, bench. They print plain lines, or JSON lines with --json."""
+"""The commands: ui, image, library, models, train, evaluate, doctor, bench. Plain lines, or JSON lines with --json."""
 
 import argparse
 import dataclasses
@@ -14,10 +14,12 @@ from typing import Any
 
 from studio import __version__
 from studio.errors import InvalidInput, StudioError
-from studio.lab.recipe import PRESETS
+from studio.lab.dataset import Dataset
+from studio.lab.probe import ATTRIBUTES, Probe
+from studio.lab.recipe import CHOICES, PRESETS, scratch_advice
 from studio.settings import DEVICES, Settings
 from studio.studio import Live, Studio
-from studio.types import Adapter, Artifact, Input, JobState, Request
+from studio.types import Adapter, Artifact, Input, Job, JobState, Request
 
 SETTINGS = ("home", "host", "port", "device", "offline", "window", "open_browser", "password")
 
@@ -50,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     whole.set_defaults(command="ui")
     _add_ui_options(whole)
     commands = whole.add_subparsers(metavar="COMMAND")
-    for add in (_add_ui, _add_image, _add_library, _add_models, _add_train, _add_doctor, _add_bench):
+    for add in (_add_ui, _add_image, _add_library, _add_models, _add_train, _add_evaluate, _add_doctor, _add_bench):
         add(commands, shared)
     return whole
 
@@ -126,13 +128,17 @@ def _add_train(commands: Any, shared: argparse.ArgumentParser) -> None:
     train = commands.add_parser(
         "train",
         parents=[shared],
-        help="teach a model your pictures (--lora DIR), or train one by a recipe",
+        help="teach a model your pictures (--lora DIR), one from nothing (--scratch), or train one by a recipe",
         description="With --lora: cleans the pictures of DIR, teaches them to a model, and says what that changed. By "
-        "this you say that the pictures are yours to use. With a recipe: its own options follow it.",
+        "this you say that the pictures are yours to use. With --scratch: likewise, but a model of its own learns them "
+        "from nothing. With a recipe: its own options follow it.",
     )
     train.add_argument("recipe", type=Path, nargs="?", help="a file of presets/recipes")
     train.add_argument("rest", nargs=argparse.REMAINDER, help="the recipe's own options, --data DIR among them")
     train.add_argument("--lora", type=Path, metavar="DIR", help="pictures to learn: a folder, a zip, or one file")
+    train.add_argument("--scratch", choices=tuple(CHOICES), help="a new model that learns the pictures of --data-set")
+    train.add_argument("--data-set", type=Path, metavar="DIR", help="--scratch: a folder, a zip, or one file")
+    train.add_argument("--seconds", type=float, default=180, help="--scratch: how long it learns (default: 180)")
     train.add_argument("--base", default="", help="the model that learns them (default: the first)")
     train.add_argument("--trigger", default="", help="the word that the pictures will answer to")
     train.add_argument("--caption", default="", help="one caption for all of them (default: file names, side files)")
@@ -144,6 +150,31 @@ def _add_train(commands: Any, shared: argparse.ArgumentParser) -> None:
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--json", action="store_true", help="progress as JSON lines")
     train.set_defaults(command="train")
+
+
+def _add_evaluate(commands: Any, shared: argparse.ArgumentParser) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        parents=[shared],
+        help="measure a picture model: quality, copying, prompt-following, bias",
+        description="With --data: how near its pictures are to the held-out ones, how varied, how often they repeat "
+        "one. With --probe: which words come up where the prompt leaves them open. With --lora: before and after it.",
+    )
+    evaluate.add_argument("model")
+    evaluate.add_argument("--data", default="", metavar="DIR", help="a data set's id, or pictures of yours")
+    evaluate.add_argument("--caption", default="", help="one caption for all pictures of DIR")
+    evaluate.add_argument("--lora", action="append", default=[], metavar="NAME[:WEIGHT]")
+    evaluate.add_argument("--probe", action="append", default=[], metavar="PROMPT", help="may be given several times")
+    evaluate.add_argument("--attribute", choices=ATTRIBUTES, default="colour", help="what the probes leave open")
+    evaluate.add_argument("--words", default="", help='"red, blue" or "red=0.7, blue=0.3" (default: what turns up)')
+    evaluate.add_argument("--seeds", type=int, default=24, help="pictures of each probe")
+    evaluate.add_argument("--pictures", type=int, help="pictures to compare with the data set's (default: 24)")
+    evaluate.add_argument("--combinations", type=int, help="prompts of pairs that its training never had")
+    evaluate.add_argument("--steps", type=int, help="sampling steps")
+    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--out", type=Path, metavar="DIR", help="gets evaluation.json, card.md and the sheets")
+    evaluate.add_argument("--json", action="store_true", help="progress and result as JSON lines")
+    evaluate.set_defaults(command="evaluate")
 
 
 def _add_doctor(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -361,8 +392,11 @@ def train(settings: Settings, given: argparse.Namespace) -> int:
     """Pictures are taught by a job like any other; a recipe is run in this very process, without a page to protect."""
     if given.lora:
         return teach(settings, given)
+    if given.scratch:
+        return from_scratch(settings, given)
     if given.recipe is None:
-        raise InvalidInput("There is nothing to train.", "Give --lora DIR, or a recipe of presets/recipes.")
+        hint = "Give --lora DIR, --scratch KIND --data-set DIR, or a recipe of presets/recipes."
+        raise InvalidInput("There is nothing to train.", hint)
     if not given.recipe.is_file():
         raise InvalidInput(f"There is no recipe {given.recipe}.", "They lie in presets/recipes.")
     name = str(tomllib.loads(given.recipe.read_text("utf-8")).get("family", ""))
@@ -372,39 +406,93 @@ def train(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def teach(settings: Settings, given: argparse.Namespace) -> int:
-    from studio.lab.dataset import Dataset
-
     if not given.lora.exists():
         raise InvalidInput(f"There is no {given.lora}.", "Give a folder with pictures, or a zip.")
     with Studio(settings) as studio:
         base = given.base or studio.catalog.default("text_to_image").id
         studio.catalog.model(base)
         name = given.out or given.trigger or given.lora.stem
-        dataset = Dataset.create(studio.datasets, name)
-        report = dataset.add([given.lora])
-        if given.trigger:
-            dataset.set_trigger(given.trigger)
-        if given.caption:
-            dataset.set_captions({item.id: given.caption for item in dataset.items})
-        dataset.set_consent(True)
-        for sentence in report.sentences:
-            print(sentence, file=sys.stderr)
+        dataset = _data_set(studio, given.lora, name, given)
         changes = {"max_train_steps": given.steps, "r": given.rank, "learning_rate": given.lr}
         request = studio.lora_request(
             dataset, base=base, name=name, preset=given.preset, seed=given.seed, changes=changes
         )
-        job = studio.submit(request, panel="cli")
-        shown = _json_progress(job.id) if given.json else _show_progress
-        try:
-            done = studio.wait(job.id, each=shown)
-        except KeyboardInterrupt:
-            studio.cancel(job.id)
-            done = studio.wait(job.id, timeout=30)
-        _clear_progress()
-        for artifact in studio.library.outputs(job.id):
-            known = {k: v for k, v in artifact.meta.items() if k not in ("prompt", "warnings")}
-            _print_json({**known, "adapter": studio.catalog.adapter_of(artifact.sha256), "job": job.id})
-        print("\n".join(part for part in (done.message, done.error, done.hint) if part), file=sys.stderr)
+        done = _learnt(studio, request, given)
+        for artifact in studio.library.outputs(done.id):
+            _print_json({**_told(artifact), "adapter": studio.catalog.adapter_of(artifact.sha256), "job": done.id})
+        return 0 if done.state is JobState.done else 1
+
+
+def from_scratch(settings: Settings, given: argparse.Namespace) -> int:
+    if given.data_set is None or not given.data_set.exists():
+        raise InvalidInput(
+            f"There is no {given.data_set or 'data set'}.", "Give --data-set DIR with pictures, or a zip."
+        )
+    with Studio(settings) as studio:
+        name = given.out or given.data_set.stem
+        dataset = _data_set(studio, given.data_set, name, given)
+        if advice := scratch_advice(sum(item.included and item.usable for item in dataset.items)):
+            print(advice, file=sys.stderr)
+        changes = {"max_train_steps": given.steps, "learning_rate": given.lr}
+        request = studio.scratch_request(
+            dataset, kind=given.scratch, name=name, seconds=given.seconds, seed=given.seed, changes=changes
+        )
+        done = _learnt(studio, request, given)
+        for artifact in studio.library.outputs(done.id):
+            _print_json({**_told(artifact), "model": studio.catalog.model_of_job(done.id), "job": done.id})
+        return 0 if done.state is JobState.done else 1
+
+
+def _data_set(studio: Studio, source: Path, name: str, given: argparse.Namespace) -> Dataset:
+    """The pictures of a folder as a new data set, with what was said of them on the command line."""
+    dataset = Dataset.create(studio.datasets, name)
+    report = dataset.add([source])
+    if given.trigger:
+        dataset.set_trigger(given.trigger)
+    if given.caption:
+        dataset.set_captions({item.id: given.caption for item in dataset.items})
+    dataset.set_consent(True)
+    for sentence in report.sentences:
+        print(sentence, file=sys.stderr)
+    return dataset
+
+
+def _learnt(studio: Studio, request: Request, given: argparse.Namespace, panel: str = "cli") -> Job:
+    """The finished job of a training, its progress shown meanwhile; Ctrl+C stops it and keeps what is there."""
+    job = studio.submit(request, panel=panel)
+    try:
+        done = studio.wait(job.id, each=_json_progress(job.id) if given.json else _show_progress)
+    except KeyboardInterrupt:
+        studio.cancel(job.id)
+        done = studio.wait(job.id, timeout=30)
+    _clear_progress()
+    print("\n".join(part for part in (done.message, done.error, done.hint) if part), file=sys.stderr)
+    return done
+
+
+def _told(artifact: Artifact) -> dict[str, Any]:
+    return {k: v for k, v in artifact.meta.items() if k not in ("prompt", "warnings")}
+
+
+def evaluate(settings: Settings, given: argparse.Namespace) -> int:
+    from studio.evaluations import copy_results, dataset_of
+
+    with Studio(settings) as studio:
+        studio.catalog.model(given.model)
+        probe = Probe.of(given.probe, given.attribute, given.words, given.seeds) if given.probe else None
+        dataset = dataset_of(studio, given.data, given.caption) if given.data else None
+        changes = {"pictures": given.pictures, "combinations": given.combinations, "num_inference_steps": given.steps}
+        adapters = tuple(_adapter(text) for text in given.lora)
+        request = studio.evaluation_request(given.model, dataset, adapters, probe, given.seed, changes)
+        done = _learnt(studio, request, given, panel="evaluate")
+        for artifact in studio.library.outputs(done.id):
+            folder = copy_results(studio, done, artifact, given.out)
+            result = json.loads(artifact.path.read_text("utf-8"))
+            if given.json:
+                _print_json({**result, "job": done.id, "sha256": artifact.sha256, "folder": str(folder)})
+            else:
+                print(result["card"])
+                print(f"Sheets and card: {folder}", file=sys.stderr)
         return 0 if done.state is JobState.done else 1
 
 
@@ -458,6 +546,7 @@ COMMANDS = {
     "library": library,
     "models": models,
     "train": train,
+    "evaluate": evaluate,
     "doctor": doctor,
     "bench": bench,
 }

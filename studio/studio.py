@@ -12,7 +12,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
@@ -26,13 +26,14 @@ from studio.families import family, scratch_family
 from studio.families.family import MODEL, Family
 from studio.intake import clean_copy
 from studio.lab.dataset import Dataset
-from studio.lab.recipe import lora_params
+from studio.lab.probe import Probe
+from studio.lab.recipe import lora_params, scratch_params
 from studio.lab.training_folders import begin_from, folder_of, stopped_before
 from studio.library import provenance
 from studio.library.library import Library
 from studio.library.lock import HomeLock
 from studio.settings import Settings
-from studio.types import Artifact, Input, Job, JobState, Json, Model, Request, Value
+from studio.types import Adapter, Artifact, Input, Job, JobState, Json, Model, Request, Value
 
 log = logging.getLogger(__name__)
 
@@ -189,6 +190,66 @@ class Studio:
             prompt=name.strip() or dataset.name,
             inputs=(Input(role="dataset", artifact=frozen.sha256),),
             params={**params, **given},
+            seed=seed,
+        )
+
+    def evaluation_request(
+        self,
+        model: str,
+        dataset: Dataset | None = None,
+        adapters: tuple[Adapter, ...] = (),
+        probe: Probe | Sequence[Probe] | None = None,
+        seed: int = 0,
+        changes: Mapping[str, Value] | None = None,
+    ) -> Request:
+        """What `submit` needs to measure a picture model, with `adapters` before and after: against the held-out part
+        of a data set, and by bias probes; with neither, on pairs of things and places that its training never had.
+
+        `changes` are settings of evaluate_pictures: pictures, combinations, num_inference_steps ... InvalidInput.
+        """
+        probes = (probe,) if isinstance(probe, Probe) else tuple(probe or ())
+        for one in probes:
+            one.check()
+        frozen = self.freeze(dataset) if dataset else None
+        given: dict[str, Value] = {
+            "pictures": 24 if frozen else 0,
+            "combinations": 0 if frozen or probes else 24,
+            "probes": json.dumps([one.to_dict() for one in probes]),
+        }
+        told = [dataset.name] if dataset else []
+        told += [f"“{prompt}”" for one in probes for prompt in one.prompts]
+        return Request(
+            task="evaluate_pictures",
+            model=self.catalog.model(model).id,
+            prompt=f"{model}: {', '.join(told) or 'new combinations'}"[:200],
+            inputs=inputs_of(frozen.sha256 if frozen else None, "dataset"),
+            adapters=adapters,
+            params={**given, **{k: v for k, v in (changes or {}).items() if v is not None}},
+            seed=seed,
+        )
+
+    def scratch_request(
+        self,
+        dataset: Dataset,
+        *,
+        kind: str,
+        name: str,
+        seconds: float = 180,
+        seed: int = 0,
+        changes: Mapping[str, Value] | None = None,
+    ) -> Request:
+        """What `submit` needs to teach these pictures to a model from nothing: a `vae`, a `gan` or a `diffusion` model.
+        `changes` go before what the recipe says.
+        """
+        frozen = self.freeze(dataset)
+        fast = bool(self.engine.device and self.engine.device.kind != "cpu")
+        params = scratch_params(kind, int(str(frozen.meta["pictures"])), seconds, fast)
+        return Request(
+            task=f"train_{kind}",
+            model="",
+            prompt=name.strip() or dataset.name,
+            inputs=(Input(role="dataset", artifact=frozen.sha256),),
+            params={**params, **{k: v for k, v in (changes or {}).items() if v is not None}},
             seed=seed,
         )
 

@@ -34,6 +34,7 @@ LAYERS = {
     "install": {"install"},  # runs before anything else is there: standard library only
     "doctor": {"errors", "settings", "types", "catalog", "engine", "install", "__init__"},
     "bench": {"errors", "settings", "types", "catalog", "engine", "families", "studio"},
+    "evaluations": {"errors", "settings", "types", "lab", "studio"},
     "studio": {
         "errors",
         "settings",
@@ -79,6 +80,7 @@ LAYERS = {
         "library",
         "lab",
         "studio",
+        "evaluations",
         "ui",
         "doctor",
         "bench",

@@ -1,4 +1,4 @@
-"""What a fine-tune is begun with when the person chooses no settings: by the number of pictures and the model's size.
+"""What a training is begun with when the person chooses no settings: by the number of pictures, the model, the time.
 
 The figures for large models follow what trainers agree on (ranks, rates and steps by image count); those for models of
 the starters' size were measured on starter-image. Pure: it opens nothing.
@@ -12,6 +12,44 @@ from studio.types import Value
 PRESETS = ("quick", "balanced", "best")
 SMALL = 300 * 2**20  # bytes of weights: below, a model learns fast and a step takes a fraction of a second
 FEWEST, FEW, MOST = 1, 5, 1000  # pictures
+
+
+# when a model from nothing is the right choice, by its kind; its training is the task train_<kind>
+CHOICES = {
+    "vae": "Covers everything it saw and never fails, a little soft: for a first look at a data set, and for a minute.",
+    "gan": "Draws a picture in one pass, sharper than a VAE, but wants time and misses rare things: for many at once.",
+    "diffusion": "The finest and most varied, and it listens to captions, but draws slowly: for the best pictures.",
+}
+FEWEST_FROM_NOTHING = 100  # pictures: with fewer, a model of its own only learns them by heart
+
+
+def scratch_params(kind: str, pictures: int, seconds: float, fast: bool = False) -> Mapping[str, Value]:
+    """Params of train_vae, train_gan or train_diffusion. `fast`: a graphics card, which does some fifty times as much
+    in the same time as a processor.
+    """
+    if kind not in CHOICES:
+        raise InvalidInput(f"There is no kind {kind!r}.", f"Choose one of {', '.join(CHOICES)}.", field="kind")
+    work = seconds * (50 if fast else 1)
+    width = next(
+        width for most, width in ((90, 16), (400, 24), (3600, 32), (20_000, 48), (float("inf"), 64)) if work <= most
+    )
+    batch = 128 if fast else 32
+    return {
+        "seconds": max(1, round(seconds)),
+        "resolution": "128" if kind == "diffusion" else "64",
+        "base_channels": width,
+        "train_batch_size": _within(pictures, 2, batch),
+    }
+
+
+def scratch_advice(pictures: int) -> str:
+    """One sentence where there are too few pictures for a model from nothing; "" otherwise."""
+    if pictures < FEWEST_FROM_NOTHING:
+        return (
+            f"{pictures} pictures are few for a model from nothing, which wants {FEWEST_FROM_NOTHING} and better a "
+            "thousand: a LoRA learns a subject or a style from such a set."
+        )
+    return ""
 
 
 def lora_params(preset: str, pictures: int, size: int, resolution: int) -> Mapping[str, Value]:

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, ImageColor, ImageDraw
 
 from studio.lab.colours import COLOURS, name_of, oklab, otsu, subject_colour
+from tests import drawn_cars
 
 NAMED = {  # CSS colours about which there is no dispute
     "red": "red crimson firebrick darkred",
@@ -88,6 +89,15 @@ def test_a_cars_paint_is_its_colour_whatever_stands_behind(kind: str, paint: str
 @pytest.mark.parametrize("paint", ["white", "black"])
 def test_a_car_without_a_hue_is_named_too(paint: str) -> None:
     assert subject_colour(car("meadow", PAINTS[paint])).name == paint
+
+
+def test_the_paints_of_many_scenes_are_told() -> None:
+    """Forty scenes that differ in all else, of four paints each: nearly all are named right, none by another paint."""
+    told = [
+        (paint, subject_colour(drawn_cars.car(paint, seed)).name) for seed in range(40) for paint in drawn_cars.PAINTS
+    ]
+    assert sum(name == paint for paint, name in told) >= 0.95 * len(told)
+    assert not any(name in drawn_cars.PAINTS and name != paint for paint, name in told)
 
 
 @pytest.mark.parametrize("left", [4, 30, 54])
