@@ -6,7 +6,7 @@
 
   const SVG = "http://www.w3.org/2000/svg";
   const COLOURS = ["var(--at-accent)", "#0891b2", "#d97706", "#16a34a", "#db2777", "#64748b"];
-  const FIGURES = { likeness: "Likeness", held_out: "Held-out gain", drift: "Drift elsewhere", diversity: "Diversity", copying: "Copying", following: "Prompt-following", kid: "KID", recall: "Recall", speed: "Pictures a second" };
+  const FIGURES = { likeness: "Likeness", held_out: "Held-out gain", drift: "Drift elsewhere", diversity: "Diversity", copying: "Copying", following: "Prompt-following", kid: "KID", recall: "Recall", kid_floor: "KID, real to real", pictures_a_second: "Pictures a second", parameters: "Parameters", seconds: "Seconds learnt" };
   const STATES = { queued: "Waits", running: "Learning", done: "Ready", failed: "Failed", cancelled: "Stopped", interrupted: "Interrupted" };
 
   const draw = (tag, attributes) => {
@@ -14,7 +14,7 @@
     for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
     return node;
   };
-  const short = (value) => (Math.abs(value) >= 100 ? value.toFixed(0) : Number(value.toPrecision(3)).toString());
+  const short = (value) => (Math.abs(value) >= 100 ? Math.round(value).toLocaleString("en") : Number(value.toPrecision(3)).toString());
 
   /** The running mean of a noisy line. */
   const smooth = (points) => {
@@ -106,7 +106,7 @@
       const atEnd = !before || before.scrollLeft + before.clientWidth > before.scrollWidth - 40;
       const scrolled = before?.scrollLeft || 0;
       const open = this.body.querySelector("details")?.open;
-      const parts = [...this.alarms(run), this.cardOf(run), this.curves([run]), this.samples(run), this.checkpoints(run), this.settings(run)];
+      const parts = [...this.alarms(run), this.cardOf(run), ...this.probes(run), this.sheets(run), this.curves([run]), this.samples(run), this.checkpoints(run), this.measured(run), this.settings(run)];
       fill(this.body, ...parts);
       const after = this.body.querySelector(".trn-scroll");
       if (after) after.scrollLeft = atEnd ? after.scrollWidth : scrolled;
@@ -116,15 +116,17 @@
       const active = run.state === "queued" || run.state === "running";
       const left = run.eta ? `, ${atelier.seconds(run.eta)} left` : "";
       const how = run.state === "running" ? (run.steps ? `${run.message || "Step"} ${run.step} of ${run.steps}${left}` : run.message || "begins") : STATES[run.state] || run.state;
-      const again = run.state === "failed" || run.state === "interrupted" || run.state === "cancelled";
+      const early = run.state === "done" && run.task === "train_lora" && run.params.early_stopping && run.facts.steps < run.params.max_train_steps;
+      const again = early || run.state === "failed" || run.state === "interrupted" || run.state === "cancelled";
       fill(
         this.head,
         el("div", { class: "trn-title" }, el("h2", { text: run.name || run.task, dir: "auto" }), el("span", { class: "trn-state", id: "train-state", role: "status", dataset: { state: run.state }, text: how })),
         el(
           "div",
           { class: "trn-buttons" },
-          active ? tool("close", run.state === "queued" ? "Remove" : "Stop and keep", () => this.train.act("stop", { job: run.id }), { kind: "stop" }) : null,
+          active ? tool("close", run.state === "queued" ? "Remove" : run.task === "evaluate_pictures" ? "Stop" : "Stop and keep", () => this.train.act("stop", { job: run.id }), { kind: "stop" }) : null,
           again ? tool("play", "Go on", () => this.goOn(run)) : null,
+          run.model ? el("span", { class: "trn-state", text: `kept as the model ${run.model}` }) : null,
           run.adapter ? tool("use", "Use in Image", () => this.use(run), { kind: "strong" }) : null,
           run.file ? el("a", { class: "at-button", href: run.file, download: "" }, atelier.glyph("download"), el("span", { text: "Download" })) : null,
         ),
@@ -151,20 +153,53 @@
     alarms(run) {
       const told = [];
       if (run.error) told.push(el("p", { class: "trn-alarm", text: `${run.error} ${run.hint}`.trim() }));
-      for (const text of run.card?.alarms || []) told.push(el("p", { class: "trn-alarm", role: "alert", text }));
+      for (const text of run.card?.alarms || run.evaluation?.alarms || []) told.push(el("p", { class: "trn-alarm", role: "alert", text }));
       for (const text of run.warnings) told.push(el("p", { class: "trn-hint", text }));
       return told;
     }
     cardOf(run) {
-      const { card } = run;
-      if (!card?.figures) return null;
+      const card = run.card || run.evaluation;
+      if (!card?.figures || !Object.keys(card.figures).length) return null;
       const told = Object.entries(card.figures).map(([name, figure]) => {
-        const range = figure.low === undefined ? "" : `${short(figure.low)} to ${short(figure.high)}`;
+        const before = card.before?.[name];
+        const range = [figure.low === undefined ? "" : `${short(figure.low)} to ${short(figure.high)}`, before ? `before: ${short(before.value)}` : ""].filter(Boolean).join(", ");
         return el("div", { class: "trn-figure" }, el("dt", { text: FIGURES[name] || name.replaceAll("_", " ") }), el("dd", {}, el("b", { text: short(figure.value) }), range ? el("small", { text: range }) : null, el("span", { text: figure.means || "" })));
       });
       const facts = run.facts || {};
       const spent = [facts.pictures && `${facts.pictures} pictures learnt, ${facts.held_out || 0} held out`, facts.steps && `${facts.steps} steps`, facts.seconds && atelier.seconds(facts.seconds), run.device].filter(Boolean).join(", ");
       return el("section", { class: "trn-card", "aria-label": "Result card", id: "train-card" }, el("h3", { text: "Result" }), el("dl", {}, ...told), card.suggestion ? el("p", { class: "trn-hint", text: card.suggestion }) : null, el("small", { text: [spent, card.encoder && `compared by the ${card.encoder}`].filter(Boolean).join("; ") }));
+    }
+    /** Each prompt of a bias probe: how often each word came up, in each set of pictures. */
+    probes(run) {
+      const NAMES = { model: "model", with_lora: "with the LoRA", data: "data set" };
+      return (run.evaluation?.probe || []).map((row) => {
+        const sets = Object.keys(row.sets);
+        const bar = (share) => (share ? el("td", { class: "trn-share", style: `--share:${Math.round(share.share * 100)}%` }, el("b", { text: `${Math.round(share.share * 100)} %` }), el("small", { text: ` ${Math.round(share.low * 100)}–${Math.round(share.high * 100)}` })) : el("td", { text: "–" }));
+        const change = (word) => {
+          const one = row.change?.[word];
+          return one ? el("td", { text: `${one.value > 0 ? "+" : ""}${Math.round(one.value * 100)} (${Math.round(one.low * 100)} to ${Math.round(one.high * 100)})` }) : null;
+        };
+        const table = el(
+          "table",
+          { class: "trn-table" },
+          el("thead", {}, el("tr", {}, el("th", { scope: "col", text: row.attribute }), el("th", { scope: "col", text: "asked" }), ...sets.map((name) => el("th", { scope: "col", text: `${NAMES[name] || name} (${row.sets[name].many})` })), row.change ? el("th", { scope: "col", text: "change, points" }) : null)),
+          el("tbody", {}, ...row.words.map((word) => el("tr", {}, el("th", { scope: "row", text: word }), el("td", { text: `${Math.round((row.asked[word] || 0) * 100)} %` }), ...sets.map((name) => bar(row.sets[name].shares[word])), change(word)))),
+        );
+        return el("section", { "aria-label": "Bias probe" }, el("h3", { text: `“${row.prompt}”: how often each ${row.attribute} came up, with 95 % intervals` }), el("div", { class: "trn-scroll" }, table));
+      });
+    }
+    sheets(run) {
+      if (!run.sheets.length || run.task === "train_lora") return null;
+      const NAMES = { "card-made": "What it makes", nearest: "Its pictures, each beside the nearest of yours", "model-data": "Made by the data set's captions", "with_lora-data": "The same with the LoRA", data: "The data set" };
+      const name = (one) => NAMES[one.name] || one.name.replaceAll("-", ", ").replaceAll("_", " ");
+      return el("section", { class: "trn-sheets", "aria-label": "Sheets" }, ...run.sheets.map((one) => el("figure", {}, el("figcaption", {}, el("h3", { text: name(one) })), el("img", { src: one.url, alt: name(one), loading: "lazy" }))));
+    }
+    /** How an evaluation was made and what it cannot say; the whole as a model card to keep. */
+    measured(run) {
+      if (!run.evaluation) return null;
+      const { how, limits, card } = run.evaluation;
+      const address = `data:text/markdown;charset=utf-8,${encodeURIComponent(card || "")}`;
+      return el("section", { class: "trn-report" }, el("h3", { text: "How it was measured" }), el("ul", {}, ...[...how, ...limits].map((text) => el("li", { text }))), el("p", {}, el("a", { class: "at-button", href: address, download: "model-card.md" }, atelier.glyph("download"), el("span", { text: "Model card" }))));
     }
     curves(runs) {
       const many = runs.length > 1;
@@ -173,7 +208,7 @@
         const lines = runs.map((run, place) => ({ label: name(run, title), colour: COLOURS[place % COLOURS.length], dots, points: points(run.rows, field) })).filter((line) => line.points.length > 1 || (dots && line.points.length));
         return lines.length ? chart(title, lines, "step") : null;
       };
-      const others = [...new Set(runs.flatMap((run) => run.rows.flatMap((row) => Object.keys(row))))].filter((key) => !["step", "seconds", "loss", "held_out"].includes(key));
+      const others = [...new Set(runs.flatMap((run) => run.rows.flatMap((row) => Object.keys(row))))].filter((key) => !["step", "seconds", "stage", "loss", "held_out"].includes(key));
       const charts = [one("held_out", "Held-out loss", true), one("loss", "Training loss", false), ...others.slice(0, 4).map((key) => one(key, key.replaceAll("_", " "), false))].filter(Boolean);
       return charts.length ? el("section", { class: "trn-curves", "aria-label": "Curves" }, ...charts) : null;
     }
@@ -227,7 +262,8 @@
           ...names.map((name) => el("tr", {}, el("th", { scope: "row", text: FIGURES[name] || name.replaceAll("_", " ") }), ...runs.map((run) => cell(run.card?.figures?.[name])))),
         ),
       );
-      const last = (run) => run.samples.at(-1);
+      const made = (run) => run.sheets.filter((one) => one.name === "card-made").map((one) => one.url);
+      const last = (run) => (made(run).length ? { pictures: made(run) } : run.samples.at(-1));
       const columns = el("div", { class: "trn-columns" }, ...runs.map((run) => el("figure", {}, el("figcaption", { text: run.name, dir: "auto" }), ...(last(run)?.pictures || []).map((src) => el("img", { src, alt: `Sample of ${run.name}`, loading: "lazy" })))));
       fill(this.body, columns, el("div", { class: "trn-scroll" }, table), this.curves(runs));
     }

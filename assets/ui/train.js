@@ -6,11 +6,14 @@
 
   const ACTIVE = new Set(["queued", "running"]);
   const PRESETS = { quick: "Quick", balanced: "Balanced", best: "Best" };
+  const MODES = [["lora", "LoRA", "Teach"], ["scratch", "From scratch", "Teach"], ["evaluate", "Evaluate", "Evaluate"]];
+  const KINDS = { vae: "VAE", gan: "GAN", diffusion: "Diffusion" };
 
   class Train {
     constructor(root) {
       this.root = root;
-      this.known = { datasets: [], bases: [], presets: [], own: [], runs: [], adding: {} };
+      this.known = { datasets: [], bases: [], presets: [], own: [], runs: [], adding: {}, kinds: {}, attributes: [], adapters: [] };
+      this.mode = "lora";
       this.chosen = { dataset: "", base: "", preset: "balanced" };
       this.changed = {}; // settings that differ from the preset's
       this.showing = { what: "data" };
@@ -47,8 +50,8 @@
       this.takeDrops(this.root);
       this.trigger = el("input", { type: "text", id: "train-trigger", maxlength: 50, autocomplete: "off", spellcheck: "false", placeholder: "zwx", dir: "auto", onchange: () => this.edit("trigger", { text: this.trigger.value }) });
       this.consent = el("input", { type: "checkbox", id: "train-consent", onchange: () => this.edit("consent", { on: this.consent.checked }) });
-      this.bases = el("select", { id: "train-base", onchange: () => ((this.chosen.base = this.bases.value), this.plan()) });
-      this.name = el("input", { type: "text", id: "train-name", maxlength: 60, autocomplete: "off", dir: "auto", placeholder: "as the trigger word" });
+      this.bases = el("select", { id: "train-base", onchange: () => ((this.chosen.base = this.bases.value), this.showKinds(), this.plan()) });
+      this.name = el("input", { type: "text", id: "train-name", maxlength: 60, autocomplete: "off", dir: "auto", placeholder: "as the data set" });
       this.presets = el("div", { class: "trn-segments", role: "radiogroup", "aria-label": "How thoroughly" });
       this.cost = el("p", { class: "trn-cost", id: "train-cost", role: "status" });
       this.advice = el("p", { class: "trn-cost", hidden: true });
@@ -65,17 +68,38 @@
       this.runs = el("ol", { class: "trn-runs", "aria-label": "Trainings" });
       this.compare = tool(null, "Side by side", () => this.show({ what: "compare", jobs: [...this.marked] }));
       this.marked = new Set();
+      this.modes = el("div", { class: "trn-segments", role: "radiogroup", "aria-label": "What to do" });
+      this.kinds = el("div", { class: "trn-kinds", role: "group", "aria-label": "Kinds of model" });
+      this.minutes = el("input", { type: "number", id: "train-minutes", min: 0.1, max: 10000, step: "any", value: 3, onchange: () => this.showScratchCost() });
+      this.lora = el("select", { id: "train-lora" });
+      this.against = el("input", { type: "checkbox", checked: true });
+      this.prompts = el("textarea", { id: "train-probe", rows: 2, placeholder: "a car\na doctor", dir: "auto", maxlength: 4000 });
+      this.attribute = el("select", { id: "train-attribute" });
+      this.words = el("input", { type: "text", id: "train-words", placeholder: "what turns up", autocomplete: "off", dir: "auto" });
+      this.seeds = el("input", { type: "number", id: "train-seeds", min: 2, max: 500, value: 24 });
+      const only = (mode, node) => {
+        node.dataset.mode = mode;
+        return node;
+      };
+      this.consents = el("label", { class: "trn-consent" }, this.consent, el("span", { text: "These are mine to use." }));
       this.settings = el(
         "div",
         { class: "trn-settings" },
-        field("Trigger word", this.trigger, "A rare word that will call what you teach, in prompts."),
-        field("Model to teach", this.bases),
-        field("Name of the LoRA", this.name),
-        this.presets,
+        only("lora", field("Trigger word", this.trigger, "A rare word that will call what you teach, in prompts.")),
+        only("scratch", this.kinds),
+        only("scratch", field("Minutes for each", this.minutes)),
+        only("lora evaluate", (this.baseField = field("Model", this.bases))),
+        only("lora scratch", field("Name", this.name)),
+        only("lora", this.presets),
+        only("evaluate", field("With and without the LoRA", this.lora)),
+        only("evaluate", (this.againstLine = el("label", { class: "trn-consent" }, this.against, el("span", { text: "Compare with the data set's held-out pictures" })))),
+        only("evaluate", field("Bias probe: prompts, a line each", this.prompts, "Prompts that leave something open, made from many seeds: does the model lean?")),
+        only("evaluate", el("div", { class: "trn-fields" }, field("What is counted", this.attribute), field("Seeds", this.seeds))),
+        only("evaluate", field("Words", this.words, "Such as red, blue; or with asked shares, red=0.7, blue=0.3.")),
         this.cost,
         this.advice,
-        this.more,
-        el("label", { class: "trn-consent" }, this.consent, el("span", { text: "These are mine to use." })),
+        only("lora", this.more),
+        this.consents,
       );
       const side = el(
         "section",
@@ -83,6 +107,7 @@
         el("div", { class: "trn-row" }, field("Data set", this.sets), tool("plus", "New data set", () => this.create(), { bare: true })),
         this.zone,
         this.coming,
+        this.modes,
         this.settings,
         this.problem,
         this.go,
@@ -130,6 +155,8 @@
       fill(this.bases, ...known.bases.map((base) => el("option", { value: base.id, text: base.name })));
       this.bases.value = this.chosen.base;
       this.showPresets();
+      this.showKinds();
+      this.showMode();
       this.showRuns();
       this.showComing();
       const finished = known.runs.filter((run) => !ACTIVE.has(run.state) && before.runs.some((old) => old.id === run.id && ACTIVE.has(old.state)));
@@ -150,6 +177,40 @@
         ),
       );
       this.forget.hidden = !this.known.own.includes(this.chosen.preset);
+    }
+    showKinds() {
+      if (!this.kinds.children.length)
+        fill(
+          this.kinds,
+          ...Object.entries(this.known.kinds).map(([kind, text]) => {
+            const box = el("input", { type: "checkbox", value: kind, checked: kind === "diffusion", onchange: () => this.showScratchCost() });
+            return el("label", { class: "trn-kind" }, box, el("span", {}, el("b", { text: KINDS[kind] || kind }), el("small", { text: text })));
+          }),
+        );
+      if (!this.attribute.children.length) fill(this.attribute, ...this.known.attributes.map((name) => el("option", { value: name, text: name })));
+      const able = this.known.adapters.filter((one) => !one.base || one.base === this.chosen.base);
+      const lora = this.lora.value;
+      fill(this.lora, el("option", { value: "", text: "no LoRA" }), ...able.map((one) => el("option", { value: one.id, text: one.id })));
+      this.lora.value = able.some((one) => one.id === lora) ? lora : "";
+    }
+    showMode() {
+      fill(this.modes, ...MODES.map(([mode, text]) => el("button", { type: "button", role: "radio", "aria-checked": String(mode === this.mode), text, onclick: () => ((this.mode = mode), this.showMode(), this.plan()) })));
+      for (const node of this.settings.children) if (node.dataset.mode) node.hidden = !node.dataset.mode.split(" ").includes(this.mode);
+      const empty = !this.chosen.dataset;
+      this.settings.hidden = this.go.hidden = empty && this.mode !== "evaluate"; // the pictures first
+      this.go.disabled = (empty && this.mode !== "evaluate") || (this.mode !== "scratch" && !this.known.bases.length);
+      this.name.placeholder = this.mode === "lora" ? "as the trigger word" : "as the data set";
+      this.go.textContent = MODES.find(([mode]) => mode === this.mode)[2];
+      this.againstLine.hidden = this.consents.hidden = empty;
+      if (this.mode !== "evaluate") this.againstLine.hidden = true;
+    }
+    get chosenKinds() {
+      return [...this.kinds.querySelectorAll("input:checked")].map((box) => box.value);
+    }
+    showScratchCost() {
+      const many = this.chosenKinds.length;
+      const minutes = Number(this.minutes.value) || 0;
+      this.cost.textContent = many > 1 ? `${many} models on the same pictures with the same time, then laid side by side: about ${atelier.seconds(many * minutes * 75)} in all.` : many ? `About ${atelier.seconds(minutes * 75)} with its measuring.` : "Choose a kind of model.";
     }
     showRuns() {
       const { runs } = this.known;
@@ -224,10 +285,8 @@
     }
     async loadData() {
       const id = this.chosen.dataset;
-      const without = !id;
-      this.settings.hidden = this.go.hidden = without; // the pictures first
-      this.go.disabled = without || !this.known.bases.length;
-      if (without) {
+      this.showMode();
+      if (!id) {
         this.data.show(null);
         return;
       }
@@ -371,8 +430,15 @@
     }
     async askPlan() {
       const { dataset, base, preset } = this.chosen;
-      if (!dataset || !base) return fill(this.cost);
+      if (this.mode === "evaluate") this.advice.hidden = true;
+      if (!dataset || !base || this.mode === "evaluate") return fill(this.cost);
       try {
+        if (this.mode === "scratch") {
+          const { advice } = await atelier.postJson("/atelier/train/plan", { dataset, mode: "scratch" });
+          this.advice.textContent = advice;
+          this.advice.hidden = !advice;
+          return this.showScratchCost();
+        }
         const plan = await atelier.postJson("/atelier/train/plan", { dataset, base, preset, params: this.changed });
         if (dataset !== this.chosen.dataset) return;
         const [low, high] = plan.seconds;
@@ -436,15 +502,21 @@
       const { dataset, base, preset } = this.chosen;
       this.go.disabled = true;
       try {
-        const answer = await atelier.postJson("/atelier/train/act", { action: "start", dataset, base, preset, name: this.name.value, params: this.changed });
+        const asked = {
+          lora: { action: "start", dataset, base, preset, name: this.name.value, params: this.changed },
+          scratch: { action: "start_scratch", dataset, kinds: this.chosenKinds, seconds: Math.round(60 * Number(this.minutes.value)), name: this.name.value },
+          evaluate: { action: "start_evaluation", base, lora: this.lora.value, dataset: this.against.checked ? dataset : "", prompts: this.prompts.value, attribute: this.attribute.value, words: this.words.value, seeds: Number(this.seeds.value) || 24 },
+        }[this.mode];
+        const answer = await atelier.postJson("/atelier/train/act", asked);
         this.say("");
         dispatchEvent(new CustomEvent("atelier:queue"));
         await this.refresh();
-        this.show({ what: "run", job: answer.job });
+        if (answer.jobs?.length > 1) this.show({ what: "compare", jobs: answer.jobs });
+        else this.show({ what: "run", job: answer.job || answer.jobs[0] });
       } catch (error) {
         this.say(error.message, /yours to use/.test(error.message) ? "consent" : "");
       }
-      this.go.disabled = false;
+      this.showMode();
     }
     key(event) {
       if (!this.visible || event.defaultPrevented || document.querySelector("dialog[open]") || atelier.typing(event.target)) return;

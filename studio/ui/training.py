@@ -4,7 +4,6 @@ It draws nothing and trains nothing: data sets are studio.lab's, runs are jobs, 
 from its folder while the worker writes there.
 """
 
-import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -18,18 +17,19 @@ from studio.families.family import Param
 from studio.lab.dataset import Dataset, datasets
 from studio.lab.estimate import Estimate, seconds_a_picture, training_estimate
 from studio.lab.items import Item
-from studio.lab.recipe import PRESETS, advice, lora_params
+from studio.lab.probe import ATTRIBUTES, Probe
+from studio.lab.recipe import CHOICES, PRESETS, advice, lora_params, scratch_advice
 from studio.lab.report import Report
 from studio.library.thumbnails import Thumbnails
 from studio.studio import Studio
-from studio.types import Job, JobState, Json, Value
+from studio.types import Adapter, Job, JobState, Json, Value
+from studio.ui.run import new_group
+from studio.ui.run_files import SAMPLE, read_json, read_rows, samples_of, sheets_of, thinned
 
 PANEL = "train"
 PANELS = (PANEL, "cli")  # whose trainings are listed
 RUNS = 60
-POINTS = 400  # of a curve
 THUMB = 320  # pixels
-SAMPLE = re.compile(r"[a-z]*-?\d*-?\d+\.webp|card-[a-z]+\.webp|checkpoint-\d+\.webp")
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 Given = Mapping[str, Any]
@@ -64,6 +64,12 @@ class TrainDesk:
                 for d in found
             ],
             "bases": [{"id": m.id, "name": m.name, "size": m.size} for m in bases],
+            "kinds": dict(CHOICES),
+            "attributes": list(ATTRIBUTES),
+            "adapters": [
+                {"id": id, "base": str(self.studio.catalog.adapter_facts(id).get("base") or "")}
+                for id in self.studio.catalog.adapters()
+            ],
             "presets": list(PRESETS),
             "own": [p.name for p in self.own_presets()],
             "runs": [self.run_line(job) for job in self.runs()],
@@ -123,6 +129,8 @@ class TrainDesk:
     def plan(self, given: Given) -> Json:
         """The settings that a preset would train with, and what that costs. InvalidInput, NotFound."""
         dataset = self.dataset(given.get("dataset"))
+        if given.get("mode") == "scratch":
+            return {"advice": scratch_advice(sum(item.usable and item.included for item in dataset.items))}
         model = self.studio.catalog.model(str(given.get("base") or ""))
         items = [item for item in dataset.items if item.usable and item.included]
         pictures = sum(item.split == "train" for item in items)
@@ -196,7 +204,7 @@ class TrainDesk:
         live = self.studio.live(job.id)
         return {
             "id": job.id,
-            "name": job.request.prompt,
+            "name": job.request.prompt or job.request.model,
             "task": job.request.task,
             "base": job.request.model,
             "group": job.group,
@@ -218,6 +226,8 @@ class TrainDesk:
         made = outputs[-1] if outputs else None
         live = self.studio.live(id)
         card = made.meta.get("card") if made else None
+        spent = card.get("trained") if isinstance(card, dict) else None
+        known = {**made.meta, **(spent if isinstance(spent, dict) else {})} if made else {}
         return {
             **self.run_line(job),
             "params": dict(job.request.params),
@@ -228,11 +238,12 @@ class TrainDesk:
             "samples": samples_of(folder, id),
             "prompts": read_json(folder / "prompts.json").get("prompts", []),
             "card": card or read_json(folder / "card.json") or None,
+            "evaluation": read_json(folder / "evaluation.json") or None,
+            "sheets": sheets_of(folder, id),
+            "model": self.studio.catalog.model_of_job(id),
             "adapter": self.studio.catalog.adapter_of(made.sha256) if made else "",
             "file": f"/atelier/files/{made.sha256}?download" if made else None,
-            "facts": {k: made.meta.get(k) for k in ("steps", "best_step", "seconds", "pictures", "held_out", "trigger")}
-            if made
-            else {},
+            "facts": {k: known.get(k) for k in ("steps", "best_step", "seconds", "pictures", "held_out", "trigger")},
             "stopped": bool(made and made.meta.get("stopped")),
         }
 
@@ -304,6 +315,40 @@ class TrainDesk:
         captions = {a.path: str(a.meta["prompt"]) for a in kept if a.meta.get("prompt")}
         return {"report": self.add(given.get("dataset"), [a.path for a in kept], names, captions)}
 
+    def start_scratch(self, given: Given) -> Json:
+        """Models from nothing on the same pictures, one after the other, each with the same time."""
+        dataset = self.dataset(given.get("dataset"))
+        kinds = given.get("kinds")
+        if not isinstance(kinds, list) or not kinds:
+            raise InvalidInput("No kind of model is chosen.", "Choose one, or several to lay side by side.")
+        seconds = number(given, "seconds")
+        name = word(given, "name", "").strip() or dataset.name
+        asked = [
+            self.studio.scratch_request(
+                dataset,
+                kind=str(kind),
+                name=f"{name} {str(kind).upper() if kind != 'diffusion' else kind}" if len(kinds) > 1 else name,
+                seconds=seconds,
+                seed=number(given, "seed"),
+            )
+            for kind in kinds
+        ]
+        checked = [self.studio.check(request) for request in asked]
+        group = new_group("scratch.")
+        return {"jobs": [self.studio.submit(request, panel=PANEL, group=group).id for request in checked]}
+
+    def start_evaluation(self, given: Given) -> Json:
+        """A model, and with a LoRA the same before and after it, measured against a data set or probed for bias."""
+        prompts = [line for line in word(given, "prompts", "").splitlines() if line.strip()]
+        probe = None
+        if prompts:
+            attribute = word(given, "attribute", ATTRIBUTES[0])
+            probe = Probe.of(prompts, attribute, word(given, "words", ""), number(given, "seeds") or 24)
+        dataset = self.dataset(given["dataset"]) if given.get("dataset") else None
+        adapters = (Adapter(id=word(given, "lora")),) if given.get("lora") else ()
+        request = self.studio.evaluation_request(word(given, "base"), dataset, adapters, probe, number(given, "seed"))
+        return {"job": self.studio.submit(request, panel=PANEL).id}
+
     def start(self, given: Given) -> Json:
         """One click: the data set is frozen and the training queued."""
         dataset = self.dataset(given.get("dataset"))
@@ -328,9 +373,12 @@ class TrainDesk:
         self.studio.cancel(word(given, "job"))
 
     def go_on(self, given: Given) -> Json:
-        """The same training again, which goes on from its last checkpoint."""
+        """The same training again, which goes on from its last checkpoint; one that stopped early, to its last step."""
         job = self.studio.library.job(word(given, "job"))
-        return {"job": self.studio.submit(job.request, panel=PANEL, group=job.group).id}
+        request = job.request
+        if job.state is JobState.done and "early_stopping" in request.params:
+            request = request.with_params(early_stopping=False)
+        return {"job": self.studio.submit(request, panel=PANEL, group=job.group).id}
 
     def save_preset(self, given: Given) -> None:
         fields = {"task": "train_lora", "params": changes(given)}
@@ -357,6 +405,8 @@ ACTIONS: Mapping[str, Callable[[TrainDesk, Given], Json | None]] = {
         TrainDesk.redo,
         TrainDesk.add_library,
         TrainDesk.start,
+        TrainDesk.start_scratch,
+        TrainDesk.start_evaluation,
         TrainDesk.stop,
         TrainDesk.go_on,
         TrainDesk.save_preset,
@@ -435,59 +485,3 @@ def field_state(param: Param, value: Value) -> Json:
         "choices": list(param.choices),
         "value": value,
     }
-
-
-def read_rows(path: Path) -> list[Json]:
-    """The metrics of a run; a last line that is still being written is left for the next time."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []
-    rows = []
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            rows.append(row)
-    return rows
-
-
-def thinned(rows: Sequence[Json]) -> list[Json]:
-    """At most POINTS rows with a loss, smoothed over those between, and all with another figure."""
-    every = max(1, -(-len(rows) // POINTS))
-    kept: list[Json] = []
-    waiting: list[float] = []
-    for place, row in enumerate(rows):
-        if isinstance(row.get("loss"), int | float):
-            waiting.append(float(row["loss"]))
-        marked = any(name not in ("step", "seconds", "loss") for name in row)
-        if marked or (place + 1) % every == 0 or place + 1 == len(rows):
-            smooth = {"loss": sum(waiting) / len(waiting)} if waiting else {}
-            kept.append({**row, **smooth})
-            waiting = []
-    return kept
-
-
-def read_json(path: Path) -> Json:
-    try:
-        plain = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return plain if isinstance(plain, dict) else {}
-
-
-def samples_of(folder: Path, job: str) -> list[Json]:
-    """Sample sheets in the order of their making: {label, pictures: [address ...]}."""
-    sheets: dict[str, list[str]] = {}
-    place = folder / "samples"
-    for path in sorted(place.glob("*.webp")) if place.is_dir() else ():
-        label, _, index = path.stem.rpartition("-")
-        if index.isdigit() and (label == "base" or label.isdigit()):
-            stamp = path.stat().st_mtime_ns // 1_000_000
-            sheets.setdefault(label, []).append(f"/atelier/train/sample/{job}/{path.name}?at={stamp}")
-    order = sorted(sheets, key=lambda label: -1 if label == "base" else int(label))
-    return [
-        {"label": label, "step": None if label == "base" else int(label), "pictures": sheets[label]} for label in order
-    ]

@@ -171,6 +171,36 @@ def test_stop_keeps_and_go_on_ends_it(tab: TrainTab, files: list[Path], served: 
     expect(page.locator(".trn-table")).to_contain_text("Steps")
 
 
+def test_models_from_scratch_side_by_side_and_an_evaluation(tab: TrainTab, files: list[Path], served: Served) -> None:
+    page = tab.page
+    page.get_by_role("radio", name="From scratch").click()
+    expect(page.locator(".trn-settings")).to_contain_text("9 pictures are few for a model from nothing")
+    for kind, wanted in (("vae", True), ("gan", True), ("diffusion", False)):
+        page.locator(f".trn-kinds input[value={kind}]").set_checked(wanted)
+    page.locator("#train-minutes").fill("0.05")
+    page.locator("#train-minutes").blur()
+    expect(page.locator("#train-cost")).to_contain_text("2 models on the same pictures")
+    page.locator("#train-go").click()
+    table = page.locator(".trn-table")
+    expect(table).to_contain_text("KID, real to real", timeout=SLOWLY)
+    expect(table.locator("td", has_text="ready")).to_have_count(2, timeout=SLOWLY)
+    expect(page.locator(".trn-columns img")).to_have_count(2)
+    assert {run["state"] for run in served.ask("/atelier/train/state").json()["runs"][:2]} == {"done"}
+
+    page.get_by_role("radio", name="Evaluate").click()
+    page.locator("#train-base").select_option("tiny")
+    page.locator("#train-lora").select_option("zwx-toy")
+    page.locator("#train-probe").fill("a fox")
+    page.locator("#train-seeds").fill("4")
+    page.locator("#train-go").click()
+    tab.state("Ready")
+    expect(page.locator("#train-card")).to_contain_text("KID")
+    probe = page.get_by_role("region", name="Bias probe")
+    expect(probe).to_contain_text("with the LoRA (4)")
+    expect(page.locator(".trn-sheets img").first).to_be_visible()
+    expect(page.get_by_role("link", name="Model card")).to_be_visible()
+
+
 def test_a_zip_a_preset_and_what_is_wrong(tab: TrainTab, files: list[Path], served: Served, tmp_path: Path) -> None:
     page = tab.page
     archive = tmp_path / "more toys.zip"
