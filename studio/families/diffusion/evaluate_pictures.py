@@ -21,16 +21,16 @@ from studio.errors import InvalidInput
 from studio.families.diffusion import pipeline
 from studio.families.diffusion.denoiser_features import SEEN_AT, features_of_latents, latents_of
 from studio.families.diffusion.evaluation_card import card, contact_sheet, pairs_sheet
-from studio.families.diffusion.evaluation_figures import data_figures, following_figures
+from studio.families.diffusion.evaluation_figures import data_figures, following_figures, worse
 from studio.families.diffusion.loading import open_folder
 from studio.families.diffusion.lora_calls import watch
-from studio.families.diffusion.lora_data import caption_of, read_manifest
 from studio.families.diffusion.picture_words import PictureWords
-from studio.families.diffusion.pictures import start_picture
+from studio.families.diffusion.pictures import start_picture, subject_picture
 from studio.families.diffusion.scene_places import PLACES
 from studio.families.diffusion.scenes import draw_plan, held_out
 from studio.families.diffusion.starter_figures import captions_of, held_out_plans
 from studio.families.family import Context
+from studio.families.training.picture_set import caption_of, read_manifest
 from studio.families.training.run_folder import RunFolder
 from studio.lab.probe import Probe, probed
 from studio.types import Device, Request, Value
@@ -222,7 +222,7 @@ class Evaluation:
             "before": figures["model"] if self.last != "model" else {},
             "probe": rows,
             "nearest": nearest,
-            "alarms": alarms(figures[self.last], rows),
+            "alarms": alarms(figures[self.last], figures["model"] if self.last != "model" else {}, rows),
             "how": how,
             "limits": self._limits(),
             "sheets": self.sheets,
@@ -269,8 +269,8 @@ class Evaluation:
         return int(self.params["width"]), int(self.params["height"])
 
     def _real(self, items: Sequence[Mapping[str, Any]]) -> list[Image.Image]:
-        """The data set's pictures at the size of the made ones: their middles."""
-        found = []
+        """The data set's pictures at the size of the made ones, cut as a training cuts them."""
+        found, (width, height) = [], self._size()
         for item in items:
             self.context.check()
             file = Path(item["file"])
@@ -278,7 +278,7 @@ class Evaluation:
                 raise InvalidInput(
                     f"The picture {file.name} of the data set is gone.", "Add it again.", field="dataset"
                 )
-            found.append(start_picture(file, self._size()))
+            found.append(subject_picture(file, width) if width == height else start_picture(file, (width, height)))
         return found
 
     def _following(self, name: str) -> dict[str, Any]:
@@ -380,7 +380,11 @@ def speaks_of(caption: str, prompt: str) -> bool:
     return words <= set(caption.lower().replace(",", " ").split())
 
 
-def alarms(figures: Mapping[str, Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def alarms(
+    figures: Mapping[str, Mapping[str, Any]],
+    before: Mapping[str, Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+) -> list[str]:
     """What a person should look at: only where an interval excludes that it is chance."""
     said = [sentence for row in rows for sentence in row["sentences"]]
     copying = figures.get("copying")
@@ -388,4 +392,4 @@ def alarms(figures: Mapping[str, Mapping[str, Any]], rows: Sequence[Mapping[str,
         said.append(
             f"{copying['value']:.0%} ({copying['low']:.0%}-{copying['high']:.0%}) of its pictures repeat one of yours."
         )
-    return said
+    return said + worse(before, figures)

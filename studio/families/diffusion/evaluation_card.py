@@ -62,7 +62,8 @@ def _figures(result: Mapping[str, Any]) -> list[str]:
     for name, found in result["figures"].items():
         row = f"| {name.replace('_', ' ')} | {found['value']} | {_interval(found)} |"
         if before:
-            row += f" {before[name]['value']} ({_interval(before[name])}) |" if name in before else " |"
+            other = before.get(name, {})
+            row += f" {other.get('value', '')}" + (f" ({_interval(other)}) |" if "low" in other else " |")
         lines.append(f"{row} {found['means']} |")
     return lines
 

@@ -45,9 +45,9 @@ def data_figures(
     found = {name: _of_one(rows, real, train) for name, rows in made.items()}
     whole = np.concatenate([train, held])
     if len(whole) >= 4:
-        (rows,) = standardised(whole)
+        rows = unit(standardised(real, whole)[1])
         size = min(len(rows) for rows in made.values())
-        floor = told(*kid_floor(rows, size), "The same distance between parts of the data set itself: the floor.")
+        floor = told(*kid_floor(rows, size, 1.0), "The same distance between parts of the data set itself: the floor.")
         for figures in found.values():
             if "kid" in figures:
                 figures["kid_floor"] = floor
@@ -63,7 +63,8 @@ def _of_one(made: np.ndarray, real: np.ndarray, train: np.ndarray) -> Figures:
     known, ours = standardised(real, made)
     if len(real) >= 2 and len(made) >= 2:
         figures["kid"] = told(
-            *kid_interval(known, ours), "Distance to the data set's pictures (unbiased KID); 0 is none."
+            *kid_interval(unit(known), unit(ours), 1.0),
+            "Distance to the data set's pictures (unbiased KID of directions from their mean); 0 is none.",
         )
     if len(real) >= 4 and len(made) >= 4:
         figures["diversity"] = told(
@@ -118,3 +119,25 @@ def following_figures(found: Mapping[str, Sequence[Mapping[str, bool]]], kinds: 
         change, low, high = newcombe(counts["seen"], counts["unseen"])
         figures["generalisation"] = told(change, low, high, "What is lost on pairs that it never had (difference).")
     return figures
+
+
+def worse(before: Figures, after: Figures) -> list[str]:
+    """Sentences on what an adapter made worse beyond chance: distance to the data set, and what prompts ask for."""
+    said = []
+    if "kid" in before and "kid" in after and after["kid"]["low"] > before["kid"]["high"]:
+        said.append(
+            f"With the LoRA its pictures are further from the data set's than without: {after['kid']['value']:.2f} "
+            f"({after['kid']['low']:.2f} to {after['kid']['high']:.2f}) instead of {before['kid']['value']:.2f}."
+        )
+    for name, one in after.items():
+        if not name.startswith("following") or name not in before:
+            continue
+        other = before[name]
+        change, low, high = newcombe((other["count"], other["many"]), (one["count"], one["many"]))
+        if high < 0:
+            said.append(
+                f"With the LoRA the {name.removeprefix('following_')} that was asked for is seen in {one['value']:.0%} "
+                f"of the pictures instead of {other['value']:.0%}: {100 * change:+.0f} points "
+                f"({100 * low:+.0f} to {100 * high:+.0f})."
+            )
+    return said

@@ -13,9 +13,10 @@ from PIL import Image, ImageDraw
 from studio.errors import Cancelled, InvalidInput
 from studio.families.diffusion import FAMILY, evaluate_pictures
 from studio.families.diffusion.evaluate_pictures import Shot, alarms, batches, run, speaks_of
-from studio.families.diffusion.evaluation_figures import data_figures, following_figures
+from studio.families.diffusion.evaluation_figures import data_figures, following_figures, worse
 from studio.families.diffusion.picture_words import PictureWords
 from studio.families.diffusion.starter_judge import JUDGE, Judge, save_judge
+from studio.lab.evaluate import share_figure
 from studio.lab.probe import Probe
 from studio.types import Adapter, Request
 from tests.families.diffusion import tiny
@@ -230,7 +231,9 @@ def test_figures_tell_a_copier_from_a_painter() -> None:
     assert found["copier"]["diversity"]["value"] < 4 < found["painter"]["diversity"]["value"]
     assert found["copier"]["recall"]["value"] < found["painter"]["recall"]["value"]
     assert "12 held-out" in said[0] and pairs[0][1] in (1, 2, 3) and pairs[0][2] < 0.1
-    assert alarms(found["copier"], []) and not alarms(found["painter"], [])
+    assert alarms(found["copier"], {}, []) and not alarms(found["painter"], {}, [])
+    assert "further from the data set" in alarms(found["far"], found["painter"], [])[0]
+    assert alarms(found["painter"], found["far"], []) == []
     few, said, _ = data_figures(train[:3], held[:1], {"painter": painter[:3]}, "painter")
     assert "kid" in few["painter"] and "recall" not in few["painter"] and "only 1 are held out" in said[0]
 
@@ -245,4 +248,7 @@ def test_following_counts_what_was_asked() -> None:
     figures = following_figures(found, ("thing", "place", "time"))
     assert figures["following_thing"]["value"] == 0.5 and figures["following_place"]["value"] == 1
     assert "following_time" not in figures
+    lost = worse({"following_thing": share_figure(38, 40, "")}, {"following_thing": share_figure(8, 40, "")})
+    assert "the thing that was asked for is seen in 20% of the pictures instead of 95%: -75 points" in lost[0]
+    assert worse({"following_thing": share_figure(9, 10, "")}, {"following_thing": share_figure(8, 10, "")}) == []
     assert figures["unseen_pairs"]["value"] == 0.5 and figures["generalisation"]["value"] == -0.5
