@@ -285,7 +285,7 @@ SCRATCH = (
     Param(
         name="base_channels",
         type=int,
-        default=32,
+        default=16,
         minimum=8,
         maximum=256,
         step=8,

@@ -56,7 +56,7 @@ FROM_PICTURES = (
     Param(
         name="base_channels",
         type=int,
-        default=32,
+        default=16,
         minimum=8,
         maximum=128,
         step=8,

@@ -52,7 +52,7 @@ class GanLearner(VaeLearner):
         self.set_rate("generator", float(self.params["generator_learning_rate"]), rate(k, steps, LEAD, 0.5))
         made = self.made_for(truth, classes, draw)
         critic, seeds = self.model["critic"], torch.randint(0, 2**31, (2,), generator=draw).tolist()
-        real_shown, made_shown = self.shown(truth, seeds[0]), self.shown(made, seeds[1])
+        real_shown, made_shown = self.seen_as(truth, seeds[0]), self.seen_as(made, seeds[1])
         told: dict[str, float] = {}
         with self.fast():
             scores = critic(torch.cat([real_shown, made_shown.detach()]), classes.repeat(2))
@@ -86,7 +86,7 @@ class GanLearner(VaeLearner):
         with self.fast():
             return self.model["generator"](placed, classes)
 
-    def shown(self, pictures: Tensor, seed: int) -> Tensor:
+    def seen_as(self, pictures: Tensor, seed: int) -> Tensor:
         return augmented(pictures, chance(seed)) if self.params["augmentation"] else pictures
 
     @property

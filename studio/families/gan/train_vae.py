@@ -41,6 +41,7 @@ class VaeLearner:
     """A Learner (see `training/from_scratch.py`)."""
 
     task = "train_vae"
+    shown = 24  # pictures of a sample sheet
     description = "A VAE taught from nothing: quick, covers everything it saw, a little soft."
 
     def __init__(self, request: Request, context: Context) -> None:
@@ -69,14 +70,11 @@ class VaeLearner:
         learnt = {name: self.model[name] for name in ("encoder", "generator")}
         bf16 = context.device.dtype == "bfloat16"
         self.parts = {"vae": optimisers(learnt, float(self.params["learning_rate"]), bf16=bf16)}
+        self.parameters = sum(p.numel() for p in self.model["generator"].parameters())
         self.latents: Latents | None = None
 
     def more_networks(self) -> None:
         """What another training adds to `model`."""
-
-    @property
-    def parameters(self) -> int:
-        return sum(p.numel() for p in self.model["generator"].parameters())
 
     # --- learning
 

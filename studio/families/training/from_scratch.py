@@ -30,7 +30,6 @@ UNMEASURED, MEASURED = 4, 16  # first steps of a stage, which are slower, and th
 SPENT_LOOKING = 0.08  # of the time, on samples and held-out figures
 LOOKS = 10  # at samples and held-out figures, over the whole run
 SAVED_EVERY = 60  # seconds
-SHOWN = 24  # pictures of a sample sheet
 ROWS = 250  # of the curve
 
 
@@ -46,6 +45,8 @@ class Learner(Protocol):
     stages: Sequence[Stage]
     pictures: PictureSet
     side: int  # pixels of what it makes
+    shown: int  # pictures of a sample sheet
+    parameters: int
 
     def learn(self, stage: str, k: int, steps: int) -> Mapping[str, float]:
         """Step `k` of about `steps` of this stage: its losses, `loss` among them. Draws by `chance(seed, ...)` only."""
@@ -163,7 +164,6 @@ class ScratchRun:
                 self.journey.stage, self.journey.k, self.journey.heard, self.paces = number, 0, {}, []
             self._through_stage(number)
         self.keep()
-        self.look()
 
     def _through_stage(self, number: int) -> None:
         stage, journey = self.learner.stages[number], self.journey
@@ -178,6 +178,8 @@ class ScratchRun:
             took = time.monotonic() - began
             journey.seconds += took
             self._measure(took)
+            if journey.k < self.steps_of(number) and journey.seconds >= self.budget * self._share_until(number):
+                self._decide(journey.k)
             steps = self.steps_of(number)
             due = journey.k == steps or journey.k % max(1, -(-steps // max(1, round(LOOKS * stage.share)))) == 0
             if due or journey.step <= 20 or journey.k % max(1, steps // ROWS) == 0:
@@ -186,9 +188,6 @@ class ScratchRun:
             if due:
                 self.look()
             journey.seconds += time.monotonic() - began - took
-            over = journey.seconds >= self.budget * self._share_until(number)
-            if over and journey.k < steps:
-                self._decide(journey.k)
             if time.monotonic() - self.saved > SAVED_EVERY:
                 self.keep()
             self.context.check()
@@ -212,7 +211,7 @@ class ScratchRun:
         folder = self.run.folder / "samples"
         folder.mkdir(exist_ok=True)
         self.learner.settle()
-        shown = contact_sheet(self.learner.make(range(SHOWN)))
+        shown = contact_sheet(self.learner.make(range(self.learner.shown)))
         shown.save(folder / f"{self.journey.step:06d}-0.webp", quality=90)
         self.context.preview(0, lambda path: shown.save(path, quality=85))
 
