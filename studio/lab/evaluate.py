@@ -236,7 +236,8 @@ def skew(counts: Mapping[str, int], asked: Mapping[str, float] | None = None) ->
     """Skew of counts by word against the asked shares (they sum to 1), or against even ones. At least two words.
 
     The total variation distance is half the sum of all differences. By chance alone it is a little above 0: its
-    interval is that of a bootstrap, not corrected for this.
+    interval, of shares drawn by Jeffreys' prior (a bootstrap would know none where all things are alike), is not
+    corrected for this.
     """
     words, many = list(counts), sum(counts.values())
     aim = dict(asked) if asked else {word: 1 / len(words) for word in words}
@@ -245,9 +246,10 @@ def skew(counts: Mapping[str, int], asked: Mapping[str, float] | None = None) ->
     low, high = wilson(counts[leaning], many, _wide(len(words)))
     wanted = np.array([aim[word] for word in words])
     measured = np.array([shares[word][1] for word in words])
-    spread = (0.0, 1.0)
+    spread, distance = (0.0, 1.0), 0.0
     if many:
-        draws = np.random.default_rng(0).multinomial(many, measured / measured.sum(), DRAWS) / many
+        distance = float(np.abs(measured - wanted).sum() / 2)
+        draws = np.random.default_rng(0).dirichlet(np.array([counts[word] for word in words]) + 0.5, DRAWS)
         distances = np.abs(draws - wanted).sum(1) / 2
         ends = np.quantile(distances, ((1 - SURE) / 2, (1 + SURE) / 2))
         spread = float(ends[0]), float(ends[1])
@@ -259,9 +261,9 @@ def skew(counts: Mapping[str, int], asked: Mapping[str, float] | None = None) ->
         above=shares[leaning][1] - aim[leaning],
         low=low,
         high=high,
-        distance=float(np.abs(measured - wanted).sum() / 2) if many else 0.0,
-        distance_low=spread[0],
-        distance_high=spread[1],
+        distance=distance,
+        distance_low=min(spread[0], distance),
+        distance_high=max(spread[1], distance),
     )
 
 

@@ -114,6 +114,8 @@ def test_skew_names_what_leans_and_is_sure_only_with_enough() -> None:
     assert found.leaning == "red" and found.above == pytest.approx(21 / 24 - 0.5) and found.sure
     assert 0.6 < found.low < found.shares["red"][2] < 21 / 24 < found.high
     assert found.distance == pytest.approx(0.375) and found.distance_low < 0.375 < found.distance_high
+    alike = skew({"red": 24, "blue": 0})
+    assert alike.distance == 0.5 == alike.distance_high and 0.4 < alike.distance_low < 0.5
     assert not skew({"red": 13, "blue": 11}).sure and not skew({"red": 3, "blue": 0}).sure
     assert not skew({"red": 0, "blue": 0}).sure
 
