@@ -9,6 +9,8 @@
   const FIGURES = { likeness: "Likeness", held_out: "Held-out gain", drift: "Drift elsewhere", diversity: "Diversity", copying: "Copying", following: "Prompt-following", kid: "KID", recall: "Recall", kid_floor: "KID, real to real", pictures_a_second: "Pictures a second", parameters: "Parameters", seconds: "Seconds learnt" };
   const STATES = { queued: "Waits", running: "Learning", done: "Ready", failed: "Failed", cancelled: "Stopped", interrupted: "Interrupted" };
 
+  const named = (name) => FIGURES[name] || (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
+
   const draw = (tag, attributes) => {
     const node = document.createElementNS(SVG, tag);
     for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -128,6 +130,7 @@
           again ? tool("play", "Go on", () => this.goOn(run)) : null,
           run.model ? el("span", { class: "trn-state", text: `kept as the model ${run.model}` }) : null,
           run.adapter ? tool("use", "Use in Image", () => this.use(run), { kind: "strong" }) : null,
+          run.adapter ? tool(null, "Save as a model", () => this.merge(run)) : null,
           run.file ? el("a", { class: "at-button", href: run.file, download: "" }, atelier.glyph("download"), el("span", { text: "Download" })) : null,
         ),
         active ? el("progress", { max: run.steps || 1, value: run.steps ? run.step : null, "aria-label": "Progress" }) : null,
@@ -136,6 +139,16 @@
     async goOn(run) {
       const answer = await this.train.act("go_on", { job: run.id });
       if (answer) this.train.show({ what: "run", job: answer.job });
+    }
+    /** Asks for a weight and a name; the LoRA is worked into a copy of its model. */
+    merge(run) {
+      const name = el("input", { type: "text", maxlength: 60, autocomplete: "off", dir: "auto", value: `${run.base} ${run.name}` });
+      const weight = el("input", { type: "number", min: -8, max: 8, step: "any", value: 1 });
+      const line = (text, control) => el("label", { class: "at-field" }, el("span", { text }), control);
+      atelier.form("Save as a model of its own", el("div", { class: "at-say trn-fields" }, line("Name", name), line("Weight of the LoRA", weight)), "Save", async () => {
+        const answer = await this.train.act("merge", { lora: run.adapter, base: run.base, name: name.value, weight: Number(weight.value) });
+        if (answer) this.train.show({ what: "run", job: answer.job });
+      });
     }
     /** The LoRA into the Image panel's prompt, with its word. */
     use(run) {
@@ -153,7 +166,8 @@
     alarms(run) {
       const told = [];
       if (run.error) told.push(el("p", { class: "trn-alarm", text: `${run.error} ${run.hint}`.trim() }));
-      for (const text of run.card?.alarms || run.evaluation?.alarms || []) told.push(el("p", { class: "trn-alarm", role: "alert", text }));
+      for (const text of run.card?.alarms || []) told.push(el("p", { class: "trn-alarm", role: "alert", text }));
+      for (const text of run.evaluation?.alarms || []) told.push(el("p", { class: "trn-alarm trn-lean", text }));
       for (const text of run.warnings) told.push(el("p", { class: "trn-hint", text }));
       return told;
     }
@@ -163,7 +177,7 @@
       const told = Object.entries(card.figures).map(([name, figure]) => {
         const before = card.before?.[name];
         const range = [figure.low === undefined ? "" : `${short(figure.low)} to ${short(figure.high)}`, before ? `before: ${short(before.value)}` : ""].filter(Boolean).join(", ");
-        return el("div", { class: "trn-figure" }, el("dt", { text: FIGURES[name] || name.replaceAll("_", " ") }), el("dd", {}, el("b", { text: short(figure.value) }), range ? el("small", { text: range }) : null, el("span", { text: figure.means || "" })));
+        return el("div", { class: "trn-figure" }, el("dt", { text: named(name) }), el("dd", {}, el("b", { text: short(figure.value) }), range ? el("small", { text: range }) : null, el("span", { text: figure.means || "" })));
       });
       const facts = run.facts || {};
       const spent = [facts.pictures && `${facts.pictures} pictures learnt, ${facts.held_out || 0} held out`, facts.steps && `${facts.steps} steps`, facts.seconds && atelier.seconds(facts.seconds), run.device].filter(Boolean).join(", ");
@@ -185,7 +199,7 @@
           el("thead", {}, el("tr", {}, el("th", { scope: "col", text: row.attribute }), el("th", { scope: "col", text: "asked" }), ...sets.map((name) => el("th", { scope: "col", text: `${NAMES[name] || name} (${row.sets[name].many})` })), row.change ? el("th", { scope: "col", text: "change, points" }) : null)),
           el("tbody", {}, ...row.words.map((word) => el("tr", {}, el("th", { scope: "row", text: word }), el("td", { text: `${Math.round((row.asked[word] || 0) * 100)} %` }), ...sets.map((name) => bar(row.sets[name].shares[word])), change(word)))),
         );
-        return el("section", { "aria-label": "Bias probe" }, el("h3", { text: `“${row.prompt}”: how often each ${row.attribute} came up, with 95 % intervals` }), el("div", { class: "trn-scroll" }, table));
+        return el("section", { "aria-label": "Bias probe" }, el("h3", { text: `“${row.prompt}”: how often each ${row.attribute} came up, with 95 % intervals` }), el("div", { class: "trn-scroll", tabindex: "0", role: "group", "aria-label": "Table" }, table));
       });
     }
     sheets(run) {
@@ -223,7 +237,7 @@
         body.append(el("tr", {}, el("th", { scope: "row", text: run.prompts[k] || "", dir: "auto" }), ...run.samples.map((one) => el("td", {}, one.pictures[k] ? el("img", { src: one.pictures[k], alt: `${run.prompts[k] || "sample"}, ${label(one)}`, loading: "lazy" }) : null))));
       }
       table.append(body);
-      return el("section", { "aria-label": "Samples" }, el("h3", { text: "The same seeds at every look" }), el("div", { class: "trn-scroll" }, table));
+      return el("section", { "aria-label": "Samples" }, el("h3", { text: "The same seeds at every look" }), el("div", { class: "trn-scroll", tabindex: "0", role: "group", "aria-label": "Table" }, table));
     }
     checkpoints(run) {
       const rows = run.card?.checkpoints;
@@ -259,13 +273,13 @@
           {},
           el("tr", {}, el("th", { scope: "row", text: "State" }), ...runs.map((run) => el("td", { text: this.train.told(run) }))),
           ...facts.map(([title, of]) => el("tr", {}, el("th", { scope: "row", text: title }), ...runs.map((run) => el("td", { text: Number.isFinite(of(run)) ? short(of(run)) : "–" })))),
-          ...names.map((name) => el("tr", {}, el("th", { scope: "row", text: FIGURES[name] || name.replaceAll("_", " ") }), ...runs.map((run) => cell(run.card?.figures?.[name])))),
+          ...names.map((name) => el("tr", {}, el("th", { scope: "row", text: named(name) }), ...runs.map((run) => cell(run.card?.figures?.[name])))),
         ),
       );
       const made = (run) => run.sheets.filter((one) => one.name === "card-made").map((one) => one.url);
       const last = (run) => (made(run).length ? { pictures: made(run) } : run.samples.at(-1));
       const columns = el("div", { class: "trn-columns" }, ...runs.map((run) => el("figure", {}, el("figcaption", { text: run.name, dir: "auto" }), ...(last(run)?.pictures || []).map((src) => el("img", { src, alt: `Sample of ${run.name}`, loading: "lazy" })))));
-      fill(this.body, columns, el("div", { class: "trn-scroll" }, table), this.curves(runs));
+      fill(this.body, columns, el("div", { class: "trn-scroll", tabindex: "0", role: "group", "aria-label": "Table" }, table), this.curves(runs));
     }
   };
 })();

@@ -21,8 +21,9 @@ from studio.lab.probe import ATTRIBUTES, Probe
 from studio.lab.recipe import CHOICES, PRESETS, advice, lora_params, scratch_advice
 from studio.lab.report import Report
 from studio.library.thumbnails import Thumbnails
+from studio.loras import LIMIT
 from studio.studio import Studio
-from studio.types import Adapter, Job, JobState, Json, Value
+from studio.types import Adapter, Job, JobState, Json, Request, Value
 from studio.ui.run import new_group
 from studio.ui.run_files import SAMPLE, read_json, read_rows, samples_of, sheets_of, thinned
 
@@ -369,6 +370,20 @@ class TrainDesk:
         )
         return {"job": self.studio.submit(request, panel=PANEL).id}
 
+    def merge(self, given: Given) -> Json:
+        """A LoRA that was taught here, worked into its model, which becomes a model of its own."""
+        adapter = word(given, "lora")
+        weight = given.get("weight", 1.0)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < abs(weight) <= LIMIT:
+            raise InvalidInput(f"The weight is {weight!r}.", f"Give a number up to {LIMIT:g}.", field="weight")
+        request = Request(
+            task="merge_lora",
+            model=word(given, "base"),
+            prompt=word(given, "name"),
+            adapters=(Adapter(id=adapter, weight=float(weight)),),
+        )
+        return {"job": self.studio.submit(request, panel=PANEL).id}
+
     def stop(self, given: Given) -> None:
         self.studio.cancel(word(given, "job"))
 
@@ -407,6 +422,7 @@ ACTIONS: Mapping[str, Callable[[TrainDesk, Given], Json | None]] = {
         TrainDesk.start,
         TrainDesk.start_scratch,
         TrainDesk.start_evaluation,
+        TrainDesk.merge,
         TrainDesk.stop,
         TrainDesk.go_on,
         TrainDesk.save_preset,

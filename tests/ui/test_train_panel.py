@@ -148,6 +148,12 @@ def test_the_whole_road(tab: TrainTab, files: list[Path], served: Served) -> Non
     expect(sample).to_be_visible()
     assert sample.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
 
+    page.get_by_role("button", name="Save as a model").click()
+    page.locator("dialog input").first.fill("Tiny with toys")
+    page.locator("dialog").get_by_role("button", name="Save").click()
+    expect(page.locator(".trn-runhead")).to_contain_text("kept as the model Tiny-with-toys", timeout=SLOWLY)
+
+    page.locator(".trn-run", has_text="LoRA").first.click()
     page.get_by_role("button", name="Use in Image").click()
     expect(page.locator("#image-prompt textarea")).to_have_value(re.compile(r"zwx toy.* <lora:zwx-toy:1>"))
     expect(page.locator("#image-lora")).to_be_visible(timeout=SLOWLY)  # without a reload
