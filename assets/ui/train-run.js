@@ -154,6 +154,7 @@
     use(run) {
       const field = document.querySelector("#image-prompt textarea");
       atelier.goTo("image");
+      dispatchEvent(new CustomEvent("atelier:models")); // its menus may be older than this LoRA
       if (!field) return;
       const word = run.facts.trigger && !field.value.includes(run.facts.trigger) ? run.facts.trigger : "";
       const tag = `<lora:${run.adapter}:1>`;
