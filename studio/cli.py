@@ -185,10 +185,10 @@ def _add_doctor(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _add_bench(commands: Any, shared: argparse.ArgumentParser) -> None:
     bench = commands.add_parser("bench", parents=[shared], help="measure this machine")
-    bench.add_argument("what", choices=("image", "starters"))
+    bench.add_argument("what", choices=("image", "train", "starters"))
     bench.add_argument("--data", type=Path, help="starters: folder with sprites/, books/ and tunes/")
     bench.add_argument("--only", default="", metavar="ID", help="starters: one of them")
-    bench.add_argument("--quick", action="store_true", help="the starter alone, few repeats")
+    bench.add_argument("--quick", action="store_true", help="smaller, with few repeats")
     bench.add_argument("--json", action="store_true")
     bench.set_defaults(command="bench")
 
@@ -533,6 +533,11 @@ def bench(settings: Settings, given: argparse.Namespace) -> int:
         found = starters.run(given.data, given.only, lambda text: print(text, file=sys.stderr))
         for id, figures in found.items():
             _print_json({"starter": id, **figures})
+        return 0
+    if given.what == "train":
+        from studio.bench import train as training
+
+        _print_json(training.run(settings, quick=given.quick))
         return 0
     from studio.bench.image import run
 

@@ -121,6 +121,7 @@ def is_worker_side(path: Path) -> bool:
         "engine/probe.py",
         "lab/evaluate.py",
         "bench/image_sides.py",
+        "bench/train_sides.py",
     )
 
 

@@ -46,10 +46,10 @@ class Load:
 class Side:
     """One side's process, on the first two cores."""
 
-    def __init__(self, kind: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, kind: str, environment: Mapping[str, str], module: str = SIDES) -> None:
         self.kind = kind
         self._process = subprocess.Popen(
-            [sys.executable, "-m", SIDES, kind],
+            [sys.executable, "-m", module, kind],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=dict(environment),
@@ -79,7 +79,7 @@ class Side:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()  # closes the pipes
 
 
 def cores() -> set[int]:

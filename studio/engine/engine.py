@@ -29,6 +29,7 @@ from studio.types import Device
 log = logging.getLogger(__name__)
 
 STARTS = 2  # deaths in a row before Ready, or before the job was taken, until nothing more is tried
+KEEPING = 60.0  # seconds that a training may take, once it was asked to stop, to end its step and keep what it learnt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +122,8 @@ class Engine:
                 return
             child = self._child
             child.send(protocol.Cancel(job=job))
-            self._later(self._grace, lambda: self._end_hung(task, child))
+            grace = max(self._grace, KEEPING) if task.run.kept else self._grace
+            self._later(grace, lambda: self._end_hung(task, child))
 
     def pause(self) -> None:
         """The running job goes on, no next one is begun."""
@@ -364,7 +366,7 @@ class Engine:
     def _end_hung(self, task: Task, child: Child) -> None:
         with self._lock:
             if self._current is task and self._child is child:
-                log.warning("job %s did not stop within %s s: its worker is ended", task.job, self._grace)
+                log.warning("job %s did not stop in time: its worker is ended", task.job)
                 child.kill()
 
     def _end_unready(self, child: Child) -> None:

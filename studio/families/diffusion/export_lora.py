@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from studio.errors import DiskFull, InvalidInput
+from studio.families.diffusion.lora_files import write
 
 FORMATS = ("kohya", "diffusers")
 TOLD = ("ss_network_module", "ss_network_dim", "ss_network_alpha", "ss_steps")  # of the header, beside modelspec.*
@@ -47,7 +47,8 @@ def export(adapter: Path, base: Path, target: Path, format: str, title: str) -> 
             shutil.copyfile(adapter, partial)
         else:
             config = unet_config(base, adapter.name)
-            save_file(kohya(weights, config, alphas(header, weights)), partial, header_for(header, config, title))
+            named = kohya(weights, config, alphas(header, weights))
+            write(partial, named, header_for(header, config, title))
         partial.replace(target)
     except OSError as error:
         raise DiskFull(f"{target} could not be written: {error.strerror}.", "Choose another place.") from error
@@ -76,7 +77,7 @@ def kohya(weights: Mapping[str, Tensor], config: Mapping[str, Any], alpha: Mappi
         end = {"lora_A": "lora_down", "lora_B": "lora_up"}.get(name.split(".")[-2])
         if end is None:
             raise InvalidInput(f"{name.split('.')[-2]!r} has no place in that format.", "Use --format diffusers.")
-        made[f"{stem}.{end}.weight"] = value.contiguous()
+        made[f"{stem}.{end}.weight"] = value
         made[f"{stem}.alpha"] = torch.tensor(float(alpha[layer_of(name)]))
     return made
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
 NAME = "default"  # of the adapter inside the model
@@ -25,7 +26,12 @@ def save(path: Path, denoiser: nn.Module, prefix: str, weights: Mapping[str, Ten
     plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
     adapter = {f"{prefix}.{name}": value for name, value in plain.items()}
     header = {"format": "pt", "lora_adapter_metadata": json.dumps(adapter, default=str, sort_keys=True), **told}
-    save_file({f"{prefix}.{name}": value.contiguous() for name, value in weights.items()}, path, metadata=header)
+    write(path, {f"{prefix}.{name}": value for name, value in weights.items()}, header)
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """A safetensors file. OSError says why it could not be written, which the library's own writer does not."""
+    path.write_bytes(save_safetensors({name: value.contiguous() for name, value in tensors.items()}, dict(header)))
 
 
 def read(path: Path) -> dict[str, Tensor]:

@@ -9,10 +9,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from studio.errors import InvalidInput, ModelError
+from studio.errors import DiskFull, InvalidInput, ModelError
 from studio.families.diffusion.adapters import Adapters
 from studio.families.diffusion.loading import AGAIN, open_folder
 from studio.families.family import MODEL, Context
@@ -76,7 +76,13 @@ def write_weights(part: Any, folder: Path) -> None:
     """The part's weights in place of those in the folder; its configuration stays as it was."""
     fresh = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(fresh, ignore_errors=True)
-    part.save_pretrained(fresh, safe_serialization=True)
+    try:
+        part.save_pretrained(fresh, safe_serialization=True)
+    except SafetensorError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise DiskFull(
+            f"The merged model could not be written: {error}.", "Make room on the disk, then retry."
+        ) from error
     for pattern in WEIGHTS:
         for old in folder.glob(pattern):
             old.unlink()

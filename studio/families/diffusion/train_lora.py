@@ -181,7 +181,8 @@ class Training:
             if self.params["prior_loss_weight"]:
                 loss = loss + self.params["prior_loss_weight"] * self.strayed(chosen[some], self.chance(step, 3, part))
             loss = loss / self.parts
-            loss.backward()
+            with self.attention():  # what was not kept between the passes is computed again
+                loss.backward()
             total += float(loss.detach())
         nn.utils.clip_grad_norm_(self.trained, 1.0)
         self.optimiser.step()
@@ -222,10 +223,17 @@ class Training:
 
     @contextmanager
     def fast(self) -> Iterator[None]:
-        """The adapter's small products in the model's dtype too; on a CPU the fused attention is slow backwards."""
+        """The adapter's small products in the model's dtype too."""
         with ExitStack() as stack:
             if self.context.device.dtype != "float32":
                 stack.enter_context(torch.autocast(self.where.type, DTYPES[self.context.device.dtype]))
+            stack.enter_context(self.attention())
+            yield
+
+    @contextmanager
+    def attention(self) -> Iterator[None]:
+        """On a CPU the fused attention is slow backwards."""
+        with ExitStack() as stack:
             if self.where.type == "cpu":
                 stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             yield
