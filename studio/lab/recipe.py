@@ -34,12 +34,17 @@ def scratch_params(kind: str, pictures: int, seconds: float, fast: bool = False)
     work = seconds * (50 if fast else 1)
     width = next(width for most, width in WIDTHS if work <= most)
     batch = 128 if fast else 32
-    return {
+    params: dict[str, Value] = {
         "seconds": max(1, round(seconds)),
         "resolution": "128" if kind == "diffusion" else "64",
         "base_channels": width,
         "train_batch_size": _within(pictures, 2, batch),
     }
+    if kind == "gan":
+        params["vae_share"] = 0.6 if work <= 400 else 0.4  # in minutes a critic teaches little
+    if kind == "diffusion":
+        params["kept"] = 0.985 if work <= 1800 else 0.998
+    return params
 
 
 def scratch_advice(pictures: int) -> str:

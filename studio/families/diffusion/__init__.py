@@ -293,6 +293,15 @@ SCRATCH = (
         help="Size of the U-Net: twice the width takes nearly four times as long a step.",
     ),
     Param(
+        name="kept",
+        type=float,
+        default=0.985,
+        minimum=0.5,
+        maximum=0.9999,
+        label="Detail",
+        help="Share of what latents do to pixels that is learnt: less is learnt sooner, more is finer in the end.",
+    ),
+    Param(
         name="random_flip",
         type=bool,
         default=True,
@@ -309,7 +318,7 @@ SCRATCH = (
         label="Caption dropout",
         help="Share of pictures learnt without their words, which guidance needs.",
     ),
-    Param(name="learning_rate", type=float, default=2.5e-3, minimum=1e-7, maximum=0.1, label="Learning rate"),
+    Param(name="learning_rate", type=float, default=3e-3, minimum=1e-7, maximum=0.1, label="Learning rate"),
 )
 
 FAMILY = Family(

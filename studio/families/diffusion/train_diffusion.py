@@ -5,7 +5,6 @@ pictures are encoded once, then only the U-Net runs. It ends as a plain Stable D
 """
 
 import copy
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +18,10 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from studio.families.diffusion import starter
+from studio.families.diffusion.latent_axes import turn_latents
 from studio.families.family import Context
 from studio.families.training.checkpoint import as_pictures, as_tensor
 from studio.families.training.from_scratch import Stage, chance, learn_from_scratch
-from studio.families.training.muon import optimisers
 from studio.families.training.picture_set import Pixels, read_manifest, read_pictures
 from studio.families.training.schedule import rate
 from studio.settings import ASSETS
@@ -62,8 +61,9 @@ class DiffusionLearner:
         self.unet.to(self.where, memory_format=torch.channels_last)
         self.slow = copy.deepcopy(self.unet).eval().requires_grad_(False)
         self.parameters = sum(p.numel() for p in self.unet.parameters())
-        bf16 = context.device.dtype == "bfloat16"
-        self.optimisers = optimisers({"unet": self.unet}, float(self.params["learning_rate"]), bf16=bf16)
+        rate = float(self.params["learning_rate"])
+        # not Muon: at this size its own work is as long as a step's, and in minutes it is behind
+        self.optimiser = torch.optim.AdamW(self.unet.parameters(), rate, betas=(0.9, 0.98), weight_decay=0.01)
         self.alphas = DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod
         self.pipe: Any = None
 
@@ -83,7 +83,7 @@ class DiffusionLearner:
             "layers_per_block": 1,
             "attention_head_dim": 4,  # number of heads: that is what the class means by it
             "cross_attention_dim": self.words.shape[-1],
-            "norm_num_groups": 16,
+            "norm_num_groups": 8,
             "use_linear_projection": True,
         }
 
@@ -91,14 +91,13 @@ class DiffusionLearner:
 
     @torch.no_grad()
     def _encoded(self, manifest: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """Latents of what is learnt from, mirrored ones after the others, and of what is held out, at deviation 1."""
+        """Latents of what is learnt from, mirrored ones after the others, and of what is held out."""
         whole = self.pictures if self.side == COMPARED_AT else read_pictures(manifest, self.side, self.tell)
         parts = [whole.train[..., ::-1, :]] if self.params["random_flip"] else []
         train = torch.cat([self._latents(part) for part in (whole.train, *parts)])
         unseen = self._latents(whole.held_out) if len(whole.held_out) else train[:0]
-        self.scale = 1 / max(float(train.std()), 1e-6)
-        self.vae.register_to_config(scaling_factor=self.scale)
-        return train * self.scale, unseen * self.scale
+        self.vae, turned = turn_latents(self.vae, torch.cat([train, unseen]), float(self.params["kept"]))
+        return turned[: len(train)], turned[len(train) :]
 
     def _latents(self, pictures: Pixels) -> Tensor:
         found = []
@@ -136,9 +135,8 @@ class DiffusionLearner:
         """One step on the velocity (T. Salimans and J. Ho 2022) at logit-normal times (P. Esser et al. 2024)."""
         draw, many = chance(self.request.seed, 1, k), int(self.params["train_batch_size"])
         share = rate(k, steps, WARMUP, DECAY)
-        for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = float(self.params["learning_rate"]) * share
+        for group in self.optimiser.param_groups:
+            group["lr"] = float(self.params["learning_rate"]) * share
         rows = torch.randint(0, len(self.train), (many,), generator=draw)
         said = self.said[rows % len(self.said)]
         dropped = torch.rand(many, generator=draw) < float(self.params["caption_dropout"])
@@ -148,9 +146,8 @@ class DiffusionLearner:
         loss = self.error(self.unet, self.train[rows], torch.where(dropped, 0, said), times, noise)
         loss.backward()
         nn.utils.clip_grad_norm_(self.unet.parameters(), 1.0)
-        for optimiser in self.optimisers:
-            optimiser.step()
-            optimiser.zero_grad()
+        self.optimiser.step()
+        self.optimiser.zero_grad()
         with torch.no_grad():
             keep = min(EMA, (1 + k) / (10 + k))
             for kept, new in zip(self.slow.parameters(), self.unet.parameters(), strict=True):
@@ -223,14 +220,13 @@ class DiffusionLearner:
         return {
             "unet": self.unet.state_dict(),
             "slow": self.slow.state_dict(),
-            "optimisers": [part.state_dict() for part in self.optimisers],
+            "optimiser": self.optimiser.state_dict(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.unet.load_state_dict(state["unet"])
         self.slow.load_state_dict(state["slow"])
-        for part, kept in zip(self.optimisers, state["optimisers"], strict=True):
-            part.load_state_dict(kept)
+        self.optimiser.load_state_dict(state["optimiser"])
 
     def save(self, folder: Path) -> None:
         parts = (copy.deepcopy(part).cpu() for part in (self.text_encoder, self.vae, self.slow))
@@ -238,8 +234,6 @@ class DiffusionLearner:
 
     def facts(self) -> Mapping[str, Any]:
         captions = sorted({word for caption in self.captions for word in caption.lower().split()})
-        preview = tomllib.loads((STARTER / "card.toml").read_text("utf-8"))["preview"]
-        weight = [[round(value / self.scale, 4) for value in row] for row in preview["latent_rgb"]]
         return {
             "family": "diffusion",
             "kind": "train_diffusion",
@@ -255,7 +249,6 @@ class DiffusionLearner:
                 "guidance_scale": self.guidance,
                 "scheduler": "default",
             },
-            "preview": {"latent_rgb": weight, "bias": preview["bias"]},
             "knows": {"words": captions},
         }
 

@@ -1,7 +1,8 @@
 """The road that every training from nothing takes: time budget, steps, rows, samples, checkpoints, Stop, card.
 
-The clock decides only how many steps each stage has: the pace of its first steps is measured once, the number is kept
-in `plan.json`, and from then on all depends on seed and step alone. So a run that was killed and goes on ends with the
+The clock decides only how many steps each stage has: the pace of its first steps is measured, and that of its first
+half, the number is kept in `plan.json`, and all else depends on seed and step alone. (In the first half of a stage a
+learner must not look at the number: its rates fall in the second.) So a run that was killed and goes on ends with the
 same weights as one that was not. Knows no model: a `Learner` does the learning.
 """
 
@@ -28,6 +29,7 @@ from studio.types import Request
 CHECKPOINT, PLAN = "checkpoint.pt", "plan.json"
 UNMEASURED, MEASURED = 4, 16  # first steps of a stage, which are slower, and those after them that give its pace
 SPENT_LOOKING = 0.08  # of the time, on samples and held-out figures
+HALF = "half of "  # before a stage's name in the plan: how many steps it had when half of them were done
 LOOKS = 10  # at samples and held-out figures, over the whole run
 SAVED_EVERY = 60  # seconds
 ROWS = 250  # of the curve
@@ -83,6 +85,7 @@ class Journey:
 
     stage: int = 0
     k: int = 0  # steps done of this stage
+    since: float = 0.0  # seconds that were over when the stage began
     step: int = 0  # of all
     seconds: float = 0.0
     heard: dict[str, float] = field(default_factory=dict)  # losses, smoothed
@@ -128,21 +131,23 @@ class ScratchRun:
         most = round(self.most * self._share_until(number)) - round(self.most * self._share_until(number - 1))
         return min(self.plan.get(self.learner.stages[number].name, most), most)
 
-    def _decide(self, steps: int) -> None:
-        self.plan[self.learner.stages[self.journey.stage].name] = steps
+    def _decide(self, steps: int, half_of: int = 0) -> None:
+        name = self.learner.stages[self.journey.stage].name
+        self.plan |= {name: steps, **({HALF + name: half_of} if half_of else {})}
         self.run.write(PLAN, self.plan)
 
     def _measure(self, took: float) -> None:
-        """Plans the stage by the pace of its first steps."""
-        stage, k = self.learner.stages[self.journey.stage], self.journey.k
-        if stage.name in self.plan:
-            return
-        if k > UNMEASURED:
-            self.paces.append(took)
-        if len(self.paces) == MEASURED:
-            left = self.budget * self._share_until(self.journey.stage) - self.journey.seconds
-            pace = float(np.mean(self.paces))
-            self._decide(k + max(1, int(left * (1 - SPENT_LOOKING) / pace)))
+        """Plans the stage by the pace of its first steps, and again by that of its first half."""
+        name, k = self.learner.stages[self.journey.stage].name, self.journey.k
+        left = self.budget * self._share_until(self.journey.stage) - self.journey.seconds
+        if name not in self.plan:
+            if k > UNMEASURED:
+                self.paces.append(took)
+            if len(self.paces) == MEASURED:
+                self._decide(k + max(1, int(left * (1 - SPENT_LOOKING) / float(np.mean(self.paces)))))
+        elif k == self.plan[name] // 2 and HALF + name not in self.plan:
+            pace = (self.journey.seconds - self.journey.since) / k
+            self._decide(k + max(1, int(left / pace)), self.plan[name])
 
     @property
     def expected(self) -> int:
@@ -162,6 +167,7 @@ class ScratchRun:
         for number in range(self.journey.stage, len(self.learner.stages)):
             if number > self.journey.stage:
                 self.journey.stage, self.journey.k, self.journey.heard, self.paces = number, 0, {}, []
+                self.journey.since = self.journey.seconds
             self._through_stage(number)
         self.keep()
 
@@ -245,9 +251,13 @@ class ScratchRun:
             "machine": f"{device.name}, {device.threads} threads, {device.dtype}",
             "seconds": round(journey.seconds, 1),
             "steps": journey.step,
-            "pictures": len(self.learner.pictures.train),
-            "held_out": len(self.learner.pictures.held_out),
+            **self.counts(),
         }
+
+    def counts(self) -> dict[str, int]:
+        """How much was learnt from, and how much held out."""
+        pictures = self.learner.pictures
+        return {"pictures": len(pictures.train), "held_out": len(pictures.held_out)}
 
 
 def learn_from_scratch(request: Request, context: Context, learner: Learner) -> None:
@@ -255,6 +265,7 @@ def learn_from_scratch(request: Request, context: Context, learner: Learner) -> 
     scratch = ScratchRun(request, context, learner)
     try:
         scratch.train()
+        learner.settle()
         context.progress(scratch.journey.step, scratch.journey.step, "Measuring what it learnt")
         figures = scratch_figures(learner, context, scratch.run.folder / "samples", scratch.journey.seconds)
     except Cancelled:
