@@ -261,8 +261,11 @@ class Evaluation:
         pipe = open_folder(self.folder, self.context.device)
         width, height = self._size()
         call = watch(pipe, "", width, height)
-        noise = lambda: torch.Generator().manual_seed(self.request.seed)  # noqa: E731 - the same for each picture
         latents = latents_of(pipe, pictures)
+
+        def noise() -> torch.Generator:
+            return torch.Generator().manual_seed(self.request.seed)  # the same for each picture
+
         return features_of_latents(pipe, call, latents, noise, self.context.check)
 
     def _size(self) -> tuple[int, int]:
@@ -339,9 +342,12 @@ def run(folder: Path, request: Request, context: Context) -> None:
     evaluation = Evaluation(folder, request, context)
     evaluation.make()
     result = evaluation.measure()
-    text = json.dumps(result, indent=1, ensure_ascii=False)
+
+    def write(path: Path) -> None:
+        path.write_text(json.dumps(result, indent=1, ensure_ascii=False), "utf-8")
+
     meta = {"name": request.prompt or request.model, "evaluation": True, "alarms": result["alarms"]}
-    context.output(0, lambda path: path.write_text(text, "utf-8") and None, ".json", "application/json", meta)
+    context.output(0, write, ".json", "application/json", meta)
 
 
 def read_probes(text: str) -> list[Probe]:
