@@ -115,6 +115,7 @@ def test_stop_keeps_what_is_there_as_a_model(studio: Studio, pictures: Path) -> 
     studio.cancel(job.id)
     assert studio.wait(job.id, timeout=60).state is JobState.cancelled
     assert studio.catalog.model(studio.catalog.model_of_job(job.id)).card["stopped"] is True
+    assert studio.library.outputs(job.id)[0].meta["stopped"] is True
 
 
 @pytest.mark.slow

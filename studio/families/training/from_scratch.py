@@ -240,7 +240,7 @@ class ScratchRun:
         partial.replace(folder)
         self.run.write("card.json", card)
         text = json.dumps(card, indent=1, ensure_ascii=False)
-        meta = {"model": True, "name": self.request.prompt, "card": card}
+        meta = {"model": True, "name": self.request.prompt, "card": card, "stopped": bool(more.get("stopped"))}
         self.context.output(0, lambda path: path.write_text(text, "utf-8"), ".json", "application/json", meta)
 
     def cost(self) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """What a model taught from nothing makes, in figures that are the same for every kind of model, so that they compare.
 
-Pictures are compared at 64 x 64 in the last features of starter-image's judge, a small classifier of drawn scenes that
-saw neither the data set nor the model. Figures of this encoder compare with one another and with nothing outside.
+Two looks at a picture are compared, each weighing the same: its colours on a grid of 16 x 16, and how strongly every
+channel of starter-image's judge answers at every layer, in the mean and in how much that varies over the picture. That
+judge, a small classifier of drawn scenes, saw neither the data set nor the model. Its last layer alone will not do: it
+takes coloured noise for a picture sooner than a soft one. Such figures compare with one another and nothing else.
 """
 
 import time
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch import nn
 
 from studio.families.diffusion.starter_judge import JUDGE, SIDE, Judge, load_judge
 from studio.families.family import Context
@@ -22,7 +25,8 @@ from studio.lab import evaluate
 from studio.lab.evaluate import Rows
 from studio.settings import ASSETS
 
-ENCODER = "last features of starter-image's judge, pictures at 64 x 64"
+ENCODER = "all layers of starter-image's judge (means and deviations of channels) and colours at 16 x 16"
+GRID = 16
 SHARE = 0.15  # of the training's time, for making pictures to measure
 FEWEST, MOST = 16, 512  # pictures that are made for it
 AT_ONCE = 32
@@ -47,8 +51,7 @@ def scratch_figures(maker: Maker, context: Context, folder: Path, seconds: float
     real, held_out = maker.pictures.train, maker.pictures.held_out
     if len(real) > COMPARED:
         real = real[np.sort(np.random.default_rng(0).permutation(len(real))[:COMPARED])]
-    seen = {name: features(judge, some) for name, some in (("made", made), ("train", real))}
-    seen["aims"] = features(judge, held_out) if len(held_out) > 1 else seen["train"]
+    seen = features(judge, real, {"made": made, "aims": held_out if len(held_out) > 1 else real})
     order, closeness = evaluate.nearest(seen["made"], seen["train"]) if len(real) > 1 else (np.zeros(len(made), int), 1)
     nearest_sheet(made, real[order], np.broadcast_to(closeness, len(made))).save(folder / "nearest.webp", quality=92)
     figures = compared(seen["made"], seen["train"], seen["aims"], held_out=len(held_out) > 1)
@@ -111,14 +114,32 @@ def _made(maker: Maker, context: Context, seconds: float) -> tuple[Pixels, float
     return np.concatenate(parts), pace
 
 
+def features(judge: Judge, real: Pixels, others: Mapping[str, Pixels]) -> dict[str, Rows]:
+    """What is seen in the real pictures ("train") and in others (n, side, side, 3) -> (n, d) by name, the two looks
+    brought to the same weight by the real ones."""
+    looks = {name: looked_at(judge, some) for name, some in {"train": real, **others}.items()}
+    joined: dict[str, list[Rows]] = {name: [] for name in looks}
+    for number in range(2):
+        part = {name: look[number] for name, look in looks.items()}  # the real ones first
+        for name, rows in zip(part, evaluate.standardised(*part.values()), strict=True):
+            joined[name].append(rows / rows.shape[1] ** 0.5)
+    return {name: np.concatenate(parts, 1) for name, parts in joined.items()}
+
+
 @torch.no_grad()
-def features(judge: Judge, pictures: Pixels) -> Rows:
-    """Pictures (n, side, side, 3) -> (n, 192)."""
-    rows = []
+def looked_at(judge: Judge, pictures: Pixels) -> tuple[Rows, Rows]:
+    """Means and deviations (n, 1280) of the judge's channels, and colours (n, 768)."""
+    answers, colours = [], []
     for some in np.array_split(pictures, max(1, len(pictures) // 64)):
-        small = F.interpolate(as_tensor(some), (SIDE, SIDE), mode="bilinear", antialias=True, align_corners=False)
-        rows.append(judge.features(small).numpy())
-    return np.concatenate(rows).astype(np.float64)
+        whole = as_tensor(some)
+        maps, found = F.interpolate(whole, (SIDE, SIDE), mode="bilinear", antialias=True), []
+        for layer in judge.body:
+            maps = layer(maps)
+            if isinstance(layer, nn.SiLU):
+                found += [maps.mean((2, 3)), maps.std((2, 3))]
+        answers.append(torch.cat(found, 1))
+        colours.append(F.interpolate(whole, (GRID, GRID), mode="bilinear", antialias=True).flatten(1))
+    return torch.cat(answers).double().numpy(), torch.cat(colours).double().numpy()
 
 
 def contact_sheet(pictures: Pixels, columns: int = 8) -> Image.Image:

@@ -14,14 +14,17 @@ from safetensors.torch import load_file
 
 from studio.errors import Cancelled, InvalidInput
 from studio.families import family
+from studio.families.diffusion.starter_judge import JUDGE, load_judge
 from studio.families.family import MODEL
 from studio.families.gan import train_gan, train_vae
 from studio.families.gan.augment import augmented, coloured, covered, moved
+from studio.families.gan.drawn import as_planes, drawings, over_grey
 from studio.families.gan.one_pass import Latents
 from studio.families.gan.pipeline import load
 from studio.families.training import from_scratch
 from studio.families.training.picture_set import classes_of, numbers_of
-from studio.families.training.scratch_figures import compared
+from studio.families.training.scratch_figures import compared, features
+from studio.settings import ASSETS
 from studio.types import Input, Request
 from tests.families.diffusion.listener import CPU, Listener
 
@@ -180,3 +183,19 @@ def test_figures_tell_alike_from_copied_and_collapsed() -> None:
     assert by_heart["copying"]["value"] == 1
     same = compared(np.repeat(made[:1], 100, 0) + 0.01 * made[:100], train, aims, held_out=True)
     assert same["diversity"]["value"] < 0.2 and same["kid"]["value"] > good["kid"]["high"]
+
+
+def test_soft_pictures_are_nearer_to_real_ones_than_coloured_noise() -> None:
+    real, more = (over_grey(as_planes(drawings([seed], 0, 64, 64))) for seed in (1, 2))
+    chance = np.random.default_rng(0)
+    spots = chance.integers(0, 255, (64, 8, 8, 3), dtype=np.uint8)
+
+    def enlarged(small: np.ndarray) -> np.ndarray:
+        return np.stack([np.asarray(Image.fromarray(one).resize((64, 64), Image.Resampling.BICUBIC)) for one in small])
+
+    soft = enlarged(more.reshape(64, 16, 4, 16, 4, 3).mean((2, 4)).astype(np.uint8))
+    judge = load_judge(ASSETS / "models" / "starter-image" / JUDGE)
+    seen = features(judge, real, {"more": more, "soft": soft, "noise": enlarged(spots)})
+    told = {name: compared(rows, seen["train"], seen["more"], held_out=True) for name, rows in seen.items()}
+    far = [told[name]["kid"]["value"] for name in ("train", "soft", "noise")]
+    assert far == sorted(far) and far[2] > 1.5 * far[1]
