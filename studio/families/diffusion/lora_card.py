@@ -56,9 +56,12 @@ def result_card(training: "Training") -> dict[str, Any]:
         if step == state.best_step:
             keep_sheets(training, {"card-taught": taught, "card-drifted": drifted})
     card = judged(training, by_step[state.best_step], train, aims, count)
+    beside = compared(training, {step: measured(seen, train, aims) for step, seen in by_step.items()}, count)
+    if late := [row["step"] for row in beside["checkpoints"] if row["step"] > state.best_step and row["copying"] > 0.5]:
+        card["alarms"].append(f"From step {late[0]} on its pictures repeat yours: do not take a later checkpoint.")
     return {
         **card,
-        **compared(training, {step: measured(seen, train, aims) for step, seen in by_step.items()}, count),
+        **beside,
         "kept": kept,
         "seconds": round(time.monotonic() - began, 1),
     }

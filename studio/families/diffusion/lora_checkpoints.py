@@ -91,6 +91,8 @@ def suggestion(rows: Sequence[Mapping[str, Any]], base: float, best: int, count:
         reason = "it predicts held-out pictures best"
     if len(rows) < 2 or count < ENOUGH:
         few = f" {count} pictures a prompt are too few to choose by likeness."
+        if count >= ENOUGH:
+            few = " There was time for pictures of this one alone."
         if judged:
             step = min(near, key=lambda row: row["smoothed"])["step"]
             return step, f"Keep the checkpoint of step {step}: {reason}.{few}"

@@ -62,6 +62,7 @@ def test_held_out_loss_comes_first_then_likeness_and_drift() -> None:
     assert lora_checkpoints.suggestion(found, 1.0, 60, 6)[0] == 40  # nearly the lowest loss, and far less drift
     step, why = lora_checkpoints.suggestion(found, 1.0, 60, 2)
     assert step == 60 and "2 pictures a prompt are too few" in why  # never by two samples
+    assert "this one alone" in lora_checkpoints.suggestion(found[2:3], 1.0, 60, 5)[1]
     assert lora_checkpoints.suggestion(found[:1] + found[2:], 1.0, 60, 6)[0] == 60
     nothing = [{**row, "smoothed": None} for row in found]
     assert lora_checkpoints.suggestion(nothing, math.nan, 80, 6)[0] == 80
