@@ -16,7 +16,7 @@ from studio import __version__
 from studio.errors import InvalidInput, StudioError
 from studio.lab.dataset import Dataset
 from studio.lab.probe import ATTRIBUTES, Probe
-from studio.lab.recipe import CHOICES, PRESETS, scratch_advice
+from studio.lab.recipe import CHOICES, LEARNS, PRESETS, scratch_advice
 from studio.settings import DEVICES, Settings
 from studio.studio import Live, Studio
 from studio.types import Adapter, Artifact, Input, Job, JobState, Request
@@ -431,7 +431,7 @@ def from_scratch(settings: Settings, given: argparse.Namespace) -> int:
     with Studio(settings) as studio:
         name = given.out or given.data_set.stem
         dataset = _data_set(studio, given.data_set, name, given)
-        if advice := scratch_advice(sum(item.included and item.usable for item in dataset.items)):
+        if dataset.kind == "image" and (advice := scratch_advice(len([i for i in dataset.items if i.included]))):
             print(advice, file=sys.stderr)
         changes = {"max_train_steps": given.steps, "learning_rate": given.lr}
         request = studio.scratch_request(
@@ -445,7 +445,7 @@ def from_scratch(settings: Settings, given: argparse.Namespace) -> int:
 
 def _data_set(studio: Studio, source: Path, name: str, given: argparse.Namespace) -> Dataset:
     """The pictures of a folder as a new data set, with what was said of them on the command line."""
-    dataset = Dataset.create(studio.datasets, name)
+    dataset = Dataset.create(studio.datasets, name, LEARNS.get(given.scratch or "", "image"))
     report = dataset.add([source])
     if given.trigger:
         dataset.set_trigger(given.trigger)

@@ -32,7 +32,7 @@
       if (this.node.firstChild !== this.arrived) fill(this.node, this.arrived, this.report, el("div", { class: "trn-bar" }, this.chips, this.tools), this.grid);
       if (!set.items.length) {
         this.cards.clear();
-        fill(this.grid, el("p", { class: "trn-none", text: "It is empty. Drop pictures anywhere on this page." }));
+        fill(this.grid, el("p", { class: "trn-none", text: "It is empty. Drop files anywhere on this page." }));
         fill(this.report);
         this.showTools();
         return;
@@ -89,7 +89,7 @@
       const forth = tool("retry", "Redo", () => this.train.edit("redo"), { bare: true });
       forth.disabled = !redo;
       forth.title = redo ? `Redo: ${redo}` : "Redo";
-      fill(this.tools, back, forth, items.length ? tool(null, "Find and replace", () => this.replace()) : null, items.length ? tool(null, "Caption all", () => this.captionAll()) : null, tool("trash", "Delete the data set", () => this.train.remove(), { bare: true }));
+      fill(this.tools, back, forth, items.length && this.set.kind === "image" ? tool(null, "Find and replace", () => this.replace()) : null, items.length && this.set.kind === "image" ? tool(null, "Caption all", () => this.captionAll()) : null, tool("trash", "Delete the data set", () => this.train.remove(), { bare: true }));
     }
 
     // --- pictures
@@ -121,13 +121,13 @@
       return el(
         "figure",
         { class: `trn-item ${item.included ? "" : "out"}`, dataset: { item: item.name } },
-        el("div", { class: "trn-picture" }, item.thumb ? el("img", { src: item.thumb, alt: item.caption || item.name, loading: "lazy" }) : el("span", { class: "trn-broken" }, atelier.glyph("close"), el("span", { text: "not usable" }))),
+        el("div", { class: "trn-picture" }, item.length && !item.width ? el("span", { class: "trn-broken trn-letters" }, atelier.glyph("page"), el("span", { text: `${item.length.toLocaleString("en")} characters${item.language ? `, ${item.language}` : ""}` })) : item.thumb ? el("img", { src: item.thumb, alt: item.caption || item.name, loading: "lazy" }) : el("span", { class: "trn-broken" }, atelier.glyph("close"), el("span", { text: "not usable" }))),
         el(
           "figcaption",
           {},
           el("div", { class: "trn-name" }, item.usable ? within : null, el("span", { text: item.name, title: item.name, dir: "auto" }), item.included ? aside : null),
           ...item.problems.map((problem) => el("p", { class: `trn-remark ${problem.mended ? "mended" : ""}`, text: `${problem.sentence} ${problem.how}`.trim() })),
-          item.usable ? caption : null,
+          item.usable && item.width ? caption : null,
         ),
       );
     }

@@ -6,7 +6,7 @@
 
   const SVG = "http://www.w3.org/2000/svg";
   const COLOURS = ["var(--at-accent)", "#0891b2", "#d97706", "#16a34a", "#db2777", "#64748b"];
-  const FIGURES = { likeness: "Likeness", held_out: "Held-out gain", drift: "Drift elsewhere", diversity: "Diversity", copying: "Copying", following: "Prompt-following", kid: "KID", recall: "Recall", kid_floor: "KID, real to real", pictures_a_second: "Pictures a second", parameters: "Parameters", seconds: "Seconds learnt" };
+  const FIGURES = { likeness: "Likeness", held_out: "Held-out gain", drift: "Drift elsewhere", diversity: "Diversity", copying: "Copying", following: "Prompt-following", kid: "KID", recall: "Recall", kid_floor: "KID, real to real", pictures_a_second: "Pictures a second", parameters: "Parameters", bits_a_byte: "Bits a byte", bits_a_byte_5_grams: "Bits a byte, 5-grams", bits_a_byte_xz: "Bits a byte, xz", seconds: "Seconds learnt" };
   const STATES = { queued: "Waits", running: "Learning", done: "Ready", failed: "Failed", cancelled: "Stopped", interrupted: "Interrupted" };
 
   const named = (name) => FIGURES[name] || (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
@@ -108,7 +108,7 @@
       const atEnd = !before || before.scrollLeft + before.clientWidth > before.scrollWidth - 40;
       const scrolled = before?.scrollLeft || 0;
       const open = this.body.querySelector("details")?.open;
-      const parts = [...this.alarms(run), this.cardOf(run), ...this.probes(run), this.sheets(run), this.curves([run]), this.samples(run), this.checkpoints(run), this.measured(run), this.settings(run)];
+      const parts = [...this.alarms(run), this.cardOf(run), ...this.probes(run), this.sheets(run), this.texts(run), this.curves([run]), this.samples(run), this.checkpoints(run), this.measured(run), this.settings(run)];
       fill(this.body, ...parts);
       const after = this.body.querySelector(".trn-scroll");
       if (after) after.scrollLeft = atEnd ? after.scrollWidth : scrolled;
@@ -181,7 +181,7 @@
         return el("div", { class: "trn-figure" }, el("dt", { text: named(name) }), el("dd", {}, el("b", { text: short(figure.value) }), range ? el("small", { text: range }) : null, el("span", { text: figure.means || "" })));
       });
       const facts = run.facts || {};
-      const spent = [facts.pictures && `${facts.pictures} pictures learnt, ${facts.held_out || 0} held out`, facts.steps && `${facts.steps} steps`, facts.seconds && atelier.seconds(facts.seconds), run.device].filter(Boolean).join(", ");
+      const spent = [facts.pictures !== undefined && facts.pictures !== null && `${facts.pictures} pictures learnt, ${facts.held_out || 0} held out`, facts.steps && `${facts.steps} steps`, facts.seconds && atelier.seconds(facts.seconds), run.device].filter(Boolean).join(", ");
       return el("section", { class: "trn-card", "aria-label": "Result card", id: "train-card" }, el("h3", { text: "Result" }), el("dl", {}, ...told), card.suggestion ? el("p", { class: "trn-hint", text: card.suggestion }) : null, el("small", { text: [spent, card.encoder && `compared by the ${card.encoder}`].filter(Boolean).join("; ") }));
     }
     /** Each prompt of a bias probe: how often each word came up, in each set of pictures. */
@@ -208,6 +208,13 @@
       const NAMES = { "card-made": "What it makes", nearest: "Its pictures, each beside the nearest of yours", "model-data": "Made by the data set's captions", "with_lora-data": "The same with the LoRA", data: "The data set" };
       const name = (one) => NAMES[one.name] || one.name.replaceAll("-", ", ").replaceAll("_", " ");
       return el("section", { class: "trn-sheets", "aria-label": "Sheets" }, ...run.sheets.map((one) => el("figure", {}, el("figcaption", {}, el("h3", { text: name(one) })), el("img", { src: one.url, alt: name(one), loading: "lazy" }))));
+    }
+    texts(run) {
+      if (!run.texts.length) return null;
+      const [latest, ...others] = run.texts;
+      const name = (one) => (one.label === "card-drafts" ? "What it writes" : `What it wrote at step ${Number(one.label)}`);
+      const block = (one) => [el("h3", { text: name(one) }), el("div", { class: "trn-text", dir: "auto", tabindex: "0", text: one.text })];
+      return el("section", { class: "trn-report", "aria-label": "Texts" }, ...block(latest), others.length ? el("details", { class: "trn-more" }, el("summary", { text: "Earlier" }), ...others.flatMap(block)) : null);
     }
     /** How an evaluation was made and what it cannot say; the whole as a model card to keep. */
     measured(run) {

@@ -7,12 +7,13 @@
   const ACTIVE = new Set(["queued", "running"]);
   const PRESETS = { quick: "Quick", balanced: "Balanced", best: "Best" };
   const MODES = [["lora", "LoRA", "Teach"], ["scratch", "From scratch", "Teach"], ["evaluate", "Evaluate", "Evaluate"]];
-  const KINDS = { vae: "VAE", gan: "GAN", diffusion: "Diffusion" };
+  const KINDS = { vae: "VAE", gan: "GAN", diffusion: "Diffusion", transformer: "Transformer" };
+  const TEXTS = /\.(txt|text|md|markdown|docx|pdf|jsonl)$/i;
 
   class Train {
     constructor(root) {
       this.root = root;
-      this.known = { datasets: [], bases: [], presets: [], own: [], runs: [], adding: {}, kinds: {}, attributes: [], adapters: [] };
+      this.known = { datasets: [], bases: [], presets: [], own: [], runs: [], adding: {}, kinds: [], attributes: [], adapters: [] };
       this.mode = "lora";
       this.chosen = { dataset: "", base: "", preset: "balanced" };
       this.changed = {}; // settings that differ from the preset's
@@ -40,8 +41,8 @@
         "div",
         { class: "trn-zone", "data-takes-files": "" },
         atelier.glyph("drop"),
-        el("b", { text: "Drop pictures, a folder or a zip" }),
-        el("small", { text: "5 to 50 of one subject or one style. Your files stay as they are." }),
+        el("b", { text: "Drop pictures or texts, a folder or a zip" }),
+        el("small", { text: "For a LoRA 5 to 50 pictures of one subject or style. Your files stay as they are." }),
         el("div", { class: "trn-buttons" }, tool(null, "Files", () => this.picker.click()), tool(null, "Folder", () => this.folderPicker.click()), tool(null, "Library", () => this.fromLibrary())),
         this.picker,
         this.folderPicker,
@@ -178,13 +179,18 @@
       );
       this.forget.hidden = !this.known.own.includes(this.chosen.preset);
     }
+    /** What the chosen data set holds: "image", "text" ... */
+    get kind() {
+      return this.known.datasets.find((set) => set.id === this.chosen.dataset)?.kind || "image";
+    }
     showKinds() {
-      if (!this.kinds.children.length)
+      const learn = this.known.kinds.filter((kind) => kind.learns === this.kind);
+      if ([...this.kinds.querySelectorAll("input")].map((box) => box.value).join() !== learn.map((kind) => kind.id).join())
         fill(
           this.kinds,
-          ...Object.entries(this.known.kinds).map(([kind, text]) => {
-            const box = el("input", { type: "checkbox", value: kind, checked: kind === "diffusion", onchange: () => this.showScratchCost() });
-            return el("label", { class: "trn-kind" }, box, el("span", {}, el("b", { text: KINDS[kind] || kind }), el("small", { text: text })));
+          ...learn.map(({ id, told }) => {
+            const box = el("input", { type: "checkbox", value: id, checked: id === "diffusion" || learn.length === 1, onchange: () => this.showScratchCost() });
+            return el("label", { class: "trn-kind" }, box, el("span", {}, el("b", { text: KINDS[id] || id }), el("small", { text: told })));
           }),
         );
       if (!this.attribute.children.length) fill(this.attribute, ...this.known.attributes.map((name) => el("option", { value: name, text: name })));
@@ -194,6 +200,9 @@
       this.lora.value = able.some((one) => one.id === lora) ? lora : "";
     }
     showMode() {
+      const pictures = this.kind === "image";
+      if (!pictures) this.mode = "scratch";
+      this.modes.hidden = !pictures;
       fill(this.modes, ...MODES.map(([mode, text]) => el("button", { type: "button", role: "radio", "aria-checked": String(mode === this.mode), text, onclick: () => ((this.mode = mode), this.showMode(), this.plan()) })));
       for (const node of this.settings.children) if (node.dataset.mode) node.hidden = !node.dataset.mode.split(" ").includes(this.mode);
       const empty = !this.chosen.dataset;
@@ -238,7 +247,7 @@
       this.compare.title = this.marked.size < 2 ? "Mark two trainings or more" : "";
     }
     told(run) {
-      const kind = { train_lora: "LoRA", train_vae: "VAE", train_gan: "GAN", train_diffusion: "Diffusion", merge_lora: "Merge", evaluate_pictures: "Evaluation" }[run.task] || run.task;
+      const kind = { train_lora: "LoRA", train_vae: "VAE", train_gan: "GAN", train_diffusion: "Diffusion", train_transformer: "Transformer", merge_lora: "Merge", evaluate_pictures: "Evaluation" }[run.task] || run.task;
       if (run.state === "queued") return `${kind}, waits`;
       if (run.state === "running") return `${kind}, ${run.steps ? `${run.step} of ${run.steps}` : run.message || "begins"}${run.eta ? `, ${atelier.seconds(run.eta)} left` : ""}`;
       const state = { done: "ready", cancelled: "stopped", failed: "failed", interrupted: "interrupted" }[run.state] || run.state;
@@ -280,6 +289,8 @@
 
     choose(id) {
       this.chosen.dataset = id;
+      this.mode = "lora";
+      this.showKinds();
       this.show({ what: "data" });
       this.loadData();
     }
@@ -331,10 +342,12 @@
     }
     create() {
       const field = el("input", { type: "text", maxlength: 60, autocomplete: "off", dir: "auto" });
-      atelier.form("New data set", el("label", { class: "at-field at-say" }, el("span", { text: "Name" }), field), "Make it", () => this.make(field.value));
+      const kind = el("select", {}, el("option", { value: "image", text: "Pictures" }), el("option", { value: "text", text: "Texts" }));
+      const line = (text, control) => el("label", { class: "at-field" }, el("span", { text }), control);
+      atelier.form("New data set", el("div", { class: "at-say trn-fields" }, line("Name", field), line("What it holds", kind)), "Make it", () => this.make(field.value, kind.value));
     }
-    async make(name) {
-      const answer = await this.act("create", { name: name.trim() || "My pictures" });
+    async make(name, kind = "image") {
+      const answer = await this.act("create", { name: name.trim() || "My pictures", kind });
       if (!answer) return null;
       this.chosen.dataset = this.memory = answer.dataset;
       this.show({ what: "data" });
@@ -366,7 +379,8 @@
       if (!this.chosen.dataset) {
         const first = files[0][1];
         const name = first.includes("/") ? first.split("/")[0] : files.length === 1 ? first.replace(/\.[^.]*$/, "") : "My pictures";
-        if (!(await this.make(name))) return;
+        const texts = files.filter(([, path]) => TEXTS.test(path)).length;
+        if (!(await this.make(name, 2 * texts > files.length ? "text" : "image"))) return;
       }
       const dataset = this.chosen.dataset;
       const batch = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -4,7 +4,7 @@ import importlib
 
 from studio.families.family import Family
 
-FAMILIES: tuple[str, ...] = ("diffusion", "gan")
+FAMILIES: tuple[str, ...] = ("diffusion", "gan", "causal_lm")
 
 
 def family(name: str) -> Family:

@@ -19,19 +19,30 @@ CHOICES = {
     "vae": "Covers everything it saw and never fails, a little soft: for a first look at a data set, and for a minute.",
     "gan": "Draws a picture in one pass, sharper than a VAE, but wants time and misses rare things: for many at once.",
     "diffusion": "The finest and most varied, and it listens to captions, but draws slowly: for the best pictures.",
+    "transformer": "Goes on with words in the manner of your texts: for a hundred pages of one voice and more.",
 }
+LEARNS = {"vae": "image", "gan": "image", "diffusion": "image", "transformer": "text"}  # the kind of data of each
+SIZES = ((90, 128, 4), (900, 192, 5), (9000, 256, 6), (float("inf"), 512, 10))  # seconds -> hidden_size, layers
 # seconds on a processor -> base_channels; measured on two shared cores, where in 180 s half the width came further
 WIDTHS = ((400, 16), (1800, 24), (7200, 32), (20_000, 48), (float("inf"), 64))
 FEWEST_FROM_NOTHING = 100  # pictures: with fewer, a model of its own only learns them by heart
 
 
 def scratch_params(kind: str, pictures: int, seconds: float, fast: bool = False) -> Mapping[str, Value]:
-    """Params of train_vae, train_gan or train_diffusion. `fast`: a graphics card, which does some fifty times as much
-    in the same time as a processor.
+    """Params of train_<kind>; `pictures`: how many there are, or how many texts. `fast`: a graphics card, which does
+    some fifty times as much in the same time as a processor.
     """
     if kind not in CHOICES:
         raise InvalidInput(f"There is no kind {kind!r}.", f"Choose one of {', '.join(CHOICES)}.", field="kind")
     work = seconds * (50 if fast else 1)
+    if kind == "transformer":
+        size, layers = next((size, layers) for most, size, layers in SIZES if work <= most)
+        return {
+            "seconds": max(1, round(seconds)),
+            "hidden_size": size,
+            "num_hidden_layers": layers,
+            "train_batch_size": 64 if fast else 12,
+        }
     width = next(width for most, width in WIDTHS if work <= most)
     batch = 128 if fast else 32
     params: dict[str, Value] = {

@@ -64,6 +64,13 @@ def sheets_of(folder: Path, job: str) -> list[Json]:
     return found
 
 
+def texts_of(folder: Path) -> list[Json]:
+    """What a text model wrote on its way and at its end: {label, text}, the latest first."""
+    place = folder / "samples"
+    found = sorted(place.glob("*.txt"), reverse=True) if place.is_dir() else []
+    return [{"label": path.stem, "text": path.read_text("utf-8", "replace")[:20_000]} for path in found[:8]]
+
+
 def samples_of(folder: Path, job: str) -> list[Json]:
     """Sample sheets in the order of their making: {label, pictures: [address ...]}."""
     sheets: dict[str, list[str]] = {}

@@ -18,14 +18,14 @@ from studio.lab.dataset import Dataset, datasets
 from studio.lab.estimate import Estimate, seconds_a_picture, training_estimate
 from studio.lab.items import Item
 from studio.lab.probe import ATTRIBUTES, Probe
-from studio.lab.recipe import CHOICES, PRESETS, advice, lora_params, scratch_advice
+from studio.lab.recipe import CHOICES, LEARNS, PRESETS, advice, lora_params, scratch_advice
 from studio.lab.report import Report
 from studio.library.thumbnails import Thumbnails
 from studio.loras import LIMIT
 from studio.studio import Studio
 from studio.types import Adapter, Job, JobState, Json, Request, Value
 from studio.ui.run import new_group
-from studio.ui.run_files import SAMPLE, read_json, read_rows, samples_of, sheets_of, thinned
+from studio.ui.run_files import SAMPLE, read_json, read_rows, samples_of, sheets_of, texts_of, thinned
 
 PANEL = "train"
 PANELS = (PANEL, "cli")  # whose trainings are listed
@@ -65,7 +65,7 @@ class TrainDesk:
                 for d in found
             ],
             "bases": [{"id": m.id, "name": m.name, "size": m.size} for m in bases],
-            "kinds": dict(CHOICES),
+            "kinds": [{"id": kind, "told": told, "learns": LEARNS[kind]} for kind, told in CHOICES.items()],
             "attributes": list(ATTRIBUTES),
             "adapters": [
                 {"id": id, "base": str(self.studio.catalog.adapter_facts(id).get("base") or "")}
@@ -131,7 +131,8 @@ class TrainDesk:
         """The settings that a preset would train with, and what that costs. InvalidInput, NotFound."""
         dataset = self.dataset(given.get("dataset"))
         if given.get("mode") == "scratch":
-            return {"advice": scratch_advice(sum(item.usable and item.included for item in dataset.items))}
+            many = sum(item.usable and item.included for item in dataset.items)
+            return {"advice": scratch_advice(many) if dataset.kind == "image" else ""}
         model = self.studio.catalog.model(str(given.get("base") or ""))
         items = [item for item in dataset.items if item.usable and item.included]
         pictures = sum(item.split == "train" for item in items)
@@ -241,6 +242,7 @@ class TrainDesk:
             "card": card or read_json(folder / "card.json") or None,
             "evaluation": read_json(folder / "evaluation.json") or None,
             "sheets": sheets_of(folder, id),
+            "texts": texts_of(folder),
             "model": self.studio.catalog.model_of_job(id),
             "adapter": self.studio.catalog.adapter_of(made.sha256) if made else "",
             "file": f"/atelier/files/{made.sha256}?download" if made else None,
@@ -464,6 +466,8 @@ def item_state(dataset: str, item: Item) -> Json:
         "caption": item.caption,
         "width": item.width,
         "height": item.height,
+        "length": item.length,
+        "language": item.language,
         "alike": len(item.near),
         "problems": [{**problem.to_dict(), "mended": problem.mended, "how": problem.how} for problem in item.problems],
         "thumb": f"/atelier/train/data/{dataset}/{item.id}" if item.usable and item.width else None,

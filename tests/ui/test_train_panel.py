@@ -207,6 +207,30 @@ def test_models_from_scratch_side_by_side_and_an_evaluation(tab: TrainTab, files
     expect(page.get_by_role("link", name="Model card")).to_be_visible()
 
 
+def test_a_transformer_learns_texts(tab: TrainTab, served: Served, tmp_path: Path) -> None:
+    page = tab.page
+    made = act(served, "create", name="Tales", kind="text")["dataset"]
+    page.reload()
+    tab.open()
+    page.locator("#train-dataset").select_option(made)
+    lines = ["The fox walked to the sea.", "The owl feared the winter.", "A sailor sang of a lighthouse."]
+    texts = []
+    for k in range(6):
+        texts.append(tmp_path / f"tale {k}.txt")
+        texts[-1].write_text("\n".join(lines[(k + n * n) % 3].replace("the", f"the {k}") for n in range(60)), "utf-8")
+    tab.drop(texts)
+    expect(page.locator("#train-items figure").first).to_contain_text("characters, en")
+    expect(page.locator(".trn-kind")).to_have_count(1)
+    expect(page.get_by_role("radio", name="LoRA")).to_be_hidden()
+    page.locator("#train-consent").check()
+    page.locator("#train-minutes").fill("0.05")
+    page.locator("#train-minutes").blur()
+    page.locator("#train-go").click()
+    expect(page.locator(".trn-runhead")).to_contain_text("kept as the model Tales", timeout=SLOWLY)
+    expect(page.locator("#train-card")).to_contain_text("Bits a byte")
+    expect(page.locator(".trn-text").first).to_be_visible()
+
+
 def test_a_zip_a_preset_and_what_is_wrong(tab: TrainTab, files: list[Path], served: Served, tmp_path: Path) -> None:
     page = tab.page
     archive = tmp_path / "more toys.zip"

@@ -1,1 +1,118 @@
-"""Causal language models: so far the training of starter-text. The declaration of the family is not here yet."""
+"""Text by any transformers causal-LM folder: several drafts of one beginning, and models of a person's own texts."""
+
+from studio.families.family import Family, Param
+
+TEXT = (
+    Param(
+        name="num_return_sequences",
+        type=int,
+        default=4,
+        minimum=1,
+        maximum=16,
+        label="Drafts",
+        help="Drafts of the same beginning; draft k has the seed + k.",
+    ),
+    Param(
+        name="max_new_tokens",
+        type=int,
+        default=200,
+        minimum=1,
+        maximum=8192,
+        label="Longest",
+        help="Tokens; a token is three or four letters.",
+    ),
+    Param(
+        name="temperature",
+        type=float,
+        default=0.85,
+        minimum=0.0,
+        maximum=5.0,
+        step=0.05,
+        label="Temperature",
+        help="More dares unlikelier words; 0 always takes the likeliest.",
+    ),
+    Param(
+        name="top_k",
+        type=int,
+        default=0,
+        minimum=0,
+        maximum=10_000,
+        label="Top k",
+        help="Only the k likeliest; 0 all.",
+    ),
+    Param(
+        name="top_p",
+        type=float,
+        default=0.95,
+        minimum=0.01,
+        maximum=1.0,
+        step=0.01,
+        label="Top p",
+        help="Only the likeliest that together have this probability (Holtzman et al., 2020).",
+    ),
+    Param(
+        name="min_p",
+        type=float,
+        default=0.0,
+        minimum=0.0,
+        maximum=1.0,
+        step=0.01,
+        label="Min p",
+        help="Only those at least this share as likely as the likeliest.",
+    ),
+    Param(
+        name="repetition_penalty",
+        type=float,
+        default=1.0,
+        minimum=0.5,
+        maximum=3.0,
+        step=0.05,
+        label="Repetition penalty",
+        help="Above 1 what has been said becomes less likely (Keskar et al., 2019).",
+    ),
+)
+
+TRANSFORMER = (
+    Param(
+        name="seconds",
+        type=int,
+        default=180,
+        minimum=1,
+        maximum=604_800,
+        label="Seconds",
+        help="How long it learns; measuring comes on top.",
+    ),
+    Param(name="max_train_steps", type=int, default=1_000_000, minimum=1, maximum=10_000_000, label="Most steps"),
+    Param(name="hidden_size", type=int, default=192, minimum=32, maximum=2048, step=32, label="Width"),
+    Param(name="num_hidden_layers", type=int, default=5, minimum=1, maximum=48, label="Layers"),
+    Param(
+        name="max_position_embeddings",
+        type=int,
+        default=256,
+        minimum=16,
+        maximum=4096,
+        label="Context",
+        help="Tokens that it can look back.",
+    ),
+    Param(name="train_batch_size", type=int, default=12, minimum=1, maximum=1024, label="Batch", help="Rows a step."),
+    Param(name="learning_rate", type=float, default=3e-3, minimum=1e-7, maximum=0.1, label="Learning rate"),
+    Param(
+        name="vocab_size",
+        type=int,
+        default=0,
+        minimum=0,
+        maximum=65_536,
+        label="Vocabulary",
+        help="Tokens of its own byte-pair encoding; 0 by the number of characters.",
+    ),
+)
+
+FAMILY = Family(
+    name="causal_lm",
+    title="Text (transformer)",
+    media="text",
+    tasks={"text": TEXT},
+    trainings={"train_transformer": TRANSFORMER},
+    scratch=("train_transformer",),
+    inputs={"train_transformer": ("dataset",)},
+)
