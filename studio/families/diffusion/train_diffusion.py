@@ -238,7 +238,7 @@ class DiffusionLearner:
             "family": "diffusion",
             "kind": "train_diffusion",
             "tasks": ["text_to_image", "image_to_image", "inpaint", "latent_walk"],
-            "description": "A diffusion model whose U-Net was taught from nothing: fine and varied, slow to draw.",
+            "description": "A diffusion model whose U-Net was taught from nothing: varied, slow to learn and to draw.",
             "limits": "Its autoencoder and text encoder are those of starter-image, frozen; only the U-Net was learnt. "
             "Knows the pictures and captions of its data set only.",
             "parameters": self.parameters,

@@ -30,7 +30,9 @@ class GanLearner(VaeLearner):
     """A Learner in two stages: that of the VAE, and the adversarial one."""
 
     task = "train_gan"
-    description = "A GAN taught from nothing: makes a picture in one pass, sharper than a VAE, and misses rare things."
+    description = (
+        "A GAN taught from nothing: a picture in one pass, sharper than a VAE once it had time, misses rare things."
+    )
 
     def __init__(self, request: Request, context: Context) -> None:
         super().__init__(request, context)
