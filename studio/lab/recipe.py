@@ -16,9 +16,9 @@ FEWEST, FEW, MOST = 1, 5, 1000  # pictures
 
 # when a model from nothing is the right choice, by its kind; its training is the task train_<kind>
 CHOICES = {
-    "vae": "Covers everything it saw and never fails, a little soft: for a first look at a data set, and for a minute.",
-    "gan": "Draws a picture in one pass, sharper than a VAE, but wants time and misses rare things: for many at once.",
-    "diffusion": "The finest and most varied, and it listens to captions, but draws slowly: for the best pictures.",
+    "vae": "Covers what it saw and never fails, a little soft: for a first look at a data set, within minutes.",
+    "gan": "Draws a picture in one pass and gets sharper than a VAE, but wants hours and misses rare things.",
+    "diffusion": "The most varied, and it listens to captions; draws slowly and stays rough for the first hour.",
     "transformer": "Goes on with words in the manner of your texts: for a hundred pages of one voice and more.",
 }
 LEARNS = {"vae": "image", "gan": "image", "diffusion": "image", "transformer": "text"}  # the kind of data of each

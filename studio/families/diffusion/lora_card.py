@@ -14,6 +14,7 @@ from torch import Tensor
 from studio.families.diffusion import denoiser_features, lora_checkpoints
 from studio.families.diffusion.denoiser_features import SEEN_AT, latents_of
 from studio.families.diffusion.lora_calls import together
+from studio.families.diffusion.lora_data import small
 from studio.lab.evaluate import copied, figure, unit, vendi
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def result_card(training: "Training") -> dict[str, Any]:
         with training.using(training.weights_at(step)):
             taught, seen_taught = shown(training, subject, count)
             drifted, seen_drifted = shown(training, unrelated, count)
-        by_step[step] = {**seen, "taught": seen_taught, "drifted": seen_drifted}
+        by_step[step] = {**seen, "taught": seen_taught, "drifted": seen_drifted, "copies": copies(training, taught)}
         keep_sheets(training, {f"checkpoint-{step:06d}": [*taught, *drifted]})
         if step == state.best_step:
             keep_sheets(training, {"card-taught": taught, "card-drifted": drifted})
@@ -73,6 +74,15 @@ def shown(training: "Training", prompt: str, count: int, first_seed: int = 100) 
     return pictures, features(training, pictures)
 
 
+def copies(training: "Training", pictures: Sequence[Image.Image]) -> np.ndarray:
+    """Which of them repeat a picture that was learnt, told by small pictures: what the model sees in pictures of one
+    subject lies too close together for any to be far nearer than the others.
+    """
+    rows = [small(picture) for picture in pictures], [example.small for example in training.lessons.train]
+    made, train = (np.stack(some).reshape(len(some), -1).astype(np.float32) for some in rows)
+    return copied(made, train)
+
+
 def keep_sheets(training: "Training", sheets: Mapping[str, Sequence[Image.Image]]) -> None:
     folder = training.run.folder / "samples"
     folder.mkdir(exist_ok=True)
@@ -81,7 +91,8 @@ def keep_sheets(training: "Training", sheets: Mapping[str, Sequence[Image.Image]
 
 
 def measured(seen: Mapping[str, np.ndarray], train: np.ndarray, aims: np.ndarray) -> dict[str, Any]:
-    """Likeness, drift and copying one a picture, diversity one of all."""
+    """Likeness, drift and copying one a picture, diversity one of all. `seen["copies"]`: which of the taught are."""
+    repeated, seen = seen["copies"], {name: found for name, found in seen.items() if name != "copies"}
     centre = np.concatenate([seen["plain"], seen["others"], train]).mean(0)
     seen = {name: unit(found - centre) for name, found in seen.items()}
     train, aims = unit(train - centre), unit(aims - centre)
@@ -90,7 +101,7 @@ def measured(seen: Mapping[str, np.ndarray], train: np.ndarray, aims: np.ndarray
     return {
         "likeness": (seen["taught"] @ aims.T).mean(1) - (seen["plain"] @ aims.T).mean(1),
         "drift": distance(seen["others"], seen["drifted"]) / max(usual, 1e-6),
-        "copying": copied(seen["taught"], train).astype(float),
+        "copying": repeated.astype(float),
         "diversity": round(vendi(seen["taught"]) / max(vendi(seen["plain"]), 1e-6), 3),
     }
 
@@ -130,7 +141,7 @@ def judged(
             "value": found["diversity"],
             "means": "How different its pictures are from one another, as a share of before (Vendi score).",
         },
-        "copying": figure(found["copying"], "The share of its pictures that repeat one of yours."),
+        "copying": figure(found["copying"], "The share of its pictures that repeat one of yours, place by place."),
     }
     low = figures["likeness"].get("low", 0.0)
     alarms = []

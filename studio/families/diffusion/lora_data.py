@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from studio.errors import InvalidInput
 from studio.families.diffusion.lora_calls import Call, watch
 from studio.families.diffusion.pictures import subject_picture
-from studio.families.training.picture_set import caption_of, read_manifest
+from studio.families.training.picture_set import Pixels, caption_of, read_manifest
+
+SMALL = 32  # pixels a side
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Example:
     caption: str
     sha256: str
     file: Path
+    small: Pixels  # (SMALL, SMALL, 3) uint8, by which copies are told
 
     def latents(self, chance: torch.Generator) -> Tensor:
         return self.mean + self.deviation * torch.randn(self.mean.shape, generator=chance)
@@ -61,17 +65,23 @@ def prepare(
     return Lessons(parts["train"], parts["held_out"], words, trigger)
 
 
+def small(picture: Image.Image) -> Pixels:
+    """The picture at SMALL x SMALL: where things are and what colour they have, and no more."""
+    return np.asarray(picture.convert("RGB").resize((SMALL, SMALL), Image.Resampling.BOX), np.uint8)
+
+
 def _example(pipe: Any, item: Mapping[str, Any], caption: str, side: int) -> Example:
     file = Path(item["file"])
     if not file.is_file():
         raise InvalidInput(f"The picture {file.name} of the data set is gone.", "Add it again.", field="dataset")
-    picture = np.asarray(subject_picture(file, side), np.float32)
+    whole = subject_picture(file, side)
+    picture = np.asarray(whole, np.float32)
     vae = pipe.vae
     tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].div(127.5).sub(1).to(vae.device, vae.dtype)
     found = vae.encode(tensor).latent_dist
     shift, scale = vae.config.get("shift_factor") or 0.0, vae.config.get("scaling_factor") or 1.0
     mean, deviation = (found.mean.float().cpu() - shift) * scale, found.std.float().cpu() * scale
-    return Example(mean, deviation, caption, str(item["sha256"]), file)
+    return Example(mean, deviation, caption, str(item["sha256"]), file, small(whole))
 
 
-__all__ = ["Example", "Lessons", "caption_of", "prepare", "read_manifest"]
+__all__ = ["Example", "Lessons", "caption_of", "prepare", "read_manifest", "small"]

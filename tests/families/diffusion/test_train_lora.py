@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
+from PIL import Image
 from safetensors.torch import load_file
 
 from studio.errors import Cancelled, InvalidInput
 from studio.families.diffusion import lora_card, lora_files, train_lora
+from studio.families.diffusion.lora_data import small
 from studio.families.diffusion.train_lora import Training, run
 from tests.families.diffusion import tiny
 from tests.families.diffusion.lessons import Learner, asked, context, drawn_manifest
@@ -146,7 +148,8 @@ def judged(taught: np.ndarray, plain: np.ndarray, train: np.ndarray, better: flo
     lessons = SimpleNamespace(held_out=[1])
     training = SimpleNamespace(state=state, request=request, lessons=lessons, prompts=lambda: ["a", "b", "c"])
     others = np.random.default_rng(1).normal(size=taught.shape)
-    seen = {"taught": taught, "plain": plain, "others": others, "drifted": others}
+    copies = lora_card.copied(taught, train)
+    seen = {"taught": taught, "plain": plain, "others": others, "drifted": others, "copies": copies}
     return lora_card.judged(training, seen, train, train[:1], len(taught))  # type: ignore[arg-type]
 
 
@@ -157,3 +160,13 @@ def test_alarms_tell_nothing_learnt_from_learnt_by_heart() -> None:
     assert "only repeats" in judged(train[[0, 1, 2, 3, 4, 0]], plain, train, 0.2)["alarms"][0]
     between = (train[[0, 1, 2, 3, 4, 0]] + train[[1, 2, 3, 4, 0, 2]]) / 2
     assert judged(between, plain, train, 0.2)["alarms"] == []
+
+
+def test_a_picture_that_repeats_one_that_was_learnt_is_told() -> None:
+    chance = np.random.default_rng(3)
+    learnt = [Image.fromarray(chance.integers(0, 255, (8, 8, 3), np.uint8)).resize((64, 64)) for _ in range(5)]
+    examples = [SimpleNamespace(small=small(picture)) for picture in learnt]
+    training = SimpleNamespace(lessons=SimpleNamespace(train=examples))
+    near = Image.blend(learnt[2], learnt[3], 0.1)
+    found = lora_card.copies(training, [near, Image.blend(learnt[0], learnt[1], 0.5)])  # type: ignore[arg-type]
+    assert list(found) == [True, False]
