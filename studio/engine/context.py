@@ -31,9 +31,7 @@ class JobContext:
         self.inputs: Mapping[str, Sequence[Path]] = {
             role: tuple(map(Path, files)) for role, files in run.inputs.items()
         }
-        self.adapters: Sequence[tuple[Path, float]] = tuple(
-            (Path(folder), weight) for folder, weight in run.adapters
-        )
+        self.adapters: Sequence[tuple[Path, float]] = tuple((Path(folder), weight) for folder, weight in run.adapters)
         self.staging = Path(run.staging)
         self.kept = Path(run.kept or run.staging)
         self.outputs = 0

@@ -43,9 +43,7 @@ def choose(asked: str, probe: Probe, limit: int | None = None) -> Device:
     """The device for these facts. InvalidInput when `asked` is not there. `limit` in bytes makes a device
     smaller.
     """
-    present = tuple(
-        kind for kind, there in (("cuda", probe.cuda), ("mps", probe.mps), ("cpu", True)) if there
-    )
+    present = tuple(kind for kind, there in (("cuda", probe.cuda), ("mps", probe.mps), ("cpu", True)) if there)
     kind = present[0] if asked == "auto" else asked
     if kind not in present:
         raise refusal(asked, present)
@@ -62,9 +60,7 @@ def choose(asked: str, probe: Probe, limit: int | None = None) -> Device:
             threads=probe.threads,
         )
     if kind == "mps":
-        memory = (
-            min(m for m in (probe.mps_memory, probe.memory) if m) if probe.mps_memory or probe.memory else 0
-        )
+        memory = min(m for m in (probe.mps_memory, probe.memory) if m) if probe.mps_memory or probe.memory else 0
         return Device(
             kind="mps",
             name=probe.cpu,

@@ -355,12 +355,8 @@ class Engine:
                 elif task.cancelled:
                     self._finish(Finished(job=task.job, state="cancelled", details=child.tail))
                 elif task.sent and (task.taken or task.attempts >= STARTS):
-                    self._finish(
-                        Finished(job=task.job, state="failed", error=error, hint=hint, details=child.tail)
-                    )
-                task.sent = (
-                    False  # one that died before it took the job has lost nothing: the next one gets it
-                )
+                    self._finish(Finished(job=task.job, state="failed", error=error, hint=hint, details=child.tail))
+                task.sent = False  # one that died before it took the job has lost nothing: the next one gets it
             self._advance()
 
     def _end_hung(self, task: Task, child: Child) -> None:

@@ -61,9 +61,7 @@ def usable_cores() -> int:
     """Physical cores that this process may use: affinity, hyperthread siblings counted once, container
     quota.
     """
-    logical = (
-        sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
+    logical = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     groups = {siblings(cpu) for cpu in logical}
     # two virtual processors of one core: virtual machines often claim that, and two threads then still help
     cores = max(len(groups), min(2, len(logical)))
@@ -74,9 +72,7 @@ def usable_cores() -> int:
 def siblings(cpu: int) -> str:
     """A name for the physical core of one logical processor; where it is not told, each is its own."""
     try:
-        return (
-            Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text("ascii").strip()
-        )
+        return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text("ascii").strip()
     except OSError:
         return str(cpu)
 

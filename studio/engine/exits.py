@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 from studio.errors import Cancelled, DiskFull, InvalidInput, ModelError, OutOfMemory, StudioError, WorkerDied
 
-LESS_MEMORY = (
-    "Make fewer variations at once or a smaller size, close other programs, or choose a smaller model."
-)
+LESS_MEMORY = "Make fewer variations at once or a smaller size, close other programs, or choose a smaller model."
 REPAIR = "Run `python launch.py doctor`; it says what is wrong with the installation."
 REPORT = "Try again; if it happens again, report it together with the program's log."
 
@@ -40,9 +38,7 @@ MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory", "
 BROKEN_DEVICE = ("CUDA error", "device-side assert", "CUBLAS_STATUS", "CUDNN_STATUS", "HIP error")
 
 
-def explain_exit(
-    code: int, *, oom_kills: int | None = None, tail: str = "", started: bool = True
-) -> StudioError:
+def explain_exit(code: int, *, oom_kills: int | None = None, tail: str = "", started: bool = True) -> StudioError:
     """Why the worker is gone. `code` as Popen gives it (minus the signal's number on POSIX); `oom_kills`
     how many processes the system's memory guard ended meanwhile (None: unknown); `tail` the last of its
     error output.
@@ -117,9 +113,7 @@ def explain_error(error: BaseException, *, loading: str = "", device: str = "the
     if isinstance(error, OutOfMemory):
         return Ending("failed", error.message, error.hint or LESS_MEMORY, leave=True)
     if is_out_of_memory(error):
-        return Ending(
-            "failed", f"The work does not fit into the memory of {device}.", LESS_MEMORY, leave=True
-        )
+        return Ending("failed", f"The work does not fit into the memory of {device}.", LESS_MEMORY, leave=True)
     if isinstance(error, StudioError):
         return Ending("failed", error.message, error.hint, expected=True)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -127,18 +121,14 @@ def explain_error(error: BaseException, *, loading: str = "", device: str = "the
         return Ending("failed", full.message, full.hint, expected=True)
     broken = any(word in str(error) for word in BROKEN_DEVICE)
     if isinstance(error, ImportError):
-        missing = (
-            f"{error.name!r} is missing" if isinstance(error, ModuleNotFoundError) else first_line(error)
-        )
+        missing = f"{error.name!r} is missing" if isinstance(error, ModuleNotFoundError) else first_line(error)
         return Ending("failed", f"A part of the program cannot be used: {missing}.", REPAIR)
     if loading:
         refused = unloadable(error, loading)
         return Ending("failed", refused.message, refused.hint, leave=broken)
     if broken:
         return Ending("failed", f"{device} stopped with an error: {first_line(error)}.", REPORT, leave=True)
-    return Ending(
-        "failed", f"The work stopped with an error ({type(error).__name__}): {first_line(error)}.", REPORT
-    )
+    return Ending("failed", f"The work stopped with an error ({type(error).__name__}): {first_line(error)}.", REPORT)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -152,9 +142,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def disk_full(error: OSError) -> DiskFull:
     place = f" {error.filename}" if error.filename else ""
-    return DiskFull(
-        f"The disk is full: the result could not be written{place}.", "Free some space, then retry."
-    )
+    return DiskFull(f"The disk is full: the result could not be written{place}.", "Free some space, then retry.")
 
 
 def unloadable(error: BaseException, name: str) -> ModelError:

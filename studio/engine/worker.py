@@ -263,9 +263,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", choices=("auto", "cuda", "mps", "cpu"))
     parser.add_argument("--tied", action="store_true", help="end with the thread that started this (Linux)")
     asked = parser.parse_args(argv)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl+C is for the program, which then says what is to happen
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the program, which then says what is to happen
     faulthandler.enable(sys.stderr)
     if asked.tied:
         tie_to_parent()

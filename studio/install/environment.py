@@ -47,9 +47,7 @@ def read_plan(extra: str | None) -> Plan:
     more = tuple(project["optional-dependencies"][extra]) if extra else ()
     torch = re.search(r"^torch==(\S+)$", pins, re.MULTILINE)
     if torch is None:
-        raise LaunchError(
-            "requirements.lock names no version of torch.", "Restore that file from the repository."
-        )
+        raise LaunchError("requirements.lock names no version of torch.", "Restore that file from the repository.")
     override = [os.environ.get(name, "") for name in ("STUDIO_TORCH", "STUDIO_TORCH_INDEX")]
     key = hashlib.sha256(json.dumps([1, needs, more, pins, override]).encode()).hexdigest()
     return Plan(needs, more, pins, torch[1], key)

@@ -20,9 +20,7 @@ def detect_hardware() -> Hardware:
     card = parse_cards(_output([smi, "--query-gpu=compute_cap", "--format=csv,noheader"])) if smi else None
     driver = Path("/proc/driver/nvidia/version")
     if cuda is None:
-        cuda = _cuda_of_library() or (
-            parse_driver(driver.read_text("utf-8", "replace")) if driver.exists() else None
-        )
+        cuda = _cuda_of_library() or (parse_driver(driver.read_text("utf-8", "replace")) if driver.exists() else None)
     rocm = Path("/dev/kfd").exists() and (Path("/opt/rocm").exists() or shutil.which("rocminfo") is not None)
     return Hardware(platform.system(), platform.machine(), cuda, card, rocm)
 

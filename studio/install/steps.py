@@ -97,9 +97,7 @@ class Steps:
             text=True,
             encoding="utf-8",
             errors="replace",
-            pass_fds=()
-            if sys.platform == "win32"
-            else (self.lock,),  # a child that outlives us holds the lock
+            pass_fds=() if sys.platform == "win32" else (self.lock,),  # a child that outlives us holds the lock
         )
         lines: list[str] = []
         reader = threading.Thread(target=self._read, args=(child.stdout, log, lines), daemon=True)
@@ -131,19 +129,11 @@ class Steps:
         where = f"All that it said is in {self.log}."
         if "No space left on device" in text or "Errno 28" in text:
             free = shutil.disk_usage(self.log.parent).free / 2**30
-            return DiskIsFull(
-                f"The disk is full ({free:.1f} GiB free).", f"Free 3 GiB (10 GiB for CUDA). {AGAIN}"
-            )
+            return DiskIsFull(f"The disk is full ({free:.1f} GiB free).", f"Free 3 GiB (10 GiB for CUDA). {AGAIN}")
         if "ensurepip is not" in text:
-            return LaunchError(
-                "This Python comes without venv.", "Install it (Debian: apt install python3-venv)."
-            )
-        if re.search(
-            r"NewConnectionError|Failed to establish|ConnectTimeout|ProxyError|Name or service", text
-        ):
-            return LaunchError(
-                f"The package index may be out of reach: {last}", f"Check the network. {AGAIN}"
-            )
+            return LaunchError("This Python comes without venv.", "Install it (Debian: apt install python3-venv).")
+        if re.search(r"NewConnectionError|Failed to establish|ConnectTimeout|ProxyError|Name or service", text):
+            return LaunchError(f"The package index may be out of reach: {last}", f"Check the network. {AGAIN}")
         if code < 0:
             return LaunchError(f"The step was ended from outside (signal {-code}).", f"{AGAIN} {where}")
         return LaunchError(last, where)

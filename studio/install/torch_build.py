@@ -44,9 +44,7 @@ def choose_torch(hardware: Hardware, version: str, override: Mapping[str, str] |
     is_label = re.fullmatch(r"cpu|cu\d+|rocm[\d.]+|xpu", wanted) is not None
     if index or (wanted and not is_label):
         requirement = f"torch=={version}" if is_label or not wanted else wanted
-        return TorchBuild(
-            "custom", "STUDIO_TORCH or STUDIO_TORCH_INDEX says so", (Source(requirement, index, True),)
-        )
+        return TorchBuild("custom", "STUDIO_TORCH or STUDIO_TORCH_INDEX says so", (Source(requirement, index, True),))
     if wanted:
         return _build(wanted, "STUDIO_TORCH says so", hardware, version)
     if hardware.system == "Darwin":
@@ -98,6 +96,4 @@ def parse_driver(text: str) -> tuple[int, int] | None:
 
 def parse_cards(text: str) -> tuple[int, int] | None:
     """The oldest compute capability from `nvidia-smi --query-gpu=compute_cap --format=csv,noheader`."""
-    return min(
-        ((int(a), int(b)) for a, b in re.findall(r"^\s*(\d+)\.(\d+)\s*$", text, re.MULTILINE)), default=None
-    )
+    return min(((int(a), int(b)) for a, b in re.findall(r"^\s*(\d+)\.(\d+)\s*$", text, re.MULTILINE)), default=None)

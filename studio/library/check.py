@@ -44,11 +44,7 @@ class CheckReport:
 
     def __str__(self) -> str:
         lines = [f"{p.kind}{' (repaired)' if p.repaired else ''}: {p.path}: {p.text}" for p in self.problems]
-        state = (
-            "consistent"
-            if self.consistent
-            else "inconsistent: `library check --repair` mends what can be mended"
-        )
+        state = "consistent" if self.consistent else "inconsistent: `library check --repair` mends what can be mended"
         lost = f", {self.lost} lost" if self.lost else ""
         return "\n".join([*lines, f"{self.rows} rows{lost}, {self.files} files: {state}"])
 
@@ -77,9 +73,7 @@ class _Checked:
 def run(db: Database, store: FileStore, thumbs: Thumbnails, *, repair: bool) -> CheckReport:
     started = time.monotonic()
     checked = _Checked(db, store, thumbs, repair)
-    files = list(
-        store.stored()
-    )  # before the rows are read: a file placed later has its row already when it is missed
+    files = list(store.stored())  # before the rows are read: a file placed later has its row already when it is missed
     problems = [
         *_database(checked),
         *_leftovers(checked),
@@ -109,9 +103,7 @@ def _database(checked: _Checked) -> Iterator[Problem]:
             repaired=not left,
         )
     elif wrong:
-        yield Problem(
-            kind="database", path=str(checked.db.path), text=f"{wrong[0]}; its indices can be built anew."
-        )
+        yield Problem(kind="database", path=str(checked.db.path), text=f"{wrong[0]}; its indices can be built anew.")
     if broken:
         yield Problem(
             kind="database",
@@ -131,10 +123,7 @@ def _leftovers(checked: _Checked) -> Iterator[Problem]:
 def _files(checked: _Checked, files: list[Path]) -> Iterator[Problem]:
     """Every file in the store: is it what its name says, and has it a row?"""
     with checked.db.reading() as connection:
-        lost = {
-            row["file"]: row["lost"] is not None
-            for row in connection.execute("SELECT file, lost FROM artifacts")
-        }
+        lost = {row["file"]: row["lost"] is not None for row in connection.execute("SELECT file, lost FROM artifacts")}
     for path in files:
         file = path.relative_to(checked.store.root).as_posix()
         try:
@@ -204,9 +193,7 @@ def _orphan(checked: _Checked, path: Path, file: str, sha256: str, size: int) ->
     return Problem(kind="orphan_file", path=file, text=text, repaired=checked.repair)
 
 
-def _described(
-    connection: sqlite3.Connection, path: Path, file: str, sha256: str, size: int
-) -> rows.NewArtifact:
+def _described(connection: sqlite3.Connection, path: Path, file: str, sha256: str, size: int) -> rows.NewArtifact:
     """What the file itself tells, and its job where that is known here."""
     media_type = media_type_of(path)
     pixels = thumbnails.image_size(path) if media_type.startswith("image/") else None
@@ -255,13 +242,9 @@ def _rows(checked: _Checked) -> Iterator[Problem]:
         if checked.store.path(row["file"]).is_file():
             continue
         with checked.db.writing() as connection:
-            still = connection.execute(
-                "SELECT 1 FROM artifacts WHERE sha256 = ?", (row["sha256"],)
-            ).fetchone()
+            still = connection.execute("SELECT 1 FROM artifacts WHERE sha256 = ?", (row["sha256"],)).fetchone()
             if still and checked.repair:
-                connection.execute(
-                    "UPDATE artifacts SET lost = ? WHERE sha256 = ?", (time.time(), row["sha256"])
-                )
+                connection.execute("UPDATE artifacts SET lost = ? WHERE sha256 = ?", (time.time(), row["sha256"]))
         if still:
             text = "The file is gone; its row is marked as lost, and comes back when the file does."
             yield Problem(kind="missing_file", path=row["file"], text=text, repaired=checked.repair)
@@ -289,9 +272,7 @@ def _search(checked: _Checked) -> Iterator[Problem]:
 
 def _index_in_step(connection: sqlite3.Connection) -> bool:
     try:
-        connection.execute(
-            "INSERT INTO artifacts_words (artifacts_words, rank) VALUES ('integrity-check', 1)"
-        )
+        connection.execute("INSERT INTO artifacts_words (artifacts_words, rank) VALUES ('integrity-check', 1)")
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
             raise
@@ -305,9 +286,7 @@ def _thumbnails(checked: _Checked) -> Iterator[Problem]:
     with checked.db.reading() as connection:
         known = {row[0] for row in connection.execute("SELECT sha256 FROM artifacts WHERE lost IS NULL")}
     for path in found:
-        if not path.is_file() or (
-            path.stem in known and path.suffix == ".webp" and thumbnails.has_bytes(path)
-        ):
+        if not path.is_file() or (path.stem in known and path.suffix == ".webp" and thumbnails.has_bytes(path)):
             continue
         if checked.repair:
             path.unlink(missing_ok=True)

@@ -93,9 +93,7 @@ class _Graph:
         many visits.
         """
         self.visits -= 1
-        if self.visits < 0 or not (
-            isinstance(link, list) and len(link) == 2 and isinstance(link[0], str | int)
-        ):
+        if self.visits < 0 or not (isinstance(link, list) and len(link) == 2 and isinstance(link[0], str | int)):
             return None
         return self.nodes.get(str(link[0]))
 
@@ -114,16 +112,12 @@ class _Graph:
             return ""
         inputs = node["inputs"]
         texts = [
-            as_text(inputs[key], 100_000)
-            if isinstance(inputs[key], str)
-            else self.words(inputs[key], role, depth + 1)
+            as_text(inputs[key], 100_000) if isinstance(inputs[key], str) else self.words(inputs[key], role, depth + 1)
             for key in _WORDS
             if key in inputs
         ]
         if not any(texts):
-            texts = [
-                self.words(inputs[key], role, depth + 1) for key in (role, *_CONDITIONING) if key in inputs
-            ]
+            texts = [self.words(inputs[key], role, depth + 1) for key in (role, *_CONDITIONING) if key in inputs]
         return ", ".join(dict.fromkeys(text for text in texts if text))
 
     def size(self, sampler: Node) -> tuple[Any, Any]:
@@ -136,9 +130,7 @@ class _Graph:
     def upstream(self, node: Node) -> Iterator[Node]:
         """The nodes that the latent comes from, nearest first; not past another sampler."""
         for _ in range(20):
-            link = next(
-                (node["inputs"][key] for key in _LATENT if isinstance(node["inputs"].get(key), list)), None
-            )
+            link = next((node["inputs"][key] for key in _LATENT if isinstance(node["inputs"].get(key), list)), None)
             found = self.node(link)
             if found is None or self.samples(found):
                 return

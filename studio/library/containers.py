@@ -197,9 +197,7 @@ def jpeg_with(data: bytes, comment: str, software: str, xmp: str, own: str) -> b
             kept.append((marker, payload))
         picture = file.tell()
     if data[picture : picture + 2] != b"\xff\xda":
-        raise InvalidInput(
-            "The JPEG ends before its picture.", "The file is damaged; make the picture again."
-        )
+        raise InvalidInput("The JPEG ends before its picture.", "The file is damaged; make the picture again.")
     first = 1 if kept[0][0] == 0xE0 else 0  # JFIF stands first
     raw = own.encode("utf-8", "replace")
     pieces = [raw[at : at + _SEGMENT] for at in range(0, len(raw), _SEGMENT)]
@@ -242,9 +240,7 @@ def webp_with(data: bytes, comment: str, software: str, xmp: str, own: str) -> b
         raise InvalidInput("The WebP ends too early.", "The file is damaged; make the picture again.")
     if chunks[0][0] != b"VP8X":
         chunks.insert(0, (b"VP8X", _extended_header(*chunks[0])))
-    orientation = "".join(
-        dict(exif_texts(body)).get("Orientation", "") for name, body in chunks if name == b"EXIF"
-    )
+    orientation = "".join(dict(exif_texts(body)).get("Orientation", "") for name, body in chunks if name == b"EXIF")
     header = bytes([chunks[0][1][0] | 0x0C]) + chunks[0][1][1:]
     kept = [(n, body) for n, body in chunks[1:] if n not in (b"EXIF", b"XMP ", _OWN_CHUNK)]
     added = [
@@ -282,9 +278,7 @@ def exif(comment: str, software: str, orientation: str = "") -> bytes:
     name = software.encode("ascii", "replace").ljust(4) + b"\0"
     text = b"UNICODE\0" + comment.encode("utf-16-be", "replace")
     turned = [struct.pack(">HHIHH", 0x0112, 3, 1, int(orientation), 0)] if orientation else []
-    directory = (
-        8 + 2 + 12 * (2 + len(turned)) + 4
-    )  # behind the first directory: the name, then the second one
+    directory = 8 + 2 + 12 * (2 + len(turned)) + 4  # behind the first directory: the name, then the second one
     second = directory + len(name) + len(name) % 2
     entries = [
         *turned,
@@ -317,11 +311,7 @@ def exif_texts(block: bytes) -> Iterator[tuple[str, str]]:
                 if 1 <= turned <= 8:
                     yield "Orientation", str(turned)
             elif tag in _TAGS and form in (1, 2, 7):
-                raw = (
-                    block[at + 8 : at + 8 + size]
-                    if size <= 4
-                    else block[offset : offset + min(size, MAX_TEXT)]
-                )
+                raw = block[at + 8 : at + 8 + size] if size <= 4 else block[offset : offset + min(size, MAX_TEXT)]
                 yield _TAGS[tag], _exif_text(raw, order)
 
 

@@ -35,9 +35,7 @@ class Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StudioError(
-                f"The folder {path.parent} cannot be made: {error}.", "Choose another --home."
-            ) from error
+            raise StudioError(f"The folder {path.parent} cannot be made: {error}.", "Choose another --home.") from error
         with self._explained():
             self._give_back(self._connect())
 

@@ -54,9 +54,7 @@ def write(artifacts: Sequence[Artifact], jobs: Mapping[str, Job], target: Path) 
 
 def file_name(artifact: Artifact, job: Job | None, number: int) -> str:
     """`2026-05-09_a-red-fox-in-the-snow_7_1.png`: date, prompt, seed, and a number to tell them apart."""
-    prompt = (
-        artifact.meta.get("prompt") or (job.request.prompt if job else "") or artifact.meta.get("name") or ""
-    )
+    prompt = artifact.meta.get("prompt") or (job.request.prompt if job else "") or artifact.meta.get("name") or ""
     seed = artifact.meta.get("seed")
     if seed is None and job is not None:
         seed = job.request.seed

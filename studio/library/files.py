@@ -232,7 +232,5 @@ def explained(path: Path) -> Iterator[None]:
         if isinstance(error, FileNotFoundError):
             raise NotFound(f"There is no file {path}.", "It may have been moved or deleted.") from error
         if isinstance(error, PermissionError):
-            raise InvalidInput(
-                f"{path} may not be read or written.", "Check the folder's permissions."
-            ) from error
+            raise InvalidInput(f"{path} may not be read or written.", "Check the folder's permissions.") from error
         raise

@@ -76,9 +76,7 @@ class Library:
             names = [name for name in changes if name in values]
             assignments = ", ".join(f'"{name}" = ?' for name in names)
             if names:
-                connection.execute(
-                    f"UPDATE jobs SET {assignments} WHERE id = ?", (*(values[n] for n in names), id)
-                )
+                connection.execute(f"UPDATE jobs SET {assignments} WHERE id = ?", (*(values[n] for n in names), id))
         return job
 
     def job(self, id: str) -> Job:
@@ -129,11 +127,7 @@ class Library:
         meta = dict(meta or {})
         with self._store.entering(file, media_type) as incoming:
             size = thumbnails.image_size(incoming.second) if media_type.startswith("image/") else None
-            seconds = (
-                thumbnails.wave_seconds(incoming.second)
-                if media_type in ("audio/wav", "audio/x-wav")
-                else None
-            )
+            seconds = thumbnails.wave_seconds(incoming.second) if media_type in ("audio/wav", "audio/x-wav") else None
             new = rows.NewArtifact(
                 sha256=incoming.sha256,
                 media_type=media_type,
@@ -176,12 +170,8 @@ class Library:
         """One page of what the query describes, and how many there are in all."""
         selected = select(query)
         limit, offset = window(query)
-        inner = (
-            f"SELECT a.id FROM artifacts a WHERE {selected.where} ORDER BY {selected.order} LIMIT ? OFFSET ?"
-        )
-        statement = (
-            f"SELECT {rows.ARTIFACT} FROM artifacts a WHERE a.id IN ({inner}) ORDER BY {selected.order}"
-        )
+        inner = f"SELECT a.id FROM artifacts a WHERE {selected.where} ORDER BY {selected.order} LIMIT ? OFFSET ?"
+        statement = f"SELECT {rows.ARTIFACT} FROM artifacts a WHERE a.id IN ({inner}) ORDER BY {selected.order}"
         with self._db.reading() as connection:
             total = connection.execute(
                 f"SELECT count(*) FROM artifacts a WHERE {selected.where}", selected.values
@@ -207,9 +197,7 @@ class Library:
     # What a person changes, and takes back
 
     def star(self, sha256: str, on: bool) -> None:
-        self._change(
-            "starred", (sha256,), lambda _: int(on), "Star given back to" if not on else "Star taken from"
-        )
+        self._change("starred", (sha256,), lambda _: int(on), "Star given back to" if not on else "Star taken from")
 
     def tag(self, sha256: str, tags: Iterable[str]) -> None:
         """These are its tags now, in place of those it had."""
@@ -231,9 +219,7 @@ class Library:
             if change is None:
                 return None
             with self._db.writing() as connection:
-                there = [
-                    s for s in change.before if _exists(connection, s)
-                ]  # the trash may have been emptied since
+                there = [s for s in change.before if _exists(connection, s)]  # the trash may have been emptied since
                 for sha256 in there:
                     _set(connection, sha256, change.column, change.before[sha256])
             if there:
@@ -263,9 +249,7 @@ class Library:
 
     def new_session(self, panel: str) -> None:
         with self._db.writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO sessions SELECT ?, coalesce(max(seq), 0) FROM jobs", (panel,)
-            )
+            connection.execute("INSERT OR REPLACE INTO sessions SELECT ?, coalesce(max(seq), 0) FROM jobs", (panel,))
 
     def prompts(self, panel: str, limit: int = 50) -> tuple[str, ...]:
         """The panel's different prompts, the last used first."""
@@ -316,9 +300,7 @@ def _set(connection: sqlite3.Connection, sha256: str, column: str, value: Any) -
 
 
 def _number(value: Value) -> float | None:
-    return (
-        float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
-    )
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else None
 
 
 def _whole(value: Value) -> int | None:

@@ -47,9 +47,7 @@ _EDGES = """
 class Node:
     artifact: Artifact
     job: Job | None  # that made it first; None for an import
-    parents: tuple[
-        str, ...
-    ]  # sha256 of what it branched from, then of its inputs; only those that are nodes too
+    parents: tuple[str, ...]  # sha256 of what it branched from, then of its inputs; only those that are nodes too
     depth: int  # 0: the one asked for, -1: its parents, 1: its children ...
 
 

@@ -19,9 +19,7 @@ Migration = Callable[[sqlite3.Connection], None]
 def migrate(database: Database, upto: int | None = None) -> tuple[str, ...]:
     """Run what has not run yet, in order; returns its names. `upto`: only the first so many."""
     with database.writing() as connection:
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied REAL NOT NULL)"
-        )
+        connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied REAL NOT NULL)")
     ran: list[str] = []
     for migration in MIGRATIONS[:upto]:
         with database.writing() as connection:
@@ -133,9 +131,7 @@ def m002_search(connection: sqlite3.Connection) -> None:
     """An index beside the artifacts, kept in step by triggers; `studio.library.words` makes its words."""
     connection.execute("ALTER TABLE artifacts ADD COLUMN words TEXT NOT NULL DEFAULT ''")
     for row in connection.execute("SELECT sha256, model, meta FROM artifacts").fetchall():
-        tags = connection.execute(
-            "SELECT tag FROM tags WHERE artifact = ? ORDER BY position", (row["sha256"],)
-        )
+        tags = connection.execute("SELECT tag FROM tags WHERE artifact = ? ORDER BY position", (row["sha256"],))
         meta = json.loads(row["meta"])
         text = words.stored(
             [

@@ -77,9 +77,7 @@ def recovered(
         "scheduler": scheduler,
         "strength": number(strength, 0, 1),
         "model": as_text(model, 200) or None,
-        "loras": [
-            {"id": name, "weight": 1.0 if weight is None else weight} for name, weight in adapters if name
-        ]
+        "loras": [{"id": name, "weight": 1.0 if weight is None else weight} for name, weight in adapters if name]
         or None,
     }
     return Recovered(
@@ -215,9 +213,7 @@ def fooocus(text: str) -> Recovered | None:
     if plain is None or "prompt" not in plain or not ("base_model" in plain or "performance" in plain):
         return None
     sides = re.findall(r"\d{1,6}", as_text(plain.get("resolution"), 40))
-    loras = [
-        (file_stem(e[0]), e[1]) for e in items(plain.get("loras")) if isinstance(e, list) and len(e) >= 2
-    ]
+    loras = [(file_stem(e[0]), e[1]) for e in items(plain.get("loras")) if isinstance(e, list) and len(e) >= 2]
     for key, value in plain.items():
         if key.startswith("lora_combined_") and isinstance(value, str):
             name, _, weight = value[:400].rpartition(" : ")

@@ -23,9 +23,7 @@ from studio.library.peers import Recovered
 
 FORMAT = 1  # of our JSON
 FORMATS = ("PNG", "JPEG", "WEBP")
-EXIF_PROMPT = (
-    8000  # characters of each prompt in a JPEG's comment, whose segment holds 64 kB; our JSON has all
-)
+EXIF_PROMPT = 8000  # characters of each prompt in a JPEG's comment, whose segment holds 64 kB; our JSON has all
 
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -113,9 +111,7 @@ def write_jpeg(source: Path | Image.Image, target: Path, record: Provenance, qua
     _replace(target, containers.jpeg_with(data, comment, record.tool, record.xmp(), record.json()))
 
 
-def write_webp(
-    source: Path | Image.Image, target: Path, record: Provenance, quality: int | None = None
-) -> None:
+def write_webp(source: Path | Image.Image, target: Path, record: Provenance, quality: int | None = None) -> None:
     """The picture as WebP with its record, lossless without a `quality`; a WebP file is not encoded again."""
     how = {"lossless": True} if quality is None else {"quality": quality}
     data = _encoded(source, "WEBP", **how)
@@ -132,9 +128,7 @@ def _encoded(source: Path | Image.Image, form: str, **how: Any) -> bytes:
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 return _encode(image, form, how)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise InvalidInput(
-                f"{source} is not a picture that can be read.", "Use a PNG, JPEG or WebP."
-            ) from error
+            raise InvalidInput(f"{source} is not a picture that can be read.", "Use a PNG, JPEG or WebP.") from error
     return _encode(source, form, how)
 
 
@@ -236,8 +230,7 @@ def _ours(text: str) -> Recovered | None:
         return None
     request = plain["request"] if _is_sound(plain["request"]) else None
     loras = [
-        (a.get("id"), a.get("weight"))
-        for a in map(peers.table, peers.items(peers.table(request).get("adapters")))
+        (a.get("id"), a.get("weight")) for a in map(peers.table, peers.items(peers.table(request).get("adapters")))
     ]
     params = peers.table(plain.get("params"))
     told = peers.recovered(
@@ -269,9 +262,7 @@ def _is_sound(request: Any) -> bool:
     if not isinstance(request, dict):
         return False
     texts = all(isinstance(request.get(key, ""), str) for key in ("task", "model", "prompt"))
-    whole = {"task", "model"} <= request.keys() and peers.whole(
-        request.get("seed", 0), 0, 2**64 - 1
-    ) is not None
+    whole = {"task", "model"} <= request.keys() and peers.whole(request.get("seed", 0), 0, 2**64 - 1) is not None
     inputs, adapters = request.get("inputs", []), request.get("adapters", [])
     links = [request.get("parent") or "0" * 64]
     links += [peers.table(i).get("artifact") for i in inputs] if isinstance(inputs, list) else [None]

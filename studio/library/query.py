@@ -18,9 +18,7 @@ LIMIT = 100_000  # artifacts in one page at most
 class Query:
     """All conditions hold together; the defaults ask for all that is not in the trash, newest first."""
 
-    text: str = (
-        ""  # words of the prompt, negative prompt, tags, model or file name; the last one may be a beginning
-    )
+    text: str = ""  # words of the prompt, negative prompt, tags, model or file name; the last one may be a beginning
     media: tuple[str, ...] = ()  # any of "image", "audio" ... or full media types
     starred: bool | None = None
     tags: tuple[str, ...] = ()  # all of them
@@ -52,9 +50,7 @@ class Select:
 
 def select(query: Query) -> Select:
     if query.sort not in SORTS:
-        raise InvalidInput(
-            f"Unknown order {query.sort!r}.", f"Choose one of {', '.join(SORTS)}.", field="sort"
-        )
+        raise InvalidInput(f"Unknown order {query.sort!r}.", f"Choose one of {', '.join(SORTS)}.", field="sort")
     conditions = ["a.lost IS NULL", f"a.trashed IS {'NOT ' if query.trashed else ''}NULL"]
     values: list[object] = []
 
@@ -66,9 +62,7 @@ def select(query: Query) -> Select:
     if matching is not None:
         add("a.id IN (SELECT rowid FROM artifacts_words WHERE artifacts_words MATCH ?)", matching)
     if query.media:
-        kinds = [
-            ("a.media_type = ?", m) if "/" in m else ("a.media_type GLOB ?", _glob(m)) for m in query.media
-        ]
+        kinds = [("a.media_type = ?", m) if "/" in m else ("a.media_type GLOB ?", _glob(m)) for m in query.media]
         add(f"({' OR '.join(c for c, _ in kinds)})", *(words.storable(v) for _, v in kinds))
     if query.starred is not None:
         add("a.starred = ?", int(query.starred))

@@ -91,24 +91,17 @@ def job_values(job: Job) -> dict[str, Any]:
 def add_job(connection: sqlite3.Connection, job: Job) -> None:
     values = job_values(job)
     columns = ", ".join(f'"{name}"' for name in values)
-    connection.execute(
-        f"INSERT INTO jobs ({columns}) VALUES ({', '.join('?' * len(values))})", tuple(values.values())
-    )
+    connection.execute(f"INSERT INTO jobs ({columns}) VALUES ({', '.join('?' * len(values))})", tuple(values.values()))
     connection.executemany(
         "INSERT INTO job_inputs VALUES (?, ?, ?, ?)",
-        [
-            (job.id, n, words.storable(i.role), words.storable(i.artifact))
-            for n, i in enumerate(job.request.inputs)
-        ],
+        [(job.id, n, words.storable(i.role), words.storable(i.artifact)) for n, i in enumerate(job.request.inputs)],
     )
 
 
 def find_job(connection: sqlite3.Connection, id: str) -> Job:
     row = connection.execute("SELECT * FROM jobs WHERE id = ?", (words.storable(id),)).fetchone()
     if row is None:
-        raise NotFound(
-            f"There is no job {id[:80]!r} in the library.", "It may belong to another home folder."
-        )
+        raise NotFound(f"There is no job {id[:80]!r} in the library.", "It may belong to another home folder.")
     return to_job(row)
 
 
@@ -184,9 +177,7 @@ def set_tags(connection: sqlite3.Connection, sha256: str, tags: Iterable[str]) -
 
 def refresh_words(connection: sqlite3.Connection, sha256: str) -> None:
     """Write what the search index should hold; its triggers do the rest."""
-    connection.execute(
-        "UPDATE artifacts SET words = ? WHERE sha256 = ?", (search_words(connection, sha256), sha256)
-    )
+    connection.execute("UPDATE artifacts SET words = ? WHERE sha256 = ?", (search_words(connection, sha256), sha256))
 
 
 def search_words(connection: sqlite3.Connection, sha256: str) -> str:
@@ -202,9 +193,7 @@ def search_words(connection: sqlite3.Connection, sha256: str) -> str:
     negative = meta.get("negative_prompt")
     if not negative and row["request"]:
         negative = json.loads(row["request"]).get("params", {}).get("negative_prompt")
-    tags = connection.execute(
-        "SELECT tag FROM tags WHERE artifact = ? ORDER BY position", (sha256,)
-    ).fetchall()
+    tags = connection.execute("SELECT tag FROM tags WHERE artifact = ? ORDER BY position", (sha256,)).fetchall()
     prompt = meta.get("prompt") or row["prompt"]
     return words.stored([prompt, negative, meta.get("name"), row["model"], *(t["tag"] for t in tags)])
 

@@ -31,9 +31,7 @@ class Thumbnails:
     def get(self, sha256: str, source: Path, side: int) -> Path:
         """The thumbnail of the image at `source`, at most `side` pixels each way. NotFound, InvalidInput."""
         if side not in SIDES:
-            raise InvalidInput(
-                f"A thumbnail of {side} pixels cannot be made.", "Ask for 32 to 2048.", field="side"
-            )
+            raise InvalidInput(f"A thumbnail of {side} pixels cannot be made.", "Ask for 32 to 2048.", field="side")
         target = self.path(sha256, side)
         if has_bytes(target):
             return target
@@ -54,9 +52,7 @@ class Thumbnails:
 
     def _make(self, source: Path, target: Path, side: int) -> None:
         if not source.is_file():
-            raise NotFound(
-                f"The file {source.name} is missing from the library.", "Run `library check --repair`."
-            )
+            raise NotFound(f"The file {source.name} is missing from the library.", "Run `library check --repair`.")
         temporary = target.with_name(f"{os.getpid()}-{next(self._names)}.tmp")
         picture = _shrunk(source, side)
         self._active.add(temporary)
@@ -100,18 +96,12 @@ def _shrunk(source: Path, side: int) -> Image.Image:
             warnings.simplefilter("ignore")
             with Image.open(source) as image:
                 if image.width * image.height > PIXEL_LIMIT:
-                    raise NotFound(
-                        f"The picture {source.name} is too large for a thumbnail.", "Open the file itself."
-                    )
+                    raise NotFound(f"The picture {source.name} is too large for a thumbnail.", "Open the file itself.")
                 image.draft("RGB", (side * 2, side * 2))
                 turned = ImageOps.exif_transpose(image)
-                plain = turned.convert(
-                    "RGBA" if "A" in turned.getbands() or "transparency" in turned.info else "RGB"
-                )
+                plain = turned.convert("RGBA" if "A" in turned.getbands() or "transparency" in turned.info else "RGB")
     except _UNREADABLE as error:
-        raise NotFound(
-            f"No thumbnail can be made of {source.name} ({error}).", "Open the file itself."
-        ) from error
+        raise NotFound(f"No thumbnail can be made of {source.name} ({error}).", "Open the file itself.") from error
     plain.thumbnail((side, side), Image.Resampling.LANCZOS)
     return plain
 

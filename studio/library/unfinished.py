@@ -56,9 +56,7 @@ def finish_removals(db: Database, store: FileStore) -> None:
             return
     with db.writing() as connection:
         for row in connection.execute("SELECT file FROM removals").fetchall():
-            kept_again = connection.execute(
-                "SELECT 1 FROM artifacts WHERE file = ?", (row["file"],)
-            ).fetchone()
+            kept_again = connection.execute("SELECT 1 FROM artifacts WHERE file = ?", (row["file"],)).fetchone()
             if kept_again is None:
                 store.remove(row["file"])
         connection.execute("DELETE FROM removals")

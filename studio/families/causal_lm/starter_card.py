@@ -11,6 +11,7 @@ import torch
 
 from studio.families.causal_lm.briefs import GENRES, PARTS
 from studio.families.causal_lm.recipe import Recipe
+from studio.families.training.checkpoint import multiplies_bf16
 
 DESCRIPTION = (
     "A small language model, trained by this project on public-domain books: drafts of stories, poems, scenes of "
@@ -46,7 +47,7 @@ def training_cost(rows: list[dict[str, Any]]) -> dict[str, Any]:
     machine = torch.cuda.get_device_name() if torch.cuda.is_available() else f"1 thread of {os.cpu_count()} CPU cores"
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{machine}, bfloat16 autocast",
+        "machine": f"{machine}, {'bfloat16' if multiplies_bf16() else 'float32'}",
         "minutes": round(seconds / 60),
         "tokens": tokens,
     }

@@ -11,6 +11,7 @@ import json
 import random
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from studio.families.causal_lm.recipe import Recipe
 from studio.families.causal_lm.starter_card import training_cost, write_card
 from studio.families.causal_lm.tokenizer import train_tokenizer
 from studio.families.training import causal_attention
-from studio.families.training.checkpoint import device, resume, snapshot
+from studio.families.training.checkpoint import device, mixed_precision, resume, snapshot
 from studio.families.training.crew import Crew
 from studio.families.training.muon import optimisers
 from studio.families.training.run_folder import RunFolder
@@ -45,15 +46,21 @@ SHEET = (
 )
 
 
-def prepare(recipe: Recipe, run: RunFolder, data: Path) -> None:
-    """Write `tokenizer/`, `train.npz` and `valid.npz` into the run folder, unless they are there."""
+def prepare(recipe: Recipe, run: RunFolder, data: Path, start: Path | None = None) -> None:
+    """Write `tokenizer/`, `train.npz` and `valid.npz` into the run folder, unless they are there.
+
+    The tokenizer is that of the finished model in `start`, or learned from the texts.
+    """
     if (run.folder / "valid.npz").exists():
         return
     c = recipe.corpus
     train, held = read_and_split(data, code=c.code, held_out=c.held_out, seed=recipe.seed)
     rng = random.Random(recipe.seed)
     some = [record.text for record in rng.sample(train, k=min(len(train), 8000))]
-    tokenizer = train_tokenizer(some, c.vocabulary, recipe.context)
+    if start:
+        tokenizer = AutoTokenizer.from_pretrained(start, local_files_only=True)
+    else:
+        tokenizer = train_tokenizer(some, c.vocabulary, recipe.context)
     tokenizer.save_pretrained(run.folder / "tokenizer")
     keywords = learn_keywords(train)
     pieces = list(pieces_of(train, tokenizer, keywords))
@@ -96,7 +103,7 @@ def loss_of(model: LlamaForCausalLM, tokens: np.ndarray, learned: np.ndarray) ->
     where = next(model.parameters()).device
     rows = torch.from_numpy(tokens.astype(np.int64)).to(where)
     labels = rows[:, 1:].masked_fill(~torch.from_numpy(learned[:, 1:]).to(where), IGNORED)
-    with torch.autocast(where.type, torch.bfloat16):
+    with mixed_precision():
         scores = model(input_ids=rows[:, :-1], use_cache=False).logits
     return F.cross_entropy(scores.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
 
@@ -126,8 +133,11 @@ def rows_of_step(recipe: Recipe, rows: int, step: int, crew: Crew) -> np.ndarray
     return order[first : first + recipe.training.batch]
 
 
-def train_model(recipe: Recipe, run: RunFolder) -> bool:
-    """Train until the recipe's steps are done (True) or a stop is wished (False)."""
+def train_model(recipe: Recipe, run: RunFolder, start: Path | None = None) -> bool:
+    """Train until the recipe's steps are done (True) or a stop is wished (False).
+
+    With `start`, the folder of a finished model of the same vocabulary, begin with its weights.
+    """
     s = recipe.training
     torch.manual_seed(recipe.seed)
     crew = Crew()
@@ -136,6 +146,8 @@ def train_model(recipe: Recipe, run: RunFolder) -> bool:
     if device().type == "cpu":
         causal_attention.install()
         model.set_attn_implementation(causal_attention.ATTENTION)
+    if start:
+        begin_with(model, start)
     parts = optimisers({"model": model}, s.lr, weight_decay=s.weight_decay)
     rows, valid = (Rows(**np.load(run.folder / name)) for name in ("train.npz", "valid.npz"))
     bits = bits_a_byte(valid, tokenizer)
@@ -154,7 +166,7 @@ def train_model(recipe: Recipe, run: RunFolder) -> bool:
         loss.backward()
         stop = crew.average_gradients(model, run.should_stop())
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        with torch.autocast(device().type, torch.bfloat16):  # Muon's products too
+        with mixed_precision():  # Muon's products too
             for part in parts:
                 part.step()
                 part.zero_grad()
@@ -173,6 +185,16 @@ def train_model(recipe: Recipe, run: RunFolder) -> bool:
         if stop:
             break
     return step + 1 >= s.steps
+
+
+def begin_with(model: LlamaForCausalLM, start: Path) -> None:
+    """Take over the weights of a finished model. InvalidInput when it has other sizes."""
+    weights = LlamaForCausalLM.from_pretrained(start, local_files_only=True, dtype=torch.float32).state_dict()
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        said = f"The model in {start} has other sizes than the recipe's."
+        raise InvalidInput(said, "Begin with a model of this recipe, or without --start.") from error
 
 
 def bits_a_byte(rows: Rows, tokenizer: PreTrainedTokenizerFast) -> float:
@@ -203,7 +225,15 @@ def export(recipe: Recipe, run: RunFolder, folder: Path) -> None:
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size="15MB")
     tokenizer.save_pretrained(folder)
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    write_card(folder, recipe, training_cost(rows))
+    before = run.folder / "before.json"
+    earlier = {"before": json.loads(before.read_text(encoding="utf-8"))} if before.exists() else {}
+    write_card(folder, recipe, {**training_cost(rows), **earlier})
+
+
+def keep_cost_of(start: Path, run: RunFolder) -> None:
+    """Leave in the run folder what the training of the model cost that this run begins with."""
+    trained = tomllib.loads((start / "card.toml").read_text(encoding="utf-8"))["trained"]
+    (run.folder / "before.json").write_text(json.dumps(trained), encoding="utf-8")
 
 
 def main(argv: list[str]) -> int:
@@ -212,15 +242,18 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--data", type=Path, help="folder of the books")
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     parser.add_argument("--stage", choices=["prepare", "model", "export", "all"], default="all")
+    parser.add_argument("--start", type=Path, help="finished model whose weights to begin with")
     parser.add_argument("--to", type=Path, help="where export writes the model")
     args = parser.parse_args(argv)
     recipe, run = Recipe.read(args.recipe), RunFolder(args.out)
     run.listen()
+    if args.start:
+        keep_cost_of(args.start, run)
     if args.stage in ("prepare", "all") and not (args.out / "valid.npz").exists():
         if args.data is None:
             parser.error("--data is needed to prepare the texts")
-        prepare(recipe, run, args.data)
-    finished = train_model(recipe, run) if args.stage in ("model", "all") else True
+        prepare(recipe, run, args.data, args.start)
+    finished = train_model(recipe, run, args.start) if args.stage in ("model", "all") else True
     if args.stage == "export" or (args.stage == "all" and finished and Crew().leads):
         export(recipe, run, args.to or args.out / "model")
     return 0 if finished else 3

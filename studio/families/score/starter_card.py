@@ -11,6 +11,7 @@ import torch
 
 from studio.families.score.piece import COMPOSED_STYLES, CORPUS_STYLES, METRES, STYLES
 from studio.families.score.recipe import Recipe
+from studio.families.training.checkpoint import multiplies_bf16
 
 DESCRIPTION = (
     "A small model of musical scores, trained by this project on public-domain hymns, songs and piano pieces and on "
@@ -47,7 +48,7 @@ def training_cost(rows: list[dict[str, Any]]) -> dict[str, Any]:
     machine = torch.cuda.get_device_name() if torch.cuda.is_available() else f"1 thread of {os.cpu_count()} CPU cores"
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{machine}, bfloat16 autocast",
+        "machine": f"{machine}, {'bfloat16' if multiplies_bf16() else 'float32'}",
         "minutes": round(seconds / 60),
         "tokens": tokens,
     }

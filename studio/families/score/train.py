@@ -10,6 +10,7 @@ import argparse
 import json
 import sys
 import time
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ from studio.families.score.sequences import (
 from studio.families.score.starter_card import training_cost, write_card
 from studio.families.score.vocabulary import CONTROLS, Vocabulary
 from studio.families.training import causal_attention
-from studio.families.training.checkpoint import device, resume, snapshot
+from studio.families.training.checkpoint import device, mixed_precision, resume, snapshot
 from studio.families.training.crew import Crew
 from studio.families.training.muon import optimisers
 from studio.families.training.run_folder import RunFolder
@@ -111,7 +112,7 @@ def loss_of(model: LlamaForCausalLM, rows: np.ndarray, pad: int) -> tuple[Tensor
     tokens = torch.from_numpy(rows).to(next(model.parameters()).device)
     labels = tokens[:, 1:].masked_fill(tokens[:, 1:] == pad, IGNORED)
     labels[:, : HEAD - 1] = IGNORED
-    with torch.autocast(tokens.device.type, torch.bfloat16):
+    with mixed_precision():
         scores = model(input_ids=tokens[:, :-1], use_cache=False).logits
     loss = F.cross_entropy(scores.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
     return loss, int((labels != IGNORED).sum())
@@ -134,8 +135,11 @@ def batches_from(sequences: Sequences, recipe: Recipe, first: int) -> Iterator[n
         epoch += 1
 
 
-def train_model(recipe: Recipe, run: RunFolder) -> bool:
-    """Train until the recipe's steps are done (True) or a stop is wished (False)."""
+def train_model(recipe: Recipe, run: RunFolder, start: Path | None = None) -> bool:
+    """Train until the recipe's steps are done (True) or a stop is wished (False).
+
+    With `start`, the folder of a finished model of the same vocabulary, begin with its weights.
+    """
     s = recipe.training
     torch.manual_seed(recipe.seed)
     crew = Crew()
@@ -145,6 +149,8 @@ def train_model(recipe: Recipe, run: RunFolder) -> bool:
     if device().type == "cpu":
         causal_attention.install()
         model.set_attn_implementation(causal_attention.ATTENTION)
+    if start:
+        begin_with(model, start)
     parts = optimisers({"model": model}, s.lr, weight_decay=s.weight_decay)
     sequences, valid = (Sequences.load(run.folder / f"{name}.npz") for name in ("train", "valid"))
     chosen = valid.batches(s.batch_tokens, recipe.seed, 0)[: s.valid_batches]
@@ -168,7 +174,7 @@ def train_model(recipe: Recipe, run: RunFolder) -> bool:
         loss.backward()
         stop = crew.average_gradients(model, run.should_stop())
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        with torch.autocast(device().type, torch.bfloat16):  # Muon's products too
+        with mixed_precision():  # Muon's products too
             for part in parts:
                 part.step()
                 part.zero_grad()
@@ -186,6 +192,16 @@ def train_model(recipe: Recipe, run: RunFolder) -> bool:
         if stop:
             break
     return step + 1 >= s.steps
+
+
+def begin_with(model: LlamaForCausalLM, start: Path) -> None:
+    """Take over the weights of a finished model. InvalidInput when it has other sizes."""
+    weights = LlamaForCausalLM.from_pretrained(start, local_files_only=True, dtype=torch.float32).state_dict()
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        said = f"The model in {start} has other sizes than the recipe's."
+        raise InvalidInput(said, "Begin with a model of this recipe, or without --start.") from error
 
 
 def sheet(model: LlamaForCausalLM, vocabulary: Vocabulary, run: RunFolder, step: int) -> list[Piece]:
@@ -213,7 +229,15 @@ def export(recipe: Recipe, run: RunFolder, folder: Path) -> None:
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size="15MB")
     vocabulary.save(folder)
     rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    write_card(folder, recipe, training_cost(rows))
+    before = run.folder / "before.json"
+    earlier = {"before": json.loads(before.read_text(encoding="utf-8"))} if before.exists() else {}
+    write_card(folder, recipe, {**training_cost(rows), **earlier})
+
+
+def keep_cost_of(start: Path, run: RunFolder) -> None:
+    """Leave in the run folder what the training of the model cost that this run begins with."""
+    trained = tomllib.loads((start / "card.toml").read_text(encoding="utf-8"))["trained"]
+    (run.folder / "before.json").write_text(json.dumps(trained), encoding="utf-8")
 
 
 def main(argv: list[str]) -> int:
@@ -222,13 +246,16 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--data", type=Path, help="folder of the tunes")
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     parser.add_argument("--stage", choices=["prepare", "model", "export", "all"], default="all")
+    parser.add_argument("--start", type=Path, help="finished model whose weights to begin with")
     parser.add_argument("--to", type=Path, help="where export writes the model")
     args = parser.parse_args(argv)
     recipe, run = Recipe.read(args.recipe), RunFolder(args.out)
     run.listen()
+    if args.start:
+        keep_cost_of(args.start, run)
     if args.stage in ("prepare", "all"):
         prepare(recipe, run, args.data)
-    finished = train_model(recipe, run) if args.stage in ("model", "all") else True
+    finished = train_model(recipe, run, args.start) if args.stage in ("model", "all") else True
     if args.stage == "export" or (args.stage == "all" and finished and Crew().leads):
         export(recipe, run, args.to or args.out / "model")
     return 0 if finished else 3
