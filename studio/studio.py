@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 VARIATION = {"subtle": 0.2, "strong": 0.5}
 MAX_PROMPT = 20_000  # characters
+COUNTS = {"num_images_per_prompt", "num_return_sequences"}  # how many takes a request asks for
 
 
 @dataclass
@@ -115,7 +116,8 @@ class Studio:
                 field="prompt",
             )
         model, declared = self._who(request)
-        if model and request.task not in model.tasks and request.task not in declared.trainings:
+        able = declared.implied.get(request.task, request.task)
+        if model and able not in model.tasks and request.task not in declared.trainings:
             raise InvalidInput(
                 f"{model.name} cannot do {request.task.replace('_', ' ')}.",
                 f"It can do: {', '.join(model.tasks)}.",
@@ -273,12 +275,12 @@ class Studio:
         artifact = self.library.artifact(sha256)
         if artifact.job is None:
             raise NotFound(
-                "That picture was not made here, so it has no settings.", "Use it as a start picture instead."
+                "That work was not made here, so it has no settings.", "Use it as a start instead."
             )
         request = self.library.job(artifact.job).request
         params = dict(request.params)
-        if "num_images_per_prompt" in params:
-            params["num_images_per_prompt"] = 1
+        for count in COUNTS & params.keys():
+            params[count] = 1
         if params.get("variation_strength"):
             return request.replace(
                 params={**params, "variation_seed": int(str(params["variation_seed"])) + artifact.index}

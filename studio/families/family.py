@@ -20,7 +20,7 @@ class Param:
     """One setting: validates, draws its widget, documents itself. `name` is the underlying library's own."""
 
     name: str
-    type: type  # int, float, str, bool
+    type: type  # int, float, str, bool, list
     default: Value
     label: str = ""
     help: str = ""
@@ -34,6 +34,10 @@ class Param:
         label = self.label or self.name
         if self.type is bool:
             return bool(value)
+        if self.type is list:
+            if not isinstance(value, list | tuple):
+                raise InvalidInput(f"{label}: {str(value)[:80]!r} is no list.", "Give a list.", field=self.name)
+            return list(value)
         if self.type is str:
             text = str(value)
             if self.choices and text not in self.choices:
@@ -73,6 +77,8 @@ class Family:
     families. A training that delivers a model leaves it in `kept / MODEL`, and one JSON output whose meta says
     `{"model": True, "name": ...}`."""
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # required input roles by task
+    implied: Mapping[str, str] = field(default_factory=dict)
+    """Tasks that every model can do whose card names another one: {"token_odds": "text"}."""
     defaults: Callable[[Path], Mapping[str, Value]] | None = (
         None  # what a model folder suggests when its card is silent
     )

@@ -1,76 +1,7 @@
 """Text by any transformers causal-LM folder: several drafts of one beginning, and models of a person's own texts."""
 
+from studio.families.causal_lm.params import ODDS, TEXT
 from studio.families.family import Family, Param
-
-TEXT = (
-    Param(
-        name="num_return_sequences",
-        type=int,
-        default=4,
-        minimum=1,
-        maximum=16,
-        label="Drafts",
-        help="Drafts of the same beginning; draft k has the seed + k.",
-    ),
-    Param(
-        name="max_new_tokens",
-        type=int,
-        default=200,
-        minimum=1,
-        maximum=8192,
-        label="Longest",
-        help="Tokens; a token is three or four letters.",
-    ),
-    Param(
-        name="temperature",
-        type=float,
-        default=0.85,
-        minimum=0.0,
-        maximum=5.0,
-        step=0.05,
-        label="Temperature",
-        help="More dares unlikelier words; 0 always takes the likeliest.",
-    ),
-    Param(
-        name="top_k",
-        type=int,
-        default=0,
-        minimum=0,
-        maximum=10_000,
-        label="Top k",
-        help="Only the k likeliest; 0 all.",
-    ),
-    Param(
-        name="top_p",
-        type=float,
-        default=0.95,
-        minimum=0.01,
-        maximum=1.0,
-        step=0.01,
-        label="Top p",
-        help="Only the likeliest that together have this probability (Holtzman et al., 2020).",
-    ),
-    Param(
-        name="min_p",
-        type=float,
-        default=0.0,
-        minimum=0.0,
-        maximum=1.0,
-        step=0.01,
-        label="Min p",
-        help="Only those at least this share as likely as the likeliest.",
-    ),
-    Param(
-        name="repetition_penalty",
-        type=float,
-        default=1.0,
-        minimum=0.5,
-        maximum=3.0,
-        step=0.05,
-        label="Repetition penalty",
-        help="Above 1 what has been said becomes less likely (Keskar et al., 2019).",
-    ),
-)
 
 TRANSFORMER = (
     Param(
@@ -111,8 +42,9 @@ FAMILY = Family(
     name="causal_lm",
     title="Text (transformer)",
     media="text",
-    tasks={"text": TEXT},
+    tasks={"text": TEXT, "token_odds": ODDS},
     trainings={"train_transformer": TRANSFORMER},
     scratch=("train_transformer",),
-    inputs={"train_transformer": ("dataset",)},
+    implied={"token_odds": "text"},
+    inputs={"train_transformer": ("dataset",), "token_odds": ("source",)},
 )

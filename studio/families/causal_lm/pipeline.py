@@ -1,25 +1,44 @@
-"""Drafts by a loaded causal LM: from a beginning to texts, streamed as previews. Knows no training."""
+"""Drafts by a loaded causal LM, streamed as they grow, and the odds of the tokens of one. Knows no training."""
 
 import time
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
-from studio.errors import InvalidInput, ModelError
-from studio.families.causal_lm.sampling import sample, samplers
+from studio.errors import Cancelled, InvalidInput, ModelError
+from studio.families.causal_lm.beginnings import Beginning, Beginnings
+from studio.families.causal_lm.decoding import Chances, Decoder, Draft
+from studio.families.causal_lm.drafts import KeywordBias
+from studio.families.causal_lm.kept_text import room_of
+from studio.families.causal_lm.odds import token_odds, write_odds
+from studio.families.causal_lm.samplers import chain
+from studio.families.causal_lm.stops import StopStrings, repeats, stop_strings
 from studio.families.family import Context
-from studio.types import Device, Request
+from studio.families.model_card import CARD
+from studio.types import Device, Request, Value
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SHOWN_EVERY = 4  # tokens between two looks at the drafts
+DRY_BREAKERS = ("\n", ":", '"', "*")  # llama.cpp's
 
 
 class TextPipeline:
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.model, self.tokenizer = model, tokenizer
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, card: Mapping[str, Any] | None = None
+    ) -> None:
+        self.model, self.tokenizer, self.card = model, tokenizer, card or {}
+        self.decoder = Decoder(model)
+        self.beginnings = Beginnings(tokenizer, self.card.get("knows", {}).get("genres", ()), self.ends)
 
     def size(self) -> int:
         return sum(p.numel() * p.element_size() for p in self.model.parameters())
@@ -32,57 +51,160 @@ class TextPipeline:
         return frozenset(int(token) for token in (*known, self.tokenizer.eos_token_id) if token is not None)
 
     def run(self, request: Request, context: Context) -> None:
-        """Draft k is the text of the seed + k. InvalidInput when the beginning leaves no room for more."""
-        params: Mapping[str, Any] = request.params
-        prompt = self.tokens(request.prompt)
-        room = int(getattr(self.model.config, "max_position_embeddings", 2**31)) - len(prompt)
-        if room < 1:
-            said = f"The text has {len(prompt)} tokens, as many as this model can look back."
+        """Draft k is the text of the seed + k; what Stop finds of it is kept. InvalidInput names the wrong field."""
+        context.check()
+        if request.task == "token_odds":
+            self._open_up(request, context)
+        else:
+            self._write(request, context)
+
+    def _write(self, request: Request, context: Context) -> None:
+        beginning = self.beginnings.of(request)
+        params = self._settled(request.params, beginning.genre)
+        most = self._room(beginning, int(params["max_new_tokens"]), context)
+        count = int(params["num_return_sequences"])
+        job = _Writing(request, context, self, beginning, params, most)
+        seeds = range(request.seed, request.seed + count)
+        first = len(beginning.given)
+        try:
+            self.decoder.write(
+                beginning.tokens,
+                seeds,
+                most=most,
+                first=first,
+                ends=self.ends,
+                processors=self._processors(beginning, params, Chances(seeds, first, most, stream=1).table),
+                greedy=params["temperature"] == 0,
+                each=job.each,
+                check=context.check,
+            )
+        except Cancelled:
+            job.keep(stopped=True)
+            raise
+        job.keep()
+
+    def _settled(self, params: Mapping[str, Any], genre: str) -> dict[str, Any]:
+        """The settings, with what the card wants for this genre where they are its general ones."""
+        general = self.card.get("defaults", {})
+        special = general.get(genre, {}) if genre else {}
+        changed = {k: v for k, v in special.items() if k in params and params[k] == general.get(k)}
+        return {**params, **changed}
+
+    def _room(self, beginning: Beginning, wanted: int, context: Context) -> int:
+        """How many tokens may follow. InvalidInput when the beginning leaves no room, or no beginning would."""
+        room, used = room_of(self.model), len(beginning.tokens)
+        if wanted > room:
+            said = f"{wanted:,} new tokens are more than the {room:,} that this model can look back."
+            raise InvalidInput(said, f"Ask for at most {max(1, room - used):,}.", field="max_new_tokens")
+        if used >= room:
+            said = f"The text has {used:,} tokens, and this model can look back {room:,}."
             raise InvalidInput(said, "Shorten it.", field="prompt")
-        most, count = min(int(params["max_new_tokens"]), room), int(params["num_return_sequences"])
-        began = time.monotonic()
+        if used + wanted > room:
+            context.warn(f"The text has {used:,} tokens already, so at most {room - used:,} more are written.")
+        return min(wanted, room - used)
 
-        def each(step: int, texts: list[list[int]]) -> None:
-            context.check()
-            context.progress(step, most, "Writing")
-            if step % SHOWN_EVERY == 0:
-                for k, tokens in enumerate(texts):
-                    context.preview(k, writer(self.text(tokens)), ".txt")
+    def _processors(
+        self, beginning: Beginning, params: Mapping[str, Any], chances: torch.Tensor
+    ) -> LogitsProcessorList:
+        count, before = int(params["num_return_sequences"]), len(beginning.tokens)
+        made = LogitsProcessorList()
+        if beginning.keywords and params["keyword_bias"]:
+            keywords = [beginning.keywords] * count
+            made.append(KeywordBias(self.tokenizer, keywords, len(beginning.context), params["keyword_bias"]))
+        breakers = {tokens[-1] for text in DRY_BREAKERS if (tokens := self.beginnings.tokens(text))}
+        made.extend(chain(params, breakers=frozenset(breakers), chances=chances, first=before))
+        return made
 
-        texts = sample(
-            self.model,
-            prompt,
-            range(request.seed, request.seed + count),
-            most=most,
-            ends=self.ends,
-            processors=samplers(
-                params["temperature"], params["top_k"], params["top_p"], params["min_p"], params["repetition_penalty"]
-            ),
-            greedy=params["temperature"] == 0,
-            each=each,
+    def _open_up(self, request: Request, context: Context) -> None:
+        text = context.inputs["source"][0].read_text("utf-8")
+        beginning = self.beginnings.of(request, text)
+        if not beginning.given:
+            raise InvalidInput("The draft is empty.", "Choose one with words.", field="source")
+        if len(beginning.tokens) > room_of(self.model):
+            said = f"The draft has {len(beginning.tokens):,} tokens, more than this model can look back."
+            raise InvalidInput(said, "Open a shorter one.", field="source")
+        written = len(request.prompt) if str(request.params["mode"]) == "write" else 0
+        found = token_odds(
+            self.model, self.tokenizer, beginning, int(str(request.params["alternatives"])), written, context
         )
-        seconds = time.monotonic() - began
-        for k, tokens in enumerate(texts):
-            text = self.text(tokens)
-            meta = {"seed": request.seed + k, "tokens": len(tokens), "words": len(text.split())}
-            meta |= {"seconds": round(seconds, 3), "finished": len(tokens) < most}
-            context.output(k, writer(text), ".txt", "text/plain", meta)
-
-    def tokens(self, text: str) -> list[int]:
-        """Of a beginning; the mark of a text's begin where there is nothing."""
-        found = cast(list[int], self.tokenizer(text).input_ids) if text else []
-        begin = self.tokenizer.bos_token_id
-        return found or [int(str(begin)) if begin is not None else next(iter(self.ends), 0)]
-
-    def text(self, tokens: list[int]) -> str:
-        return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+        context.output(0, write_odds(found), ".json", "application/json", {"source_characters": len(text)})
 
 
-def writer(text: str) -> Callable[[Path], None]:
-    """Writes that text to the path it is given."""
+class _Writing:
+    """One job: what is shown of its drafts while they grow, when they must end, and what is kept of them."""
+
+    def __init__(
+        self,
+        request: Request,
+        context: Context,
+        pipeline: TextPipeline,
+        beginning: Beginning,
+        params: Mapping[str, Any],
+        most: int,
+    ) -> None:
+        self.request, self.context, self.pipeline, self.beginning = request, context, pipeline, beginning
+        self.most, self.budget = most, float(params["seconds"])
+        self.stops = StopStrings(stop_strings(str(params["stop"])), pipeline.beginnings.text)
+        self.began, self.first_token = time.monotonic(), 0.0
+        self.took: dict[int, float] = {}  # seconds until a draft had ended
+        self.cut: dict[int, int] = {}  # characters of its new text that a stop string leaves
+        self.drafts: list[Draft] = []
+
+    def each(self, step: int, drafts: list[Draft]) -> None:
+        self.drafts = drafts
+        now = time.monotonic() - self.began
+        for k, draft in enumerate(drafts):
+            if not draft.finished and self.stops.reached(draft.tokens):
+                draft.finished = "stop"
+            if not draft.finished and self.budget and now >= self.budget:
+                draft.finished = "time"
+            if draft.finished:
+                self.took.setdefault(k, now)
+        self.context.check()
+        self.context.progress(step, self.most, "Writing")
+        if step == 1 or step % SHOWN_EVERY == 0:
+            for k, draft in enumerate(drafts):
+                self.context.preview(k, writer(lambda draft=draft: self.text(draft)), ".txt")
+
+    def text(self, draft: Draft) -> str:
+        """The whole text of a draft, what was given included."""
+        given, text = self.beginning.given, self.beginning.text
+        pipeline = self.pipeline.beginnings
+        whole = pipeline.text([*given, *draft.tokens])
+        if not whole.startswith(text):  # a tokenizer that does not give back what it took
+            whole = text + whole[len(pipeline.text(given)) :]
+        if draft.finished == "stop":
+            whole = text + self.stops.before(whole[len(text) :])
+        return whole
+
+    def keep(self, *, stopped: bool = False) -> None:
+        """Every draft that has words of its own as an artifact."""
+        end = time.monotonic() - self.began
+        for k, draft in enumerate(self.drafts):
+            if stopped and not draft.finished:
+                draft.finished = "stopped"
+            text, seconds = self.text(draft), self.took.get(k, end)
+            fresh = text[len(self.beginning.text) :]
+            if stopped and not draft.tokens:
+                continue
+            meta: dict[str, Value] = {
+                "seed": draft.seed,
+                "tokens": len(draft.tokens),
+                "words": len(fresh.split()),
+                "seconds": round(seconds, 3),
+                "tokens_a_second": round(len(draft.tokens) / max(seconds, 1e-6), 2),
+                "finished": draft.finished,
+                "new_from": len(self.beginning.text),
+                "repeats": repeats(text),
+            }
+            self.context.output(k, writer(lambda text=text: text), ".txt", "text/plain", meta)
+
+
+def writer(text: str | Callable[[], str]) -> Callable[[Path], None]:
+    """Writes that text, or what it is at that moment, to the path it is given."""
 
     def write(path: Path) -> None:
-        path.write_text(text, "utf-8")
+        path.write_text(text if isinstance(text, str) else text(), "utf-8", newline="")
 
     return write
 
@@ -99,4 +221,9 @@ def load(folder: Path, device: Device) -> TextPipeline:
             f"The model in {folder.name} cannot be loaded: {str(error).splitlines()[0][:200]}",
             "Fetch or train it again.",
         ) from error
-    return TextPipeline(model.to("cpu" if device.kind == "cpu" else device.kind).eval(), tokenizer)
+    return TextPipeline(model.to("cpu" if device.kind == "cpu" else device.kind).eval(), tokenizer, read_card(folder))
+
+
+def read_card(folder: Path) -> Mapping[str, Any]:
+    path = folder / CARD
+    return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}

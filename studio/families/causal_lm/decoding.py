@@ -1,0 +1,144 @@
+"""Several drafts of one beginning, token by token, each with random numbers of its own seed. Knows no job and no words.
+
+The beginning is read once, and what was read last stays: a draft that goes on from it, or branches off inside, reads
+only what is new.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessorList, PreTrainedModel
+
+from studio.families.causal_lm.kept_text import KeptText, can_grow, copied, growing_cache, own_cache, scores_of
+
+AT_ONCE = 256  # tokens of a beginning between two looks at Stop
+# A matrix product of fewer rows is done by other kernels, with other last bits; with at least so many, a row's bits do
+# not depend on how many there are (seen with MKL's and oneDNN's float32). So a draft alone is the draft in its batch.
+STEADY_ROWS = 4
+
+
+@dataclass
+class Draft:
+    """One text while it grows: its new tokens, and why it ended ("" while it has not)."""
+
+    seed: int
+    tokens: list[int] = field(default_factory=list)
+    finished: str = ""
+
+
+class Chances:
+    """Uniform random numbers of each draft for each place of the text: the same place has the same number, whatever
+    of the text was decided before. `stream` tells uses apart.
+    """
+
+    def __init__(self, seeds: Sequence[int], first: int, most: int, stream: int = 0) -> None:
+        """For the places `first` to `first + most - 1`."""
+        rows = [
+            torch.rand(
+                first + most,
+                dtype=torch.float64,
+                generator=torch.Generator().manual_seed((seed + stream * 2**54) % 2**63),
+            )[first:]
+            for seed in seeds
+        ]
+        self.table = torch.stack(rows)
+
+    def at(self, step: int) -> Tensor:
+        """(drafts,) in 0..1"""
+        return self.table[:, step]
+
+
+class Decoder:
+    """A model, and what it read last."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        self.kept: KeptText | None = None
+        self.grows = can_grow(model)
+
+    def read(self, tokens: Sequence[int], rows: int, room: int, check: Callable[[], None]) -> tuple[object, Tensor]:
+        """The cache of `rows` equal rows with those tokens, with room for `room`; and the scores (1, vocabulary) of
+        what comes next. `check` is called between parts and may raise.
+        """
+        kept = self.kept
+        if kept is not None and list(tokens) == kept.prompt:
+            scores, length, row = kept.scores, len(tokens), 0
+            cache = kept.cache
+        else:
+            row, length = kept.longest(tokens[:-1]) if kept else (0, 0)
+            cache = copied(kept.cache, row, length, 1, len(tokens)) if kept and length else self._empty()
+            rest = torch.tensor([list(tokens[length:])], device=self.model.device)
+            scores = torch.empty(0)
+            for part in rest.split(AT_ONCE, 1):
+                check()
+                scores = scores_of(self.model, part, cache)[:, -1]
+            row = 0
+        if self.grows:
+            return copied(cache, row, len(tokens), rows, room), scores
+        cache.batch_repeat_interleave(rows)
+        return cache, scores
+
+    def _empty(self):
+        return growing_cache(self.model) if self.grows else own_cache(self.model)
+
+    @torch.inference_mode()
+    def write(
+        self,
+        tokens: Sequence[int],
+        seeds: Sequence[int],
+        *,
+        most: int,
+        first: int,
+        ends: frozenset[int],
+        processors: LogitsProcessorList,
+        greedy: bool,
+        each: Callable[[int, list[Draft]], None],
+        check: Callable[[], None],
+    ) -> list[Draft]:
+        """Drafts that go on from `tokens` (at least one) by up to `most` tokens.
+
+        `first` is the place of the first new token in its text. `processors` get all tokens so far (drafts, n) and
+        scores (drafts, vocabulary) in float32. `each` is called after every token with the number of tokens and the
+        drafts; it may set `finished`, and may raise, which ends all. Drafts hold no token that ended them.
+        """
+        drafts = [Draft(seed) for seed in seeds]
+        count = len(drafts)
+        rows = max(count, STEADY_ROWS) if self.model.device.type == "cpu" else count
+        cache, scores = self.read(tokens, rows, len(tokens) + min(most, 64), check)
+        prompt_scores = scores
+        so_far = torch.empty(rows, len(tokens) + most, dtype=torch.long, device=self.model.device)
+        so_far[:, : len(tokens)] = torch.tensor(list(tokens), device=self.model.device)
+        chances = Chances(seeds, first, most)
+        scores = scores.expand(count, -1)
+        length = len(tokens)
+        try:
+            for step in range(most):
+                scores = processors(so_far[:count, :length], scores)
+                chosen = scores.argmax(-1) if greedy else drawn(scores, chances.at(step))
+                so_far[:count, length], so_far[count:, length] = chosen, chosen[0]
+                length += 1
+                for draft, token in zip(drafts, chosen.tolist(), strict=True):
+                    if not draft.finished:
+                        if token in ends:
+                            draft.finished = "end"
+                        else:
+                            draft.tokens.append(token)
+                each(step + 1, drafts)
+                if all(draft.finished for draft in drafts) or step + 1 == most:
+                    break
+                scores = scores_of(self.model, so_far[:, length - 1 : length], cache)[:count, -1]
+        finally:
+            if self.grows:
+                self.kept = KeptText(so_far[:count, :length].tolist(), cache, tokens, prompt_scores)
+        for draft in drafts:
+            draft.finished = draft.finished or "length"
+        return drafts
+
+
+def drawn(scores: Tensor, chances: Tensor) -> Tensor:
+    """(rows,) tokens: where each row's chance falls among its probabilities, laid end to end."""
+    ends = scores.softmax(-1, dtype=torch.float64).cumsum(-1)
+    falls = chances.to(ends.device)[:, None] * ends[:, -1:]
+    return torch.searchsorted(ends, falls, right=True)[:, 0].clamp(max=scores.shape[-1] - 1)
