@@ -1,25 +1,22 @@
-"""The commands: ui, image, library, models, train, evaluate, doctor, bench. Plain lines, or JSON lines with --json."""
+"""The commands, the longer ones beside this file. Plain lines, or JSON lines with --json."""
 
 import argparse
 import dataclasses
 import importlib
 import importlib.util
-import json
-import shutil
 import sys
-import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from studio import __version__
 from studio.errors import InvalidInput, StudioError
-from studio.lab.dataset import Dataset
-from studio.lab.probe import ATTRIBUTES, Probe
-from studio.lab.recipe import CHOICES, LEARNS, PRESETS, scratch_advice
 from studio.settings import DEVICES, Settings
-from studio.studio import Live, Studio
-from studio.types import Adapter, Artifact, Input, Job, JobState, Request
+from studio.studio import Studio
+from studio.terminal import adapter_of, clear_progress, copy_out, print_json, show_progress
+from studio.text_commands import add_text, text
+from studio.training_commands import add_evaluate, add_train, evaluate, train
+from studio.types import Input, JobState, Request
 
 SETTINGS = ("home", "host", "port", "device", "offline", "window", "open_browser", "password")
 
@@ -52,7 +49,17 @@ def parser() -> argparse.ArgumentParser:
     whole.set_defaults(command="ui")
     _add_ui_options(whole)
     commands = whole.add_subparsers(metavar="COMMAND")
-    for add in (_add_ui, _add_image, _add_library, _add_models, _add_train, _add_evaluate, _add_doctor, _add_bench):
+    for add in (
+        _add_ui,
+        _add_image,
+        add_text,
+        _add_library,
+        _add_models,
+        add_train,
+        add_evaluate,
+        _add_doctor,
+        _add_bench,
+    ):
         add(commands, shared)
     return whole
 
@@ -124,59 +131,6 @@ def _add_models(commands: Any, shared: argparse.ArgumentParser) -> None:
     models.set_defaults(command="models")
 
 
-def _add_train(commands: Any, shared: argparse.ArgumentParser) -> None:
-    train = commands.add_parser(
-        "train",
-        parents=[shared],
-        help="teach a model your pictures (--lora DIR), one from nothing (--scratch), or train one by a recipe",
-        description="With --lora: cleans the pictures of DIR, teaches them to a model, and says what that changed. By "
-        "this you say that the pictures are yours to use. With --scratch: likewise, but a model of its own learns them "
-        "from nothing. With a recipe: its own options follow it.",
-    )
-    train.add_argument("recipe", type=Path, nargs="?", help="a file of presets/recipes")
-    train.add_argument("rest", nargs=argparse.REMAINDER, help="the recipe's own options, --data DIR among them")
-    train.add_argument("--lora", type=Path, metavar="DIR", help="pictures to learn: a folder, a zip, or one file")
-    train.add_argument("--scratch", choices=tuple(CHOICES), help="a new model that learns the pictures of --data-set")
-    train.add_argument("--data-set", type=Path, metavar="DIR", help="--scratch: a folder, a zip, or one file")
-    train.add_argument("--seconds", type=float, default=180, help="--scratch: how long it learns (default: 180)")
-    train.add_argument("--base", default="", help="the model that learns them (default: the first)")
-    train.add_argument("--trigger", default="", help="the word that the pictures will answer to")
-    train.add_argument("--caption", default="", help="one caption for all of them (default: file names, side files)")
-    train.add_argument("--out", default="", metavar="NAME", help="the name of what is learnt")
-    train.add_argument("--preset", choices=PRESETS, default="balanced")
-    train.add_argument("--steps", type=int, help="instead of the preset's")
-    train.add_argument("--rank", type=int, help="instead of the preset's")
-    train.add_argument("--lr", type=float, help="learning rate, instead of the preset's")
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--json", action="store_true", help="progress as JSON lines")
-    train.set_defaults(command="train")
-
-
-def _add_evaluate(commands: Any, shared: argparse.ArgumentParser) -> None:
-    evaluate = commands.add_parser(
-        "evaluate",
-        parents=[shared],
-        help="measure a picture model: quality, copying, prompt-following, bias",
-        description="With --data: how near its pictures are to the held-out ones, how varied, how often they repeat "
-        "one. With --probe: which words come up where the prompt leaves them open. With --lora: before and after it.",
-    )
-    evaluate.add_argument("model")
-    evaluate.add_argument("--data", default="", metavar="DIR", help="a data set's id, or pictures of yours")
-    evaluate.add_argument("--caption", default="", help="one caption for all pictures of DIR")
-    evaluate.add_argument("--lora", action="append", default=[], metavar="NAME[:WEIGHT]")
-    evaluate.add_argument("--probe", action="append", default=[], metavar="PROMPT", help="may be given several times")
-    evaluate.add_argument("--attribute", choices=ATTRIBUTES, default="colour", help="what the probes leave open")
-    evaluate.add_argument("--words", default="", help='"red, blue" or "red=0.7, blue=0.3" (default: what turns up)')
-    evaluate.add_argument("--seeds", type=int, default=24, help="pictures of each probe")
-    evaluate.add_argument("--pictures", type=int, help="pictures to compare with the data set's (default: 24)")
-    evaluate.add_argument("--combinations", type=int, help="prompts of pairs that its training never had")
-    evaluate.add_argument("--steps", type=int, help="sampling steps")
-    evaluate.add_argument("--seed", type=int, default=0)
-    evaluate.add_argument("--out", type=Path, metavar="DIR", help="gets evaluation.json, card.md and the sheets")
-    evaluate.add_argument("--json", action="store_true", help="progress and result as JSON lines")
-    evaluate.set_defaults(command="evaluate")
-
-
 def _add_doctor(commands: Any, shared: argparse.ArgumentParser) -> None:
     doctor = commands.add_parser("doctor", parents=[shared], help="say what works here and what does not")
     doctor.add_argument("--json", action="store_true")
@@ -205,14 +159,14 @@ def image(settings: Settings, given: argparse.Namespace) -> int:
         raise InvalidInput("--mask needs a picture to paint in.", "Give it with --init FILE.")
     with Studio(settings) as studio:
         job = studio.submit(image_request(studio, given), panel="cli")
-        done = studio.wait(job.id, each=_show_progress)
-        _clear_progress()
+        done = studio.wait(job.id, each=show_progress)
+        clear_progress()
         kept = studio.library.outputs(job.id)
         if given.out:
             given.out.mkdir(parents=True, exist_ok=True)
         for artifact in kept:
-            path = _copy_out(artifact, done.request, given.out) if given.out else artifact.path
-            _print_json(
+            path = copy_out(artifact, done.request, given.out) if given.out else artifact.path
+            print_json(
                 {
                     "path": str(path),
                     "seed": artifact.meta.get("seed"),
@@ -259,7 +213,7 @@ def image_request(studio: Studio, given: argparse.Namespace) -> Request:
         model=given.model or studio.catalog.default(task).id,
         prompt=prompt,
         inputs=inputs,
-        adapters=tuple(_adapter(text) for text in given.lora),
+        adapters=tuple(adapter_of(text) for text in given.lora),
         params={k: v for k, v in params.items() if v is not None},
         seed=given.seed,
     )
@@ -274,24 +228,6 @@ def _size(text: str | None) -> tuple[int | None, int | None]:
     return int(width), int(height)
 
 
-def _adapter(text: str) -> Adapter:
-    name, _, weight = text.rpartition(":")
-    try:
-        return Adapter(id=name, weight=float(weight)) if name else Adapter(id=weight)
-    except ValueError:
-        return Adapter(id=text)
-
-
-def _copy_out(artifact: Artifact, request: Request, folder: Path) -> Path:
-    words = "".join(c if c.isalnum() else "-" for c in request.prompt.lower())[:40].strip("-") or "picture"
-    stem = f"{words}-{artifact.meta.get('seed', request.seed)}"
-    target = next(
-        p for n in range(10_000) if not (p := folder / f"{stem}{f'-{n}' if n else ''}{artifact.path.suffix}").exists()
-    )
-    shutil.copyfile(artifact.path, target)
-    return target
-
-
 def library(settings: Settings, given: argparse.Namespace) -> int:
     from studio.library.query import Query
 
@@ -299,7 +235,7 @@ def library(settings: Settings, given: argparse.Namespace) -> int:
         store = studio.library
         if given.act == "check":
             report = store.check(repair=given.repair)
-            _print_json(dataclasses.asdict(report)) if given.json else print(report)
+            print_json(dataclasses.asdict(report)) if given.json else print(report)
             return 0 if report.consistent else 1
         if given.act == "export":
             ids = [w for w in given.words if len(w) == 64] or [
@@ -310,7 +246,7 @@ def library(settings: Settings, given: argparse.Namespace) -> int:
         page = store.find(Query(text=" ".join(given.words), limit=given.limit))
         for artifact in page.items:
             if given.json:
-                _print_json(artifact.to_dict())
+                print_json(artifact.to_dict())
             else:
                 print(
                     artifact.sha256[:12],
@@ -331,7 +267,7 @@ def models(settings: Settings, given: argparse.Namespace) -> int:
         return {"merge": merge, "export-lora": export_lora}[given.act](settings, given)
     for model in Catalog(settings).models():
         if given.json:
-            _print_json(
+            print_json(
                 {
                     "id": model.id,
                     "family": model.family,
@@ -356,16 +292,16 @@ def merge(settings: Settings, given: argparse.Namespace) -> int:
     if not (given.name and given.lora and given.out):
         raise InvalidInput("A merge needs a model, a LoRA and a name.", "models merge MODEL --lora ID:0.8 --out NAME")
     with Studio(settings) as studio:
-        adapters = tuple(_adapter(text) for text in given.lora)
+        adapters = tuple(adapter_of(text) for text in given.lora)
         request = Request(task="merge_lora", model=given.name, prompt=given.out, adapters=adapters)
         job = studio.submit(request, panel="models")
-        done = studio.wait(job.id, each=_show_progress)
-        _clear_progress()
+        done = studio.wait(job.id, each=show_progress)
+        clear_progress()
         if done.state is not JobState.done:
             print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
             return 1
         made = studio.catalog.model(studio.catalog.model_of_job(job.id))
-        _print_json({"model": made.id, "folder": str(made.folder), "size": made.size, "job": job.id})
+        print_json({"model": made.id, "folder": str(made.folder), "size": made.size, "job": job.id})
     return 0
 
 
@@ -384,130 +320,8 @@ def export_lora(settings: Settings, given: argparse.Namespace) -> int:
     target = Path(given.out)
     module = importlib.import_module("studio.families.diffusion.export_lora")
     layers = module.export(adapter, folder, target, given.format, given.name)
-    _print_json({"path": str(target), "format": given.format, "layers": layers, "size": target.stat().st_size})
+    print_json({"path": str(target), "format": given.format, "layers": layers, "size": target.stat().st_size})
     return 0
-
-
-def train(settings: Settings, given: argparse.Namespace) -> int:
-    """Pictures are taught by a job like any other; a recipe is run in this very process, without a page to protect."""
-    if given.lora:
-        return teach(settings, given)
-    if given.scratch:
-        return from_scratch(settings, given)
-    if given.recipe is None:
-        hint = "Give --lora DIR, --scratch KIND --data-set DIR, or a recipe of presets/recipes."
-        raise InvalidInput("There is nothing to train.", hint)
-    if not given.recipe.is_file():
-        raise InvalidInput(f"There is no recipe {given.recipe}.", "They lie in presets/recipes.")
-    name = str(tomllib.loads(given.recipe.read_text("utf-8")).get("family", ""))
-    if not name.isidentifier() or importlib.util.find_spec(f"studio.families.{name}") is None:
-        raise InvalidInput(f"The recipe names the family {name!r}.", "It must be a folder of studio/families.")
-    return importlib.import_module(f"studio.families.{name}.train").main([str(given.recipe), *given.rest])
-
-
-def teach(settings: Settings, given: argparse.Namespace) -> int:
-    if not given.lora.exists():
-        raise InvalidInput(f"There is no {given.lora}.", "Give a folder with pictures, or a zip.")
-    with Studio(settings) as studio:
-        base = given.base or studio.catalog.default("text_to_image").id
-        studio.catalog.model(base)
-        name = given.out or given.trigger or given.lora.stem
-        dataset = _data_set(studio, given.lora, name, given)
-        changes = {"max_train_steps": given.steps, "r": given.rank, "learning_rate": given.lr}
-        request = studio.lora_request(
-            dataset, base=base, name=name, preset=given.preset, seed=given.seed, changes=changes
-        )
-        done = _learnt(studio, request, given)
-        for artifact in studio.library.outputs(done.id):
-            _print_json({**_told(artifact), "adapter": studio.catalog.adapter_of(artifact.sha256), "job": done.id})
-        return 0 if done.state is JobState.done else 1
-
-
-def from_scratch(settings: Settings, given: argparse.Namespace) -> int:
-    if given.data_set is None or not given.data_set.exists():
-        raise InvalidInput(
-            f"There is no {given.data_set or 'data set'}.", "Give --data-set DIR with pictures, or a zip."
-        )
-    with Studio(settings) as studio:
-        name = given.out or given.data_set.stem
-        dataset = _data_set(studio, given.data_set, name, given)
-        if dataset.kind == "image" and (advice := scratch_advice(len([i for i in dataset.items if i.included]))):
-            print(advice, file=sys.stderr)
-        changes = {"max_train_steps": given.steps, "learning_rate": given.lr}
-        request = studio.scratch_request(
-            dataset, kind=given.scratch, name=name, seconds=given.seconds, seed=given.seed, changes=changes
-        )
-        done = _learnt(studio, request, given)
-        for artifact in studio.library.outputs(done.id):
-            _print_json({**_told(artifact), "model": studio.catalog.model_of_job(done.id), "job": done.id})
-        return 0 if done.state is JobState.done else 1
-
-
-def _data_set(studio: Studio, source: Path, name: str, given: argparse.Namespace) -> Dataset:
-    """The pictures of a folder as a new data set, with what was said of them on the command line."""
-    dataset = Dataset.create(studio.datasets, name, LEARNS.get(given.scratch or "", "image"))
-    report = dataset.add([source])
-    if given.trigger:
-        dataset.set_trigger(given.trigger)
-    if given.caption:
-        dataset.set_captions({item.id: given.caption for item in dataset.items})
-    dataset.set_consent(True)
-    for sentence in report.sentences:
-        print(sentence, file=sys.stderr)
-    return dataset
-
-
-def _learnt(studio: Studio, request: Request, given: argparse.Namespace, panel: str = "cli") -> Job:
-    """The finished job of a training, its progress shown meanwhile; Ctrl+C stops it and keeps what is there."""
-    job = studio.submit(request, panel=panel)
-    try:
-        done = studio.wait(job.id, each=_json_progress(job.id) if given.json else _show_progress)
-    except KeyboardInterrupt:
-        studio.cancel(job.id)
-        done = studio.wait(job.id, timeout=30)
-    _clear_progress()
-    print("\n".join(part for part in (done.message, done.error, done.hint) if part), file=sys.stderr)
-    return done
-
-
-def _told(artifact: Artifact) -> dict[str, Any]:
-    return {k: v for k, v in artifact.meta.items() if k not in ("prompt", "warnings")}
-
-
-def evaluate(settings: Settings, given: argparse.Namespace) -> int:
-    from studio.evaluations import copy_results, dataset_of
-
-    with Studio(settings) as studio:
-        studio.catalog.model(given.model)
-        probe = Probe.of(given.probe, given.attribute, given.words, given.seeds) if given.probe else None
-        dataset = dataset_of(studio, given.data, given.caption) if given.data else None
-        changes = {"pictures": given.pictures, "combinations": given.combinations, "num_inference_steps": given.steps}
-        adapters = tuple(_adapter(text) for text in given.lora)
-        request = studio.evaluation_request(given.model, dataset, adapters, probe, given.seed, changes)
-        done = _learnt(studio, request, given, panel="evaluate")
-        for artifact in studio.library.outputs(done.id):
-            folder = copy_results(studio, done, artifact, given.out)
-            result = json.loads(artifact.path.read_text("utf-8"))
-            if given.json:
-                _print_json({**result, "job": done.id, "sha256": artifact.sha256, "folder": str(folder)})
-            else:
-                print(result["card"])
-                print(f"Sheets and card: {folder}", file=sys.stderr)
-        return 0 if done.state is JobState.done else 1
-
-
-def _json_progress(job: str) -> Callable[[Live], None]:
-    """A JSON line at every step that is new."""
-    told: list[tuple[int, str]] = []
-
-    def tell(live: Live) -> None:
-        if [(live.step, live.message)] != told[-1:]:
-            told.append((live.step, live.message))
-            left = round(live.eta, 1) if live.eta is not None else None
-            plain = {"job": job, "step": live.step, "steps": live.steps, "message": live.message, "seconds_left": left}
-            _print_json(plain)
-
-    return tell
 
 
 def doctor(settings: Settings, given: argparse.Namespace) -> int:
@@ -515,7 +329,7 @@ def doctor(settings: Settings, given: argparse.Namespace) -> int:
 
     found = report(settings)
     if given.json:
-        _print_json(found)
+        print_json(found)
     else:
         for key, value in found.items():
             if key != "problems":
@@ -532,22 +346,23 @@ def bench(settings: Settings, given: argparse.Namespace) -> int:
 
         found = starters.run(given.data, given.only, lambda text: print(text, file=sys.stderr))
         for id, figures in found.items():
-            _print_json({"starter": id, **figures})
+            print_json({"starter": id, **figures})
         return 0
     if given.what == "train":
         from studio.bench import train as training
 
-        _print_json(training.run(settings, quick=given.quick))
+        print_json(training.run(settings, quick=given.quick))
         return 0
     from studio.bench.image import run
 
-    _print_json(run(settings, quick=given.quick))
+    print_json(run(settings, quick=given.quick))
     return 0
 
 
 COMMANDS = {
     "ui": ui,
     "image": image,
+    "text": text,
     "library": library,
     "models": models,
     "train": train,
@@ -555,18 +370,3 @@ COMMANDS = {
     "doctor": doctor,
     "bench": bench,
 }
-
-
-def _print_json(plain: Any) -> None:
-    print(json.dumps(plain, ensure_ascii=False, default=str), flush=True)
-
-
-def _show_progress(live: Live) -> None:
-    if sys.stderr.isatty() and live.steps:
-        left = f", {live.eta:.0f} s left" if live.eta else ""
-        print(f"\r{live.message or 'Step'} {live.step} of {live.steps}{left}   ", end="", file=sys.stderr, flush=True)
-
-
-def _clear_progress() -> None:
-    if sys.stderr.isatty():
-        print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)

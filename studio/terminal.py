@@ -1,0 +1,60 @@
+"""What commands say on the terminal: JSON lines, a line of progress, copies of what was made. Knows no command."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from studio.studio import Live
+from studio.types import Adapter, Artifact, Request
+
+
+def print_json(plain: Any) -> None:
+    print(json.dumps(plain, ensure_ascii=False, default=str), flush=True)
+
+
+def show_progress(live: Live) -> None:
+    if sys.stderr.isatty() and live.steps:
+        left = f", {live.eta:.0f} s left" if live.eta else ""
+        print(f"\r{live.message or 'Step'} {live.step} of {live.steps}{left}   ", end="", file=sys.stderr, flush=True)
+
+
+def clear_progress() -> None:
+    if sys.stderr.isatty():
+        print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
+
+
+def json_progress(job: str) -> Callable[[Live], None]:
+    """A JSON line at every step that is new."""
+    told: list[tuple[int, str]] = []
+
+    def tell(live: Live) -> None:
+        if [(live.step, live.message)] != told[-1:]:
+            told.append((live.step, live.message))
+            left = round(live.eta, 1) if live.eta is not None else None
+            plain = {"job": job, "step": live.step, "steps": live.steps, "message": live.message, "seconds_left": left}
+            print_json(plain)
+
+    return tell
+
+
+def adapter_of(text: str) -> Adapter:
+    """Of `ID` or `ID:WEIGHT`."""
+    name, _, weight = text.rpartition(":")
+    try:
+        return Adapter(id=name, weight=float(weight)) if name else Adapter(id=weight)
+    except ValueError:
+        return Adapter(id=text)
+
+
+def copy_out(artifact: Artifact, request: Request, folder: Path, otherwise: str = "picture") -> Path:
+    """A copy named by the prompt's words (`otherwise` where it has none) and the seed; nothing is overwritten."""
+    words = "".join(c if c.isalnum() else "-" for c in request.prompt.lower())[:40].strip("-") or otherwise
+    stem = f"{words}-{artifact.meta.get('seed', request.seed)}"
+    target = next(
+        p for n in range(10_000) if not (p := folder / f"{stem}{f'-{n}' if n else ''}{artifact.path.suffix}").exists()
+    )
+    shutil.copyfile(artifact.path, target)
+    return target

@@ -1,0 +1,134 @@
+"""The command `text`: drafts of one brief, a JSON line each, or the first of them as it comes."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from studio.catalog import Catalog
+from studio.errors import InvalidInput
+from studio.families import family
+from studio.settings import Settings
+from studio.studio import Live, Studio
+from studio.terminal import clear_progress, copy_out, print_json, show_progress
+from studio.types import JobState, Request, Value
+
+MODES = ("brief", "write", "chat")
+# options of the command that are settings of the task under the same name
+NUMBERS = {
+    "temperature": float,
+    "top_k": int,
+    "top_p": float,
+    "min_p": float,
+    "repetition_penalty": float,
+    "dry_multiplier": float,
+    "mirostat": int,
+    "keyword_bias": float,
+    "length": int,
+    "seconds": float,
+}
+WORDS = ("audience", "part", "keywords", "title", "tone", "language", "system", "regex")
+
+
+def add_text(commands: Any, shared: argparse.ArgumentParser) -> None:
+    text = commands.add_parser("text", parents=[shared], help="write drafts of a brief, or go on from a text")
+    text.add_argument("prompt", metavar="BRIEF", help="what it is about; with --mode write how it begins")
+    text.add_argument("--mode", choices=MODES, default="brief", help="follow a brief, go on from it, or answer it")
+    text.add_argument("--genre", default="", help="story, poem, play, essay, letter, code ...")
+    text.add_argument("--count", type=int, default=1, help="drafts (default: 1)")
+    text.add_argument("--max-new-tokens", type=int, help="how long at most; a token is three or four letters")
+    text.add_argument("--seed", type=int, default=-1, help="default: a random one; draft k has the seed + k")
+    text.add_argument("--out", type=Path, help="folder that gets a copy of every draft")
+    text.add_argument("--model", default="", help="model id (default: the first that can)")
+    for name, kind in NUMBERS.items():
+        text.add_argument(f"--{name.replace('_', '-')}", type=kind, help=help_of(name))
+    for name in WORDS:
+        text.add_argument(f"--{name}", help=help_of(name))
+    text.add_argument("--stop", action="append", default=[], metavar="TEXT", help="a draft ends before it")
+    text.add_argument("--json-schema", type=Path, metavar="FILE", help="the text is JSON of this schema")
+    text.add_argument("--stream", action="store_true", help="write the first draft to stdout as it comes, not JSON")
+    text.add_argument("--json", action="store_true", help="one JSON line a draft and nothing else (the default)")
+    text.set_defaults(command="text")
+
+
+def help_of(name: str) -> str:
+    return next(param.help or param.label for param in family("causal_lm").tasks["text"] if param.name == name)
+
+
+def text(settings: Settings, given: argparse.Namespace) -> int:
+    if given.stream and given.json:
+        raise InvalidInput("--stream writes the words, --json lines about them.", "Choose one of the two.")
+    with Studio(settings) as studio:
+        job = studio.submit(text_request(studio.catalog, given), panel="cli")
+        stream = Stream() if given.stream else None
+        try:
+            done = studio.wait(job.id, each=stream or show_progress)
+        except KeyboardInterrupt:  # what was written until now is kept
+            studio.cancel(job.id)
+            done = studio.wait(job.id, timeout=30)
+        clear_progress()
+        kept = studio.library.outputs(job.id)
+        if given.out:
+            given.out.mkdir(parents=True, exist_ok=True)
+        paths = [copy_out(made, done.request, given.out, "text") if given.out else made.path for made in kept]
+        if stream:
+            if kept:
+                stream.show(kept[0].path.read_text("utf-8"))
+            print(flush=True)
+        else:
+            for artifact, path in zip(kept, paths, strict=True):
+                words = artifact.path.read_text("utf-8")
+                facts = {k: artifact.meta.get(k) for k in ("seed", "tokens", "words", "seconds", "finished", "repeats")}
+                about = {"model": done.request.model, "device": done.device, "job": job.id, "sha256": artifact.sha256}
+                print_json({"path": str(path), "text": words, **facts, **about})
+        if done.message:
+            print(done.message, file=sys.stderr)
+        if done.state is not JobState.done:
+            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
+            return 1
+    return 0
+
+
+def text_request(catalog: Catalog, given: argparse.Namespace) -> Request:
+    if given.json_schema and not given.json_schema.is_file():
+        raise InvalidInput(f"There is no file {given.json_schema}.", "Check the path.")
+    params: dict[str, Value] = {
+        "mode": given.mode,
+        "genre": given.genre,
+        "num_return_sequences": given.count,
+        "max_new_tokens": given.max_new_tokens,
+        "stop": "\n".join(stop.replace("\n", "\\n") for stop in given.stop),
+        "json_schema": given.json_schema.read_text("utf-8") if given.json_schema else None,
+        **{name: getattr(given, name) for name in (*NUMBERS, *WORDS)},
+    }
+    return Request(
+        task="text",
+        model=given.model or catalog.default("text").id,
+        prompt=given.prompt,
+        params={k: v for k, v in params.items() if v is not None},
+        seed=given.seed,
+    )
+
+
+class Stream:
+    """Writes the first draft to stdout as its previews come."""
+
+    def __init__(self) -> None:
+        self.shown = ""
+
+    def __call__(self, live: Live) -> None:
+        path = live.previews.get(0)
+        if path is not None:
+            try:
+                self.show(path.read_text("utf-8").rstrip("\ufffd"))
+            except FileNotFoundError:  # the job has just ended and its folder with it; the rest comes from the draft
+                return
+
+    def show(self, text: str) -> None:
+        """What is new. Where a text was changed after it was shown (a stop string), that is on a new line."""
+        if text.startswith(self.shown):
+            print(text[len(self.shown) :], end="", flush=True)
+            self.shown = text
+        elif not self.shown.startswith(text):
+            print(f"\n{text}", end="", flush=True)
+            self.shown = text

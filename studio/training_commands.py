@@ -1,0 +1,180 @@
+"""The commands that teach and measure: train (a LoRA, a model from nothing, a recipe) and evaluate."""
+
+import argparse
+import importlib
+import importlib.util
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from studio.errors import InvalidInput
+from studio.lab.dataset import Dataset
+from studio.lab.probe import ATTRIBUTES, Probe
+from studio.lab.recipe import CHOICES, LEARNS, PRESETS, scratch_advice
+from studio.settings import Settings
+from studio.studio import Studio
+from studio.terminal import adapter_of, clear_progress, json_progress, print_json, show_progress
+from studio.types import Artifact, Job, JobState, Request
+
+
+def add_train(commands: Any, shared: argparse.ArgumentParser) -> None:
+    train = commands.add_parser(
+        "train",
+        parents=[shared],
+        help="teach a model your pictures (--lora DIR), one from nothing (--scratch), or train one by a recipe",
+        description="With --lora: cleans the pictures of DIR, teaches them to a model, and says what that changed. By "
+        "this you say that the pictures are yours to use. With --scratch: likewise, but a model of its own learns them "
+        "from nothing. With a recipe: its own options follow it.",
+    )
+    train.add_argument("recipe", type=Path, nargs="?", help="a file of presets/recipes")
+    train.add_argument("rest", nargs=argparse.REMAINDER, help="the recipe's own options, --data DIR among them")
+    train.add_argument("--lora", type=Path, metavar="DIR", help="pictures to learn: a folder, a zip, or one file")
+    train.add_argument("--scratch", choices=tuple(CHOICES), help="a new model that learns the pictures of --data-set")
+    train.add_argument("--data-set", type=Path, metavar="DIR", help="--scratch: a folder, a zip, or one file")
+    train.add_argument("--seconds", type=float, default=180, help="--scratch: how long it learns (default: 180)")
+    train.add_argument("--base", default="", help="the model that learns them (default: the first)")
+    train.add_argument("--trigger", default="", help="the word that the pictures will answer to")
+    train.add_argument("--caption", default="", help="one caption for all of them (default: file names, side files)")
+    train.add_argument("--out", default="", metavar="NAME", help="the name of what is learnt")
+    train.add_argument("--preset", choices=PRESETS, default="balanced")
+    train.add_argument("--steps", type=int, help="instead of the preset's")
+    train.add_argument("--rank", type=int, help="instead of the preset's")
+    train.add_argument("--lr", type=float, help="learning rate, instead of the preset's")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--json", action="store_true", help="progress as JSON lines")
+    train.set_defaults(command="train")
+
+
+def add_evaluate(commands: Any, shared: argparse.ArgumentParser) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        parents=[shared],
+        help="measure a picture model: quality, copying, prompt-following, bias",
+        description="With --data: how near its pictures are to the held-out ones, how varied, how often they repeat "
+        "one. With --probe: which words come up where the prompt leaves them open. With --lora: before and after it.",
+    )
+    evaluate.add_argument("model")
+    evaluate.add_argument("--data", default="", metavar="DIR", help="a data set's id, or pictures of yours")
+    evaluate.add_argument("--caption", default="", help="one caption for all pictures of DIR")
+    evaluate.add_argument("--lora", action="append", default=[], metavar="NAME[:WEIGHT]")
+    evaluate.add_argument("--probe", action="append", default=[], metavar="PROMPT", help="may be given several times")
+    evaluate.add_argument("--attribute", choices=ATTRIBUTES, default="colour", help="what the probes leave open")
+    evaluate.add_argument("--words", default="", help='"red, blue" or "red=0.7, blue=0.3" (default: what turns up)')
+    evaluate.add_argument("--seeds", type=int, default=24, help="pictures of each probe")
+    evaluate.add_argument("--pictures", type=int, help="pictures to compare with the data set's (default: 24)")
+    evaluate.add_argument("--combinations", type=int, help="prompts of pairs that its training never had")
+    evaluate.add_argument("--steps", type=int, help="sampling steps")
+    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--out", type=Path, metavar="DIR", help="gets evaluation.json, card.md and the sheets")
+    evaluate.add_argument("--json", action="store_true", help="progress and result as JSON lines")
+    evaluate.set_defaults(command="evaluate")
+
+
+def train(settings: Settings, given: argparse.Namespace) -> int:
+    """Pictures are taught by a job like any other; a recipe is run in this very process, without a page to protect."""
+    if given.lora:
+        return teach(settings, given)
+    if given.scratch:
+        return from_scratch(settings, given)
+    if given.recipe is None:
+        hint = "Give --lora DIR, --scratch KIND --data-set DIR, or a recipe of presets/recipes."
+        raise InvalidInput("There is nothing to train.", hint)
+    if not given.recipe.is_file():
+        raise InvalidInput(f"There is no recipe {given.recipe}.", "They lie in presets/recipes.")
+    name = str(tomllib.loads(given.recipe.read_text("utf-8")).get("family", ""))
+    if not name.isidentifier() or importlib.util.find_spec(f"studio.families.{name}") is None:
+        raise InvalidInput(f"The recipe names the family {name!r}.", "It must be a folder of studio/families.")
+    return importlib.import_module(f"studio.families.{name}.train").main([str(given.recipe), *given.rest])
+
+
+def teach(settings: Settings, given: argparse.Namespace) -> int:
+    if not given.lora.exists():
+        raise InvalidInput(f"There is no {given.lora}.", "Give a folder with pictures, or a zip.")
+    with Studio(settings) as studio:
+        base = given.base or studio.catalog.default("text_to_image").id
+        studio.catalog.model(base)
+        name = given.out or given.trigger or given.lora.stem
+        dataset = _data_set(studio, given.lora, name, given)
+        changes = {"max_train_steps": given.steps, "r": given.rank, "learning_rate": given.lr}
+        request = studio.lora_request(
+            dataset, base=base, name=name, preset=given.preset, seed=given.seed, changes=changes
+        )
+        done = _learnt(studio, request, given)
+        for artifact in studio.library.outputs(done.id):
+            print_json({**_told(artifact), "adapter": studio.catalog.adapter_of(artifact.sha256), "job": done.id})
+        return 0 if done.state is JobState.done else 1
+
+
+def from_scratch(settings: Settings, given: argparse.Namespace) -> int:
+    if given.data_set is None or not given.data_set.exists():
+        raise InvalidInput(
+            f"There is no {given.data_set or 'data set'}.", "Give --data-set DIR with pictures, or a zip."
+        )
+    with Studio(settings) as studio:
+        name = given.out or given.data_set.stem
+        dataset = _data_set(studio, given.data_set, name, given)
+        if dataset.kind == "image" and (advice := scratch_advice(len([i for i in dataset.items if i.included]))):
+            print(advice, file=sys.stderr)
+        changes = {"max_train_steps": given.steps, "learning_rate": given.lr}
+        request = studio.scratch_request(
+            dataset, kind=given.scratch, name=name, seconds=given.seconds, seed=given.seed, changes=changes
+        )
+        done = _learnt(studio, request, given)
+        for artifact in studio.library.outputs(done.id):
+            print_json({**_told(artifact), "model": studio.catalog.model_of_job(done.id), "job": done.id})
+        return 0 if done.state is JobState.done else 1
+
+
+def _data_set(studio: Studio, source: Path, name: str, given: argparse.Namespace) -> Dataset:
+    """The pictures of a folder as a new data set, with what was said of them on the command line."""
+    dataset = Dataset.create(studio.datasets, name, LEARNS.get(given.scratch or "", "image"))
+    report = dataset.add([source])
+    if given.trigger:
+        dataset.set_trigger(given.trigger)
+    if given.caption:
+        dataset.set_captions({item.id: given.caption for item in dataset.items})
+    dataset.set_consent(True)
+    for sentence in report.sentences:
+        print(sentence, file=sys.stderr)
+    return dataset
+
+
+def _learnt(studio: Studio, request: Request, given: argparse.Namespace, panel: str = "cli") -> Job:
+    """The finished job of a training, its progress shown meanwhile; Ctrl+C stops it and keeps what is there."""
+    job = studio.submit(request, panel=panel)
+    try:
+        done = studio.wait(job.id, each=json_progress(job.id) if given.json else show_progress)
+    except KeyboardInterrupt:
+        studio.cancel(job.id)
+        done = studio.wait(job.id, timeout=30)
+    clear_progress()
+    print("\n".join(part for part in (done.message, done.error, done.hint) if part), file=sys.stderr)
+    return done
+
+
+def _told(artifact: Artifact) -> dict[str, Any]:
+    return {k: v for k, v in artifact.meta.items() if k not in ("prompt", "warnings")}
+
+
+def evaluate(settings: Settings, given: argparse.Namespace) -> int:
+    from studio.evaluations import copy_results, dataset_of
+
+    with Studio(settings) as studio:
+        studio.catalog.model(given.model)
+        probe = Probe.of(given.probe, given.attribute, given.words, given.seeds) if given.probe else None
+        dataset = dataset_of(studio, given.data, given.caption) if given.data else None
+        changes = {"pictures": given.pictures, "combinations": given.combinations, "num_inference_steps": given.steps}
+        adapters = tuple(adapter_of(text) for text in given.lora)
+        request = studio.evaluation_request(given.model, dataset, adapters, probe, given.seed, changes)
+        done = _learnt(studio, request, given, panel="evaluate")
+        for artifact in studio.library.outputs(done.id):
+            folder = copy_results(studio, done, artifact, given.out)
+            result = json.loads(artifact.path.read_text("utf-8"))
+            if given.json:
+                print_json({**result, "job": done.id, "sha256": artifact.sha256, "folder": str(folder)})
+            else:
+                print(result["card"])
+                print(f"Sheets and card: {folder}", file=sys.stderr)
+        return 0 if done.state is JobState.done else 1
