@@ -38,7 +38,7 @@ from studio.types import Adapter, Artifact, Input, Job, JobState, Json, Model, R
 log = logging.getLogger(__name__)
 
 VARIATION = {"subtle": 0.2, "strong": 0.5}
-MAX_PROMPT = 20_000  # characters
+MAX_PROMPT = {False: 20_000, True: 500_000}  # characters; texts are gone on from
 COUNTS = {"num_images_per_prompt", "num_return_sequences"}  # how many takes a request asks for
 
 
@@ -109,13 +109,11 @@ class Studio:
 
     def check(self, request: Request) -> Request:
         """The complete request that would run: defaults filled in, a seed drawn when it is negative."""
-        if len(request.prompt) > MAX_PROMPT:
-            raise InvalidInput(
-                f"The prompt has {len(request.prompt):,} characters.",
-                f"At most {MAX_PROMPT:,} are read.",
-                field="prompt",
-            )
         model, declared = self._who(request)
+        most = MAX_PROMPT[declared.media == "text"]
+        if len(request.prompt) > most:
+            said = f"The prompt has {len(request.prompt):,} characters."
+            raise InvalidInput(said, f"At most {most:,} are read.", field="prompt")
         able = declared.implied.get(request.task, request.task)
         if model and able not in model.tasks and request.task not in declared.trainings:
             raise InvalidInput(
@@ -274,9 +272,7 @@ class Studio:
         """The request that makes exactly this take again, alone. NotFound for a file that no job made."""
         artifact = self.library.artifact(sha256)
         if artifact.job is None:
-            raise NotFound(
-                "That work was not made here, so it has no settings.", "Use it as a start instead."
-            )
+            raise NotFound("That work was not made here, so it has no settings.", "Use it as a start instead.")
         request = self.library.job(artifact.job).request
         params = dict(request.params)
         for count in COUNTS & params.keys():

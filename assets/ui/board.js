@@ -13,6 +13,9 @@
     ["star", "star", "Star", "s"],
     ["vary-subtle", "subtle", "Vary subtly", "v"],
     ["vary-strong", "strong", "Vary strongly", "Shift+V"],
+    ["open-up", "open", "Open up", "o"],
+    ["continue", "right", "Continue", "k"],
+    ["more", "retry", "More like this", "r"],
     ["edit", "edit", "Edit prompt", "e"],
     ["use", "use", "Use settings", "u"],
   ];
@@ -20,8 +23,13 @@
     ["start", "start", "Use as start image", "m"],
     ["inpaint", "inpaint", "Inpaint", "n"],
     ["walk", "walk", "Walk to another take", "l"],
+    ["rewrite", "edit", "Edit the text by hand", "t"],
+    ["notebook", "page", "Put into the notebook", "n"],
+    ["copy", "copy", "Copy", "y"],
+    ["to-image", "start", "Send to Image", "m"],
     ["ancestry", "tree", "Ancestry", "a"],
     ["download", "download", "Download", "d"],
+    ["export", "download", "Export as …", "d"],
     ["trash", "trash", "Move to trash", "Del"],
   ];
 
@@ -305,7 +313,8 @@
         this.large.replaceChildren(this.canvas, this.aside);
       }
       const alt = `Take ${entry.take.index + 1}: ${entry.job.prompt}`;
-      const take = entry.take.state === "done" ? entry.take : { ...entry.take, url, media_type: "image/jpeg" };
+      const take = entry.take.state === "done" ? entry.take : { ...entry.take, url, media_type: entry.take.media_type || "image/jpeg" };
+      if (same && url && this.largePane?.media.classList.contains("bd-text")) return void atelier.fillText(this.largePane.media, url);
       const media = url ? atelier.media(take, alt) : el("p", { class: "bd-quiet", text: "Nothing to see yet." });
       const place = () => {
         if (this.shownUrl !== url || this.shownKey !== entry.key) return;
@@ -339,6 +348,7 @@
       const list = el("dl", { class: "bd-settings" });
       const row = (name, value) => value !== "" && value !== null && value !== undefined && list.append(el("dt", { text: name }), el("dd", { dir: "auto", text: atelier.shown(value) }));
       row("Seed", take.seed);
+      for (const fact of take.facts || []) row("Text", fact);
       for (const [name, value] of Object.entries(atelier.own({ take, job }))) {
         if (name !== "prompt" && name !== "seed" && name !== "num_images_per_prompt") row(this.label(name), value);
       }
@@ -389,6 +399,7 @@
         !few && el("span", { class: "bd-quiet", text: "Compare takes 2 to 8." }),
         compare,
         blind,
+        (this.options.actions || []).includes("merge") && button("merge", "Merge", () => this.merge([...this.chosen].map((key) => this.entries.get(key)).filter(Boolean)), { key: "j" }),
         el("span", { class: "bd-spring" }),
         button("trash", "Move to trash", () => this.does("trash"), { key: "Del" }),
         button("close", "Clear selection", () => this.clear(), { key: "Esc" }),
@@ -417,6 +428,11 @@
         ancestry: () => this.ancestry.toggle(),
         download: () => this.download(take),
         trash: () => this.trash(),
+        "open-up": () => this.openUp(entry),
+        rewrite: () => this.merge([entry]),
+        copy: () => this.copyText(entry),
+        "to-image": () => this.sendToImage(entry),
+        export: () => this.exportAs(entry),
       }[name];
       if (run) run();
       else this.ask(name, entry);

@@ -13,7 +13,7 @@
 
   /** The words of `text` with those marked that `base` does not have, and those struck out that only `base` has. */
   const wordDiff = (base, text) => {
-    const words = (line) => line.split(/(\s+|[,.;:])/).filter(Boolean).slice(0, 400);
+    const words = (line) => line.split(/(\s+|[,.;:])/).filter(Boolean).slice(0, 1500);
     const [a, b] = [words(base), words(text)];
     const best = Array.from({ length: a.length + 1 }, () => new Uint16Array(b.length + 1));
     for (let i = a.length - 1; i >= 0; i--) {
@@ -45,6 +45,7 @@
       this.view = new atelier.View();
       this.panes = [];
       this.wipe = false;
+      this.diff = false; // texts: the others with what they change of the first
       this.split = 50; // per cent from the left
       this.chosen = null;
       this.blind = false;
@@ -107,6 +108,7 @@
         el("strong", { text: this.hidden ? "Blind comparison" : `Compare ${this.entries.length}` }),
         this.blind && el("span", { class: "bd-quiet", text: `order shuffled with the seed ${this.seed}` }),
         el("span", { class: "bd-spring" }),
+        this.texts && button("compare", this.diff ? "Whole texts" : "As a diff", () => this.flipDiff(), { key: "w" }),
         two &&
           button(this.wipe ? "compare" : "wipe", this.wipe ? "Side by side" : "Wipe", () => this.flip(), { key: "w" }),
         button("blind", this.blind ? "Shuffle again" : "Blind", () => this.hide(), { key: "b" }),
@@ -118,6 +120,24 @@
     flip() {
       this.wipe = !this.wipe;
       this.render();
+    }
+
+    get texts() {
+      return this.entries.every(({ take }) => atelier.kind(take) === "text");
+    }
+
+    flipDiff() {
+      this.diff = !this.diff;
+      this.render();
+    }
+
+    /** A text with the words marked that the first does not have, those struck out that only the first has. */
+    changed(entry) {
+      const page = el("div", { class: "bd-text", tabindex: "0", dir: "auto" });
+      Promise.all([atelier.readText(this.entries[0].take), atelier.readText(entry.take)])
+        .then(([first, text]) => page.replaceChildren(atelier.diff(wordDiff(first, text))))
+        .catch((error) => (page.textContent = error.message));
+      return page;
     }
 
     render() {
@@ -135,7 +155,8 @@
       const names = this.hidden ? [] : differing(this.entries);
       const body = el("div", { class: "bd-panes", style: { "--columns": columns, "--rows": Math.ceil(count / columns) } });
       this.entries.forEach((entry, index) => {
-        const pane = new atelier.Pane(this.view, atelier.media(entry.take, this.name(index)));
+        const marked = this.diff && this.texts && index > 0;
+        const pane = new atelier.Pane(this.view, marked ? this.changed(entry) : atelier.media(entry.take, this.name(index)));
         this.panes.push(pane);
         const cell = el(
           "figure",
@@ -226,7 +247,7 @@
         ArrowLeft: () => this.go(this.at - 1),
         p: () => this.choose(this.at),
         Enter: () => this.choose(this.at),
-        w: () => this.entries.length === 2 && this.flip(),
+        w: () => (this.texts ? this.flipDiff() : this.entries.length === 2 && this.flip()),
         b: () => this.hide(),
         0: () => this.view.fit(),
         "+": () => this.view.zoom(1.25),

@@ -162,6 +162,28 @@
     return names.map((name, k) => wanted[name] ?? now[k]);
   };
 
+  const PASSAGES = [
+    ["rewrite", "Rewrite", "The selection, anew"],
+    ["shorten", "Shorten", "The selection, shorter"],
+    ["expand", "Expand", "The selection, longer"],
+    ["insert", "Insert here", "Something new at the cursor"],
+  ];
+  /** The tools of a notebook act on what is selected in the panel's prompt, or where the cursor stood last. */
+  atelier.notebookTools = (element, props, trigger, watch) => {
+    let [start, end] = [0, 0];
+    document.addEventListener("selectionchange", () => {
+      const input = inputOf(`${props.value.panel}-prompt`);
+      if (input && document.activeElement === input) [start, end] = [input.selectionStart, input.selectionEnd];
+    });
+    const paint = () => {
+      const tools = PASSAGES.map(([how, word, title]) =>
+        el("button", { type: "button", class: "bd-button bd-passage", title, text: word, onclick: () => trigger("act", { do: "passage", how, start: how === "insert" ? end : start, end }) }));
+      mountOf(element).replaceChildren(...(props.value.shown ? [el("div", { class: "bd-passages", role: "toolbar", "aria-label": "Passage" }, ...tools)] : []));
+    };
+    watch("value", paint);
+    paint();
+  };
+
   atelier.startPicture = (element, props, trigger, watch) => {
     const set = (value) => {
       props.value = value;

@@ -18,16 +18,36 @@
       el("video", { src: take.url, "aria-label": alt, controls: true, loop: true, muted: true, playsinline: true }),
     audio: (take, alt) =>
       el("div", { class: "bd-audio" }, el("audio", { src: take.url, "aria-label": alt, controls: true, preload: "metadata" })),
-    text: (take, alt) => {
-      const page = el("div", { class: "bd-text", tabindex: "0", "aria-label": alt, dir: "auto" });
-      fetch(take.url)
-        .then((reply) => reply.text())
-        .then((text) => (page.textContent = text.slice(0, 200000)))
-        .catch(() => (page.textContent = "This text cannot be read. Is the studio still running?"));
-      return page;
-    },
+    text: (take, alt) => atelier.fillText(el("div", { class: "bd-text", tabindex: "0", "aria-label": alt, dir: "auto" }), take.url),
     other: (take, alt) =>
       take.thumb ? el("img", { src: take.thumb, alt }) : el("div", { class: "bd-text", text: take.media_type || "file" }),
+  };
+
+  const MOST = 200_000; // characters shown
+
+  /** Put the text at `url` into a node that may show an earlier state of it; whoever reads at its end stays there. */
+  atelier.fillText = (node, url) => {
+    node.dataset.url = url;
+    fetch(url)
+      .then((reply) => (reply.status === 204 ? null : reply.ok ? reply.text() : Promise.reject(reply.status)))
+      .then((text) => {
+        if (text === null || node.dataset.url !== url) return;
+        const grew = node.dataset.growing === "yes";
+        node.dataset.growing = url.includes("/previews/") ? "yes" : "";
+        const atEnd = node.scrollTop + node.clientHeight > node.scrollHeight - 24;
+        node.textContent = text.slice(0, MOST);
+        if (node.dataset.growing && atEnd) node.scrollTop = node.scrollHeight;
+        else if (grew && !node.dataset.growing) node.scrollTop = 0; // finished: it is read from its beginning
+      })
+      .catch(() => node.dataset.url === url && (node.textContent = node.textContent || "This text cannot be read. Is the studio still running?"));
+    return node;
+  };
+
+  /** The whole text of a finished take. */
+  atelier.readText = async (take) => {
+    const reply = await fetch(take.url);
+    if (!reply.ok) throw new Error("This text cannot be read. Is the studio still running?");
+    return reply.text();
   };
 
   atelier.kind = kind;

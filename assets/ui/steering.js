@@ -157,18 +157,30 @@
         v: () => this.does("vary-subtle"),
         V: () => this.does("vary-strong"),
         e: () => this.does("edit"),
+        o: () => this.does("open-up"),
+        k: () => this.does("continue"),
+        r: () => this.does("more"),
+        t: () => this.does("rewrite"),
+        y: () => this.does("copy"),
+        j: () => this.mergeChosen(),
         u: () => this.does("use"),
-        m: () => this.does("start"),
-        n: () => this.does("inpaint"),
+        m: () => this.either("start", "to-image"),
+        n: () => this.either("inpaint", "notebook"),
         l: () => this.does("walk"),
         a: () => this.ancestry.toggle(),
-        d: () => this.does("download"),
+        d: () => this.either("download", "export"),
         i: () => this.view === "focus" && this.toggleInfo(),
         z: () => this.view === "focus" && this.largePane?.pixels && this.largePane.toggle(),
         0: () => this.view === "focus" && this.largeView.fit(),
         "+": () => this.view === "focus" && this.largeView.zoom(1.25),
         "-": () => this.view === "focus" && this.largeView.zoom(0.8),
       }[key];
+    },
+
+    /** The same key means the nearest thing in another medium. */
+    either(...names) {
+      const able = this.options.actions || names;
+      this.does(names.find((name) => able.includes(name)));
     },
 
     /** Esc goes back one thing at a time; null when there is nothing of ours to leave. */

@@ -15,7 +15,8 @@
       this.number = el("span", { class: "bd-number", "aria-hidden": "true" });
       this.marks = el("span", { class: "bd-marks", "aria-hidden": "true" });
       this.check = el("span", { class: "bd-check", "aria-hidden": "true" }, atelier.icon("pick"));
-      this.node = el("div", { id, class: "bd-tile", role: "option", "aria-selected": "false" }, this.ring, this.number, this.marks, this.check);
+      this.facts = el("span", { class: "bd-facts", hidden: true });
+      this.node = el("div", { id, class: "bd-tile", role: "option", "aria-selected": "false" }, this.ring, this.number, this.marks, this.check, this.facts);
       this.node.addEventListener("click", (event) => {
         if (!this.key) return;
         if (event.target.closest(".bd-check") || event.ctrlKey || event.metaKey) board.choose(this.key);
@@ -42,13 +43,22 @@
       this.number.textContent = String(take.index + 1);
       this.paintMarks(take);
       this.paintRing(take, job);
+      this.paintFacts(take);
       this.show(take, job);
+    }
+
+    paintFacts(take) {
+      const text = this.small ? "" : (take.facts || []).join(" · ");
+      if (this.facts.textContent === text) return;
+      this.facts.textContent = text;
+      this.facts.hidden = !text;
     }
 
     describe(take, job) {
       const words = [`Take ${take.index + 1}`];
       if (take.state === "done") words.push(`seed ${take.seed}`);
       else words.push(job.state === "running" ? `step ${job.step} of ${job.steps || "?"}` : job.state);
+      words.push(...(take.facts || []));
       if (take.picked) words.push("picked");
       if (take.starred) words.push("starred");
       words.push((job.prompt || "").slice(0, 120));
@@ -88,7 +98,8 @@
         this.picture = null;
         return;
       }
-      if (take.state === "done" && (kind === "text" || kind === "audio") && !this.small) return this.put(atelier.media(take, ""));
+      if (kind === "text") return this.write(wanted);
+      if (take.state === "done" && kind === "audio" && !this.small) return this.put(atelier.media(take, ""));
       if (take.state === "done" && kind === "other" && !take.thumb) return this.put(atelier.media(take, ""));
       const next = el("img", { alt: "", draggable: "false", decoding: "async", src: wanted });
       const mine = this.source;
@@ -102,6 +113,12 @@
       if (kind === "text") return take.url;
       if (this.small || kind !== "image") return take.thumb || take.url;
       return take.url;
+    }
+
+    /** A text grows in the element that shows it. */
+    write(url) {
+      if (this.picture?.classList.contains("bd-text")) atelier.fillText(this.picture, url);
+      else this.put(atelier.fillText(el("div", { class: "bd-text", dir: "auto" }), url));
     }
 
     put(next) {
@@ -184,7 +201,6 @@
       const entry = this.brief && this.brief.entries[0];
       if (!entry) return 1;
       const { take, job } = entry;
-      if (atelier.kind(take) === "text") return 0.8;
       if (atelier.kind(take) === "audio") return 2.2;
       const w = take.width || job.settings.width || 1;
       const h = take.height || job.settings.height || 1;
@@ -197,6 +213,8 @@
       const width = this.node.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
       const height = this.node.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom);
       if (width < 20 || height < 20) return;
+      const first = this.brief.entries[0];
+      if (first && atelier.kind(first.take) === "text" && !this.brief.axes) return this.pages(width, height);
       const aspect = this.aspect();
       const axes = this.brief.axes;
       if (axes) {
@@ -213,6 +231,18 @@
       this.node.style.gridTemplateColumns = `repeat(${columns}, ${side}px)`;
       this.node.style.gridTemplateRows = "";
       this.node.style.gridAutoRows = `${Math.floor(side / aspect)}px`;
+    }
+
+    /** Texts side by side as pages: as wide as reads well, as high as the stage allows. */
+    pages(width, height) {
+      const count = this.brief.entries.length;
+      const most = Math.max(1, Math.min(count, Math.floor((width + 10) / 300)));
+      const rows = Math.ceil(count / most);
+      const columns = Math.ceil(count / rows);
+      this.columns = columns;
+      this.node.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+      this.node.style.gridTemplateRows = "";
+      this.node.style.gridAutoRows = `${Math.max(220, Math.floor((height - 10 * (rows - 1)) / rows))}px`;
     }
 
     mark() {

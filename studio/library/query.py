@@ -11,6 +11,7 @@ SORTS = {
     "oldest": "a.created ASC, a.id ASC",
     "starred": "a.starred DESC, a.created DESC, a.id DESC",
 }
+ASIDE = "token_odds"  # the task of what the page asks for only to draw it: no work of the person's
 LIMIT = 100_000  # artifacts in one page at most
 
 
@@ -72,6 +73,8 @@ def select(query: Query) -> Select:
         add("a.model = ?", words.storable(query.model))
     if query.task is not None:
         add("a.task = ?", words.storable(query.task))
+    else:
+        add("a.task IS NOT ?", ASIDE)
     if query.after is not None:
         add("a.created >= ?", query.after)
     if query.before is not None:

@@ -99,6 +99,7 @@ class Front:
     def __init__(self) -> None:
         self.page: App | None = None
         self.routes: App | None = None
+        self.api: App | None = None
         self.failure: StudioError | None = None
         self.assets = StaticFiles(directory=UI)
         self.opening = theme.opening_tags(UI).encode()
@@ -117,7 +118,9 @@ class Front:
             await self.state()(scope, receive, send)
         elif path.startswith("/atelier/") and self.routes:
             await self.routes(scope, receive, send)
-        elif path.startswith("/atelier/") or self.page is None:
+        elif path.startswith("/v1/") and self.api:
+            await self.api(scope, receive, send)
+        elif path.startswith(("/atelier/", "/v1/")) or self.page is None:
             await self.waiting(path)(scope, receive, send)
         elif path == "/":
             await self.first_page(self.page, scope, receive, send)
@@ -219,9 +222,10 @@ class Service:
         self.studio = Studio(self.settings)
         prepare(self.settings)  # only now: another program on this home would still use what this clears
         from studio.ui import fast_gradio  # noqa: F401  (before any other import of gradio)
+        from studio.ui.api_routes import api_routes
         from studio.ui.routes import routes
 
-        self.front.routes = routes(self.studio)
+        self.front.routes, self.front.api = routes(self.studio), api_routes(self.studio)
         return mount(build(self.studio), self.settings, self.port)
 
     async def close(self) -> None:
@@ -319,7 +323,7 @@ def prepare(settings: Settings) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
     shutil.rmtree(settings.cache / "uploads", ignore_errors=True)
-    for left in settings.cache.glob("export-*.zip"):
+    for left in settings.cache.glob("export-*.*"):
         left.unlink(missing_ok=True)
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)
     if settings.offline:

@@ -19,6 +19,7 @@ from studio.families import families
 from studio.settings import ASSETS
 from studio.studio import Live, Studio
 from studio.types import Artifact, Job, JobState, Json, Request
+from studio.ui import drafts
 from studio.ui.fast_gradio import gradio as gr
 
 SCRIPTS = (
@@ -29,6 +30,7 @@ SCRIPTS = (
     "ancestry.js",
     "board.js",
     "steering.js",
+    "drafts.js",
     "painter.js",
     "fields.js",
 )
@@ -48,7 +50,15 @@ ACTIONS = (
 )
 GRID = "xy."  # a group of this kind is `xy.<setting>.<setting or nothing>.<random>`
 COUNTS = ("num_images_per_prompt", "num_return_sequences", "count")
-HIDDEN = {*COUNTS, "variations"}  # settings that say nothing about one take
+HIDDEN = {
+    *COUNTS,
+    "variations",
+    "beginning_tokens",
+    "messages",
+    "suffix",
+    "beginning",
+    "word_filter",
+}  # settings that say nothing about one take
 MAX_DIFF = 800  # words; longer prompts are shown as struck out and new
 
 LOAD = """
@@ -185,13 +195,14 @@ def job_state(studio: Studio, job: Job) -> Json:
         "takes": [
             take
             for index in range(max([count(request), *(i + 1 for i in kept)]))
-            if (take := take_state(job, live, index, kept.get(index)))
+            if (take := take_state(job, live, index, kept))
         ],
     }
 
 
-def take_state(job: Job, live: Live, index: int, kept: Artifact | None) -> Json | None:
+def take_state(job: Job, live: Live, index: int, made: Mapping[int, Artifact]) -> Json | None:
     """One take: waiting, growing or done; None where there is nothing and nothing will come."""
+    kept = made.get(index)
     if kept is not None:
         return (
             None
@@ -212,6 +223,9 @@ def take_state(job: Job, live: Live, index: int, kept: Artifact | None) -> Json 
                 "starred": kept.starred,
                 "picked": "picked" in kept.tags,
                 "tags": list(kept.tags),
+                "facts": drafts.facts(kept, [one for at, one in made.items() if at != index])
+                if kept.media_type.startswith("text/")
+                else [],
             }
         )
     if job.state.finished:
@@ -225,13 +239,20 @@ def take_state(job: Job, live: Live, index: int, kept: Artifact | None) -> Json 
         "thumb": None,
         "preview": f"/atelier/previews/{job.id}/{index}?v={live.step}" if seen else None,
         "seed": job.request.seed + index,
-        "media_type": None,
+        "media_type": expected(job.request.task),
         "width": None,
         "height": None,
         "starred": False,
         "picked": False,
         "tags": [],
     }
+
+
+@lru_cache
+def expected(task: str) -> str | None:
+    """The media type of a take that grows, where it is no picture."""
+    texts = {task for declared in families() if declared.media == "text" for task in declared.tasks}
+    return "text/plain" if task in texts else None
 
 
 def count(request: Request) -> int:
@@ -306,6 +327,12 @@ def operation(job: Job, changed: Json | None) -> str:
         return "Walk"
     if job.group.startswith(GRID):
         return "X/Y grid"
+    if request.task == "edit_text":
+        return "Merged by hand" if len(request.inputs) > 1 else "Edited by hand"
+    if request.params.get("beginning_tokens"):
+        return "Branch at a word"
+    if request.params.get("beginning"):
+        return "Continued"
     strength = request.params.get("variation_strength")
     if request.parent and strength and not (changed and changed["prompt"]):
         return "Vary subtly" if float(str(strength)) < 0.35 else "Vary strongly"

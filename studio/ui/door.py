@@ -15,6 +15,8 @@ from pathlib import Path
 from studio.errors import InvalidInput
 from studio.settings import LOOPBACK, Settings
 
+API_KEY = "api_key"  # file in the home folder; while it is not there, the API is off
+
 
 def token_of(home: Path) -> str:
     """The secret of this home folder; made once, readable by its owner alone."""
@@ -32,6 +34,25 @@ def token_of(home: Path) -> str:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(token)
     return token
+
+
+def api_key(home: Path) -> str:
+    """The key with which other programs use the API; "" while it is switched off."""
+    try:
+        return (home / API_KEY).read_text("ascii").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
+
+
+def switch_api(home: Path, on: bool) -> str:
+    """Switches the API on with a new key, or off; the key, readable by the home's owner alone."""
+    (home / API_KEY).unlink(missing_ok=True)
+    if not on:
+        return ""
+    key = f"atelier-{secrets.token_urlsafe(24)}"
+    with os.fdopen(os.open(home / API_KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(key)
+    return key
 
 
 @dataclass
@@ -66,6 +87,7 @@ class Access:
     uploads: Path
     password: str = ""
     open_host: bool = False  # reachable from other machines
+    home: Path | None = None  # where the API's key lies
     attempts: Attempts = field(default_factory=Attempts)
     tickets: dict[str, float] = field(default_factory=dict)
 
@@ -77,7 +99,7 @@ class Access:
                 f"The host {settings.host} opens the studio to other machines, and there is no password.",
                 "Set STUDIO_PASSWORD, or leave out --host.",
             )
-        return cls(token_of(settings.home), port, uploads, settings.password, open_host)
+        return cls(token_of(settings.home), port, uploads, settings.password, open_host, settings.home)
 
     @property
     def cookie(self) -> str:
@@ -97,6 +119,15 @@ class Access:
     def matches(self, given: str) -> bool:
         # bytes: compare_digest raises on a str that holds non-ASCII characters
         return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.token.encode())
+
+    @property
+    def api_key(self) -> str:
+        """As it is now: switching the API on or off counts at once."""
+        return api_key(self.home) if self.home else ""
+
+    def right_api_key(self, given: str) -> bool:
+        wanted = self.api_key
+        return bool(wanted) and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), wanted.encode())
 
     def right_password(self, given: str) -> bool:
         wanted = self.password.encode("utf-8", "surrogateescape")

@@ -6,6 +6,7 @@ content among served files and those routes of gradio that read files, fetch add
 """
 
 import http.cookies
+import json
 import os
 import urllib.parse
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -91,6 +92,7 @@ PUBLIC = frozenset(
     {"/manifest.json", "/favicon.ico", "/atelier/login"}
 )  # these tell and change nothing without the password
 UPLOADS = frozenset({"/gradio_api/upload", "/atelier/upload", "/atelier/train/upload"})
+API = frozenset({"/v1/models", "/v1/completions", "/v1/chat/completions", "/v1/images/generations"})
 NOT_JSON = UPLOADS | {"/atelier/login"}
 SINGLE = frozenset(
     {b"host", b"origin", b"cookie", b"authorization", b"content-length", b"content-type", b"sec-fetch-site"}
@@ -179,6 +181,8 @@ class Guard:
 
         otherwise a page that says how to come in.
         """
+        if request.path in API:
+            return self._key(request)
         word = request.query("token")
         if request.path == "/" and request.method == "GET" and word:
             return self._admit(request) if self.access.spend(word) else page(401, "locked")
@@ -187,6 +191,14 @@ class Guard:
         if request.wants_page:
             return page(401, "login" if self.access.open_host else "locked")
         return Answer.plain(401, "Open the link that the terminal shows.")
+
+    def _key(self, request: "_Incoming") -> "Answer | None":
+        """For other programs: their own key, no cookie; errors in the form that they read."""
+        if not self.access.api_key:
+            return Answer.api(404, "The API is switched off. Switch it on in the Text panel.", "api_off")
+        if not self.access.right_api_key(request.bearer):
+            return Answer.api(401, "That is not the key of this studio's API.", "invalid_api_key")
+        return None
 
     def _known(self, request: "_Incoming") -> bool:
         return self.access.matches(request.cookie(self.access.cookie)) or self.access.matches(request.bearer)
@@ -229,6 +241,11 @@ class Answer:
     @classmethod
     def plain(cls, status: int, text: str) -> "Answer":
         return cls(status, text.encode(), "text/plain")
+
+    @classmethod
+    def api(cls, status: int, text: str, code: str) -> "Answer":
+        told = {"error": {"message": text, "type": "invalid_request_error", "param": None, "code": code}}
+        return cls(status, json.dumps(told).encode(), "application/json")
 
     async def send(self, send: Send) -> None:
         own = [
@@ -309,7 +326,7 @@ def allowed_route(method: str, path: str) -> bool:
         or "//" in path.split("file=")[0]
     ):
         return False
-    if path.startswith("/atelier/") or path in PUBLIC:
+    if path.startswith("/atelier/") or path in PUBLIC or path in API:
         return method in ("GET", "HEAD", "POST")
     if method in ("GET", "HEAD"):
         return path in GRADIO_GET or path.startswith(GRADIO_GET_UNDER)

@@ -23,6 +23,7 @@ from studio.types import Artifact, Json
 from studio.ui import board, listing
 from studio.ui.actions import act
 from studio.ui.answers import body, failure, fresh, receive_file
+from studio.ui.text_routes import text_routes
 from studio.ui.train_routes import train_routes
 
 Handler = Callable[[Studio, Request], Awaitable[Response]]
@@ -76,6 +77,7 @@ def routes(studio: Studio) -> Router:
             route("act", action, "POST"),
             route("upload", upload, "POST"),
             route("export", export, "POST"),
+            *text_routes(studio),
             *train_routes(studio),
         ]
     )

@@ -95,3 +95,15 @@ class ModelWishes(_Widget):
         super().__init__(
             "modelWishes", value, elem_id=f"{panel}-wishes", elem_classes=["unseen"], padding=False, **options
         )
+
+
+class NotebookTools(_Widget):
+    """Under the notebook: write the selection anew, shorter, longer, or something new at the cursor.
+
+    value: {panel, shown}. Event `act`: {do: "passage", how, start, end} in characters of the panel's prompt.
+    """
+
+    def __init__(self, panel: str, **options: Any) -> None:
+        super().__init__(
+            "notebookTools", {"panel": panel, "shown": False}, elem_id=f"{panel}-tools", padding=False, **options
+        )

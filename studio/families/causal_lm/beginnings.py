@@ -72,6 +72,8 @@ class Beginnings:
         if decided:
             given = self._known(decided)
             return Beginning(tuple(context), given, self.text(given), keywords, genre)
+        if words := str(params.get("beginning") or ""):
+            return Beginning(tuple(context), tuple(self.tokens(words)), words, keywords, genre)
         given = tuple(self.tokens(begun))
         if not context and not given:
             context = [next(iter(sorted(self.ends)), 0)]

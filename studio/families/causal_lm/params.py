@@ -61,6 +61,8 @@ WORDING = (
     Param(name="language", type=str, default=""),
     Param(name="system", type=str, default="", help="What a chat model is told before all turns."),
     Param(name="messages", type=list, default=[], help="Earlier turns of a chat: role and content."),
+    Param(name="beginning", type=str, default="", help="The same as words: a draft that is gone on from."),
+    Param(name="suffix", type=str, default="", help="What stands behind the new words; the model does not see it."),
     Param(name="beginning_tokens", type=list, default=[], help="Tokens of the text that are decided already."),
 )
 

@@ -175,7 +175,9 @@ class _Writing:
             whole = text + whole[len(pipeline.text(given)) :]
         if draft.finished == "stop":
             whole = text + self.stops.before(whole[len(text) :])
-        return whole
+        suffix = str(self.request.params["suffix"])
+        gap = " " if suffix[:1].isalnum() and whole[-1:] and not whole[-1].isspace() else ""
+        return whole + gap + suffix
 
     def keep(self, *, stopped: bool = False) -> None:
         """Every draft that has words of its own as an artifact."""
@@ -184,7 +186,7 @@ class _Writing:
             if stopped and not draft.finished:
                 draft.finished = "stopped"
             text, seconds = self.text(draft), self.took.get(k, end)
-            fresh = text[len(self.beginning.text) :]
+            fresh = text[len(self.beginning.text) :].removesuffix(str(self.request.params["suffix"]))
             if stopped and not draft.tokens:
                 continue
             meta: dict[str, Value] = {
@@ -195,6 +197,7 @@ class _Writing:
                 "tokens_a_second": round(len(draft.tokens) / max(seconds, 1e-6), 2),
                 "finished": draft.finished,
                 "new_from": len(self.beginning.text),
+                "context_tokens": len(self.beginning.tokens),
                 "repeats": repeats(text),
             }
             self.context.output(k, writer(lambda text=text: text), ".txt", "text/plain", meta)

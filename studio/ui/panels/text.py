@@ -1,0 +1,266 @@
+"""The Text panel: a form for drafts beside the board on which they stream. What the form asks for is worked out in
+ui/writing.py.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from studio import presets
+from studio.errors import InvalidInput, StudioError
+from studio.studio import Studio
+from studio.types import Json, Request
+from studio.ui import form, run, writing
+from studio.ui.board import Board
+from studio.ui.door import api_key, switch_api
+from studio.ui.fast_gradio import gradio as gr
+from studio.ui.form import QUIET
+from studio.ui.text_fields import WISHED, TextFields, described
+from studio.ui.widgets import Problem, notes_value
+from studio.ui.writing import PANEL
+
+TITLE = "Text"
+ICON = "M5 5h14M5 10h14M5 15h9M5 20h6"
+HISTORY = 40  # prompts
+LOOK = "() => { window.atelierBoard?.poke('text'); dispatchEvent(new CustomEvent('atelier:queue')); }"
+WISHES = f"(...chosen) => window.atelierBoard.wished('{PANEL}', {json.dumps(WISHED)}, ...chosen)"
+ACTIONS = (
+    "pick",
+    "star",
+    "open-up",
+    "continue",
+    "more",
+    "edit",
+    "use",
+    "rewrite",
+    "notebook",
+    "copy",
+    "to-image",
+    "ancestry",
+    "export",
+    "merge",
+    "trash",
+)
+PROMPTS = {
+    "brief": ("Brief", "A poem about the sea and a lighthouse"),
+    "write": ("Notebook", "Begin to write; Generate goes on from the end."),
+    "chat": ("Message", "Ask, or tell it what to do."),
+}
+
+Updates = dict[Any, Any]
+
+
+def build(studio: Studio, demo: gr.Blocks) -> None:
+    TextPanel(studio, demo)
+
+
+class TextPanel:
+    """The components, and the handlers between them and the studio."""
+
+    def __init__(self, studio: Studio, demo: gr.Blocks) -> None:
+        self.studio = studio
+        self.examples = presets.briefs(PANEL)
+        with gr.Row(elem_classes="ws"):
+            with gr.Column(elem_classes="side"):
+                self.drawn = TextFields(studio)
+                self.form = form.Form(PANEL, self.drawn.fields)
+                self.draw_api()
+                self.problem = Problem(PANEL)
+                self.go = gr.Button("Generate", variant="primary", elem_id="text-go", elem_classes="go")
+            with gr.Column(elem_classes="stage"):
+                self.board = Board(
+                    PANEL,
+                    invitation="Brief a text",
+                    examples=[f"{example.title}: {example.prompt}" for example in self.examples],
+                    actions=ACTIONS,
+                    icon="page",
+                )
+        self.connect(demo)
+
+    def draw_api(self) -> None:
+        with gr.Accordion("API for other programs", open=False, elem_id="text-api-fold"):
+            self.api = gr.Checkbox(value=False, label="On, in OpenAI's form, at /v1", elem_id="text-api")
+            self.key = gr.Textbox(
+                label="Key", value="", elem_id="text-api-key", interactive=False, visible=False, buttons=["copy"]
+            )
+
+    # --- wiring
+
+    def connect(self, demo: gr.Blocks) -> None:
+        drawn, fields = self.drawn, self.form.fields
+        inputs = self.form.inputs(drawn.notes)
+        outputs = [*fields.values(), drawn.notes, self.problem, drawn.wishes]
+        self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
+        self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
+        drawn.tools.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
+        drawn.notes.act(self.noted, inputs, drawn.notes, trigger_mode="always_last", **QUIET)
+        wished = [fields[name] for name in WISHED]
+        fields["model"].input(None, [fields["model"], *wished], wished, js=WISHES)
+        fields["model"].change(self.model_shown, fields["model"], fields["model"], **QUIET)
+        shaped = [fields["prompt"], drawn.tools, drawn.brief_fields, drawn.chat_fields]
+        fields["mode"].change(self.mode_shown, fields["mode"], shaped, **QUIET)
+        self.api.input(self.api_switched, self.api, self.key, **QUIET)
+        demo.load(self.opened, None, [drawn.notes, drawn.wishes, fields["model"], self.api, self.key], **QUIET)
+        self.form.remember(demo, list(fields))
+
+    def opened(self) -> Updates:
+        """On page load: the history, and models that were added since the program started."""
+        key = api_key(self.studio.settings.home)
+        shown = {self.api: bool(key), self.key: gr.update(value=key, visible=bool(key))}
+        return {self.drawn.notes: self.notes_now(), **self.menus({}, {}), **shown}
+
+    def api_switched(self, on: bool) -> Any:
+        """A new key each time it is switched on; the old one means nothing from then on."""
+        return gr.update(value=switch_api(self.studio.settings.home, on), visible=on)
+
+    def menus(self, _: Json, __: Mapping[str, Any]) -> Updates:
+        return {
+            self.drawn.wishes: {"panel": PANEL, "models": self.drawn.wished()},
+            self.form.fields["model"]: gr.update(choices=self.drawn.models()),
+        }
+
+    def notes_now(self, **known: Any) -> Json:
+        return notes_value(PANEL, **{"history": list(self.studio.library.prompts(PANEL, HISTORY)), **known})
+
+    def mode_shown(self, mode: str) -> Sequence[Any]:
+        """Another mode: its words for the prompt, and only the fields that mean something in it."""
+        label, placeholder = PROMPTS.get(mode, PROMPTS["brief"])
+        lines = 14 if mode == "write" else 4
+        return (
+            gr.update(label=label, placeholder=placeholder, lines=lines),
+            {"panel": PANEL, "shown": mode == "write"},
+            gr.update(visible=mode == "brief"),
+            gr.update(visible=mode == "chat"),
+        )
+
+    def model_shown(self, id: str | None) -> Any:
+        model = next((m for m in self.studio.catalog.models() if m.id == id), None)
+        return gr.update(info=described(model))
+
+    # --- Generate
+
+    def pressed(self, given: dict[gr.components.Component, Any]) -> Updates:
+        """The button. Everything wrong with the form is told under its field, and then nothing is queued."""
+        notes = given[self.drawn.notes] or {}
+        parent, kept = notes.get("parent"), notes.get("kept") or {}
+        try:
+            asked = writing.Writing(values=self.form.read(given), parent=parent, kept=kept)
+            request = writing.request(self.studio, asked)
+        except StudioError as error:
+            return self.told(error)
+        outcome = run.submit(self.studio, [request], panel=PANEL)
+        if outcome.problem:
+            return self.told(outcome.problem)
+        shown = {name: notes[name] for name in ("parent", "before", "kept") if name in notes}
+        return {
+            self.problem: {},
+            self.form.fields["seed"]: request.seed,
+            self.drawn.notes: self.notes_now(**shown),
+        }
+
+    def told(self, error: StudioError | None) -> Updates:
+        return {self.problem: form.problem(PANEL, error)}
+
+    def queued(self, request: Request) -> Updates:
+        return self.told(run.submit(self.studio, [request], panel=PANEL).problem)
+
+    # --- what the board and the notebook's tools ask for
+
+    def act(self, given: dict[gr.components.Component, Any], event: gr.EventData) -> Updates:
+        asked: Json = dict(event._data or {})
+        does = {
+            "use": self.use,
+            "edit": self.edit,
+            "more": self.more,
+            "continue": self.go_on,
+            "branch": self.branch,
+            "notebook": self.notebook,
+            "passage": self.passage,
+            "example": self.example,
+            "menus": self.menus,
+        }.get(str(asked.get("do")))
+        if does is None:
+            return self.told(None)
+        try:
+            return {self.problem: {}, **does(asked, self.form.read(given))}
+        except StudioError as error:
+            return self.told(error)
+
+    def use(self, asked: Json, _: Mapping[str, Any]) -> Updates:
+        """The form as it was for exactly this draft; Generate writes it again."""
+        return self.show_request(self.studio.take(str(asked["sha256"])))
+
+    def edit(self, asked: Json, values: Mapping[str, Any]) -> Updates:
+        """As `use`, for as many drafts as are set; what is written next is a branch of this draft, or its answer."""
+        sha256 = str(asked["sha256"])
+        request = writing.origin(self.studio, sha256, values)
+        shown = self.show_request(request, parent=sha256, count=values.get("num_return_sequences"))
+        if request.params.get("mode") == "chat":  # the next message, not the last one again
+            shown[self.form.fields["prompt"]] = gr.update(value="")
+        return shown
+
+    def more(self, asked: Json, values: Mapping[str, Any]) -> Updates:
+        return self.queued(writing.again(self.studio, str(asked["sha256"]), values))
+
+    def go_on(self, asked: Json, values: Mapping[str, Any]) -> Updates:
+        sha256 = str(asked["sha256"])
+        return self.queued(writing.going_on(self.studio, sha256, self.text(sha256), values))
+
+    def branch(self, asked: Json, values: Mapping[str, Any]) -> Updates:
+        tokens = asked.get("tokens")
+        if not isinstance(tokens, list) or not all(isinstance(token, int) and token >= 0 for token in tokens):
+            raise InvalidInput("It is not said where to branch.", "Open the draft up again.")
+        return self.queued(writing.branched(self.studio, str(asked["sha256"]), tokens, values))
+
+    def notebook(self, asked: Json, _: Mapping[str, Any]) -> Updates:
+        sha256 = str(asked["sha256"])
+        text = self.text(sha256)
+        return {
+            **self.form.fill({"mode": "write", "prompt": text}),
+            self.drawn.notes: self.notes_now(parent=sha256, before=text),
+        }
+
+    def passage(self, asked: Json, values: Mapping[str, Any]) -> Updates:
+        return self.queued(writing.rewritten(self.studio, values, asked))
+
+    def example(self, asked: Json, _: Mapping[str, Any]) -> Updates:
+        chosen = self.examples[int(asked.get("index", 0)) % len(self.examples)]
+        empty = {name: "" for name in writing.ONLY["brief"] if name in self.form.fields and name != "length"}
+        return self.form.fill({**empty, "prompt": chosen.prompt, **chosen.params})
+
+    def text(self, sha256: str) -> str:
+        kept = self.studio.library.artifact(sha256)
+        if not kept.media_type.startswith("text/"):
+            raise InvalidInput("Only a text can be gone on from.", "Choose a draft.")
+        return kept.path.read_text("utf-8")
+
+    # --- putting values into the form
+
+    def show_request(self, request: Request, *, parent: str | None = None, count: Any = None) -> Updates:
+        """Every field as the request has it; what was decided of the text beforehand is kept beside the prompt."""
+        params = dict(request.params)
+        shown = {
+            name: value
+            for name, value in params.items()
+            if name in self.form.fields and form.fits(self.form.fields[name], value)
+        }
+        empty = {name: "" for name in ("genre", "audience", "keywords", "title", "tone", "language", "system")}
+        words = params.get("word_filter")
+        filtered = {"filter": "\n".join(map(str, words)), "filtered": True} if isinstance(words, list) else {}
+        values = {**empty, **shown, **filtered, "prompt": request.prompt, "seed": request.seed, "lock": True}
+        if request.model in {id for _, id in self.drawn.models()}:
+            values["model"] = request.model
+        if count is not None:
+            values["num_return_sequences"] = count
+        decided = {name: params[name] for name in writing.DECIDED if params.get(name) and parent is None}
+        notes = self.notes_now(
+            parent=parent, before=request.prompt if parent else "", kept={"params": decided} if decided else {}
+        )
+        return {**self.form.fill(values), self.drawn.notes: notes}
+
+    # --- small answers
+
+    def noted(self, given: dict[gr.components.Component, Any], event: gr.EventData) -> Any:
+        """The end of a branch; texts have no notes on single words."""
+        asked: Json = dict(event._data or {})
+        return self.notes_now() if asked.get("do") == "detach" else gr.skip()
