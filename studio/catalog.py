@@ -74,6 +74,10 @@ class Catalog:
         """The id under which a file that was taught here is offered; "" when it was removed."""
         return next((id for id in self.adapters() if self.adapter_facts(id).get("sha256") == sha256), "")
 
+    def adapter_of_job(self, job: str) -> str:
+        """The id under which what a job taught is offered; "" when it was removed."""
+        return next((id for id in self.adapters() if self.adapter_facts(id).get("job") == job), "")
+
     def take_adapter(self, name: str, file: Path, facts: Mapping[str, Any]) -> str:
         """Offers a file as an adapter from now on; the id that it got, a new one where the name is taken."""
         plain = plain_id(name, "lora")
@@ -84,11 +88,19 @@ class Catalog:
                 return id
             number += 1
             id = f"{plain}-{number}"
-        partial = self._adapters / f"{id}.part"
-        shutil.copyfile(file, partial)
-        (self._adapters / f"{id}.json").write_text(json.dumps(dict(facts)), "utf-8")
-        partial.replace(self._adapters / f"{id}.safetensors")
+        self.replace_adapter(id, file, facts)
         return id
+
+    def replace_adapter(self, id: str, file: Path, facts: Mapping[str, Any]) -> None:
+        """Offers that file under the id from now on, whatever lay there. DiskFull."""
+        partial = self._adapters / f"{id}.part"
+        try:
+            shutil.copyfile(file, partial)
+            (self._adapters / f"{id}.json").write_text(json.dumps(dict(facts)), "utf-8")
+            partial.replace(self._adapters / f"{id}.safetensors")
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise DiskFull(f"The LoRA {id!r} could not be kept: {error.strerror}.", "Make room, then retry.") from error
 
     def adapters(self) -> Mapping[str, Path]:
         """LoRA files (`name.safetensors`) and folders (with adapter_config.json) by id."""

@@ -11,12 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 from PIL import Image, ImageDraw
+from safetensors.numpy import load_file
 
+from studio import checkpoints
 from studio.errors import InvalidInput, NotFound
 from studio.lab.dataset import Dataset
 from studio.settings import ROOT, Settings
 from studio.studio import Studio
-from studio.types import Adapter, Job, JobState, Request
+from studio.types import Adapter, Job, JobState, Request, Value
 from tests.ui.story import tiny_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -47,8 +49,8 @@ def data(studio: Studio, pictures: Path) -> Dataset:
     return dataset
 
 
-def taught(studio: Studio, pictures: Path, steps: int = 3) -> Job:
-    changes = {**SMALL, "max_train_steps": steps}
+def taught(studio: Studio, pictures: Path, steps: int = 3, **more: Value) -> Job:
+    changes = {**SMALL, "max_train_steps": steps, **more}
     request = studio.lora_request(data(studio, pictures), base="tiny", name="my toys", preset="quick", changes=changes)
     return studio.submit(request, panel="train")
 
@@ -74,6 +76,48 @@ def test_an_adapter_is_there_to_use_with_its_ancestry(studio: Studio, pictures: 
     (dataset,) = job.request.inputs
     manifest = json.loads(studio.library.artifact(dataset.artifact).path.read_text())
     assert dataset.role == "dataset" and len(manifest["items"]) == 6
+
+
+def test_another_checkpoint_is_chosen_and_the_first_again(studio: Studio, pictures: Path, tmp_path: Path) -> None:
+    job = studio.wait(taught(studio, pictures, 3, validation_steps=1, learning_rate=0.05).id, timeout=300)
+    assert job.state is JobState.done, job.error
+    assert checkpoints.kept(studio, job) == [1, 2, 3]
+    delivered, first = checkpoints.offered(studio, job.id)
+    assert delivered and first in (1, 2, 3)
+    request = Request(
+        task="text_to_image",
+        model="tiny",
+        prompt="a sks fox",
+        adapters=(Adapter(id="my-toys"),),
+        params={"num_images_per_prompt": 1, "num_inference_steps": 1},
+        seed=4,
+    )
+
+    def picture() -> tuple[bytes, str]:
+        made = studio.wait(studio.submit(request, panel="image").id, timeout=200)
+        assert made.state is JobState.done, made.error
+        (output,) = studio.library.outputs(made.id)
+        return Image.open(output.path).tobytes(), made.request.inputs[0].artifact
+
+    before, learnt = picture()
+    other = 1 if first != 1 else 3
+    assert learnt == delivered.sha256 and checkpoints.use(studio, job.id, other) == "my-toys"
+    chosen, now = checkpoints.offered(studio, job.id)
+    assert chosen and now == other and chosen.sha256 != delivered.sha256 and chosen.meta["card"]
+    facts = studio.catalog.adapter_facts("my-toys")
+    assert facts["sha256"] == chosen.sha256 and facts["trigger"] == "sks" and facts["best_step"] == other
+    after, learnt = picture()  # the worker has the first one in its memory
+    assert after != before and learnt == chosen.sha256
+    checkpoints.use(studio, job.id, first)
+    assert picture()[0] == before
+    assert list(studio.catalog.adapters()) == ["my-toys"]
+    with pytest.raises(NotFound, match="step 77 is not kept"):
+        checkpoints.use(studio, job.id, 77)
+    with pytest.raises(InvalidInput, match="delivered no LoRA"):
+        checkpoints.use(studio, studio.submit(request, panel="image").id, 1)
+    assert checkpoints.has_kohya_names(studio, "tiny") and not checkpoints.has_kohya_names(studio, "nobody")
+    checkpoints.for_other_programs(studio, "my-toys", tmp_path / "theirs.safetensors")
+    assert all(name.startswith("lora_unet_") for name in load_file(tmp_path / "theirs.safetensors"))
 
 
 def test_an_adapter_that_is_not_there_names_the_nearest(studio: Studio, pictures: Path) -> None:

@@ -132,6 +132,7 @@
           run.adapter ? tool("use", "Use in Image", () => this.use(run), { kind: "strong" }) : null,
           run.adapter ? tool(null, "Save as a model", () => this.merge(run)) : null,
           run.file ? el("a", { class: "at-button", href: run.file, download: "" }, atelier.glyph("download"), el("span", { text: "Download" })) : null,
+          run.kohya ? el("a", { class: "at-button", href: `/atelier/train/export/${run.id}`, download: "", title: "The LoRA with the names that A1111, Forge, ComfyUI and kohya's scripts know" }, atelier.glyph("download"), el("span", { text: "Kohya format" })) : null,
         ),
         active ? el("progress", { max: run.steps || 1, value: run.steps ? run.step : null, "aria-label": "Progress" }) : null,
       );
@@ -247,18 +248,32 @@
       table.append(body);
       return el("section", { "aria-label": "Samples" }, el("h3", { text: "The same seeds at every look" }), el("div", { class: "trn-scroll", tabindex: "0", role: "group", "aria-label": "Table" }, table));
     }
+    /** Every adapter that was kept on the way, with what was measured of it; one click makes another the LoRA. */
     checkpoints(run) {
-      const rows = run.card?.checkpoints;
-      if (!rows?.length) return null;
-      const names = Object.keys(rows[0]).filter((name) => Number.isFinite(rows[0][name]) && name !== "step");
-      const value = (row, name) => (Number.isFinite(row[name]) ? short(row[name]) : "–");
-      const sheet = (row) => `/atelier/train/sample/${run.id}/checkpoint-${String(row.step).padStart(6, "0")}.webp`;
-      return el(
-        "section",
-        { "aria-label": "Checkpoints" },
-        el("h3", { text: "Checkpoints at the same seeds" }),
-        el("div", { class: "trn-checkpoints" }, ...rows.map((row) => el("figure", { class: row.step === run.card.best_step ? "best" : "" }, el("img", { src: sheet(row), alt: `Pictures of step ${row.step}`, loading: "lazy" }), el("figcaption", {}, el("b", { text: `step ${row.step}${row.step === run.card.best_step ? ", kept" : ""}` }), ...names.map((name) => el("span", { text: `${(FIGURES[name] || name).toLowerCase()} ${value(row, name)}` })))))),
-      );
+      const rows = new Map((run.card?.checkpoints || []).map((row) => [row.step, row]));
+      const steps = [...new Set([...(run.kept || []), ...rows.keys()])].sort((a, b) => a - b);
+      if (!steps.length) return null;
+      const sheet = (step) => (rows.has(step) ? `/atelier/train/sample/${run.id}/checkpoint-${String(step).padStart(6, "0")}.webp` : run.samples.find((one) => one.step === step)?.pictures[0]);
+      const figures = (row) => Object.keys(row).filter((name) => Number.isFinite(row[name]) && name !== "step").map((name) => el("span", { text: `${(FIGURES[name] || name).toLowerCase()} ${short(row[name])}` }));
+      const card = (step) => {
+        const used = step === run.offered;
+        const remarks = [used && "in use", step === run.card?.suggested_step && "suggested"].filter(Boolean);
+        const choose = !used && run.adapter && run.kept.includes(step) ? tool("use", "Use this one", () => this.choose(run, step)) : null;
+        choose?.setAttribute("aria-label", `Use the checkpoint of step ${step}`);
+        return el(
+          "figure",
+          { class: used ? "best" : "", dataset: { step } },
+          sheet(step) ? el("img", { src: sheet(step), alt: `Pictures of step ${step}`, loading: "lazy" }) : null,
+          el("figcaption", {}, el("b", { text: [`step ${step}`, ...remarks].join(", ") }), ...figures(rows.get(step) || {}), choose),
+        );
+      };
+      return el("section", { "aria-label": "Checkpoints" }, el("h3", { text: "Checkpoints at the same seeds" }), el("div", { class: "trn-checkpoints" }, ...steps.map(card)));
+    }
+    async choose(run, step) {
+      const answer = await this.train.act("use_checkpoint", { job: run.id, step });
+      if (!answer) return;
+      atelier.toast(`${answer.adapter} is the checkpoint of step ${step} now.`, { kind: "good", label: "Undo", run: () => this.choose(run, run.offered) });
+      this.refresh();
     }
     settings(run) {
       const rows = Object.entries({ model: run.base, ...run.params, seed: run.seed });

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from anyio import to_thread
+from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
@@ -47,6 +48,7 @@ def train_routes(studio: Studio) -> list[Route]:
         route("data/{id}/{item}", picture),
         route("run/{job}", run),
         route("sample/{job}/{name}", sample),
+        route("export/{job}", export),
         route("plan", plan, "POST"),
         route("act", act, "POST"),
         route("upload", upload, "POST"),
@@ -74,6 +76,13 @@ async def run(desk: TrainDesk, request: Request) -> Response:
 async def sample(desk: TrainDesk, request: Request) -> Response:
     path = await to_thread.run_sync(desk.sample, request.path_params["job"], request.path_params["name"])
     return FileResponse(path, media_type="image/webp", headers={"cache-control": "private, max-age=3600"})
+
+
+async def export(desk: TrainDesk, request: Request) -> Response:
+    """A LoRA in kohya's format, for other programs."""
+    path, name = await to_thread.run_sync(desk.export, request.path_params["job"])
+    gone = BackgroundTask(path.unlink, missing_ok=True)
+    return FileResponse(path, filename=name, headers={"cache-control": "no-store"}, background=gone)
 
 
 async def plan(desk: TrainDesk, request: Request) -> Response:

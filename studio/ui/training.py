@@ -5,12 +5,13 @@ from its folder while the worker writes there.
 """
 
 import re
+import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from studio import presets
+from studio import checkpoints, presets
 from studio.errors import Busy, InvalidInput, NotFound
 from studio.families import families, family
 from studio.families.family import Param
@@ -224,8 +225,8 @@ class TrainDesk:
         """One run as it stands: curve, samples, card, and what came of it."""
         job = self.studio.library.job(id)
         folder = self.studio.training_folder(job.request)
-        outputs = self.studio.library.outputs(id)
-        made = outputs[-1] if outputs else None
+        made, step = checkpoints.offered(self.studio, id)
+        adapter = self.studio.catalog.adapter_of(made.sha256) if made else ""
         live = self.studio.live(id)
         card = made.meta.get("card") if made else None
         spent = card.get("trained") if isinstance(card, dict) else None
@@ -244,7 +245,10 @@ class TrainDesk:
             "sheets": sheets_of(folder, id),
             "texts": texts_of(folder),
             "model": self.studio.catalog.model_of_job(id),
-            "adapter": self.studio.catalog.adapter_of(made.sha256) if made else "",
+            "adapter": adapter,
+            "kohya": bool(adapter) and checkpoints.has_kohya_names(self.studio, job.request.model),
+            "kept": checkpoints.kept(self.studio, job) if made and made.meta.get("adapter") else [],
+            "offered": step,
             "file": f"/atelier/files/{made.sha256}?download" if made else None,
             "facts": {k: known.get(k) for k in ("steps", "best_step", "seconds", "pictures", "held_out", "trigger")},
             "stopped": bool(made and made.meta.get("stopped")),
@@ -257,6 +261,15 @@ class TrainDesk:
         if not SAMPLE.fullmatch(name) or not path.is_file():
             raise NotFound("There is no such sample.", "Reload the page.")
         return path
+
+    def export(self, id: str) -> tuple[Path, str]:
+        """A file in the cache with the LoRA in kohya's format, and what to call it. NotFound, InvalidInput."""
+        adapter = self.studio.catalog.adapter_of_job(self.studio.library.job(id).id)
+        if not adapter:
+            raise NotFound("This training's LoRA is not there.", "It may have been removed; teach it again.")
+        target = self.studio.settings.cache / f"export-{secrets.token_hex(8)}.safetensors"
+        checkpoints.for_other_programs(self.studio, adapter, target)
+        return target, f"{adapter}-kohya.safetensors"
 
     # --- doing
 
@@ -386,6 +399,10 @@ class TrainDesk:
         )
         return {"job": self.studio.submit(request, panel=PANEL).id}
 
+    def use_checkpoint(self, given: Given) -> Json:
+        """Another kept checkpoint becomes the training's LoRA."""
+        return {"adapter": checkpoints.use(self.studio, word(given, "job"), number(given, "step"))}
+
     def stop(self, given: Given) -> None:
         self.studio.cancel(word(given, "job"))
 
@@ -425,6 +442,7 @@ ACTIONS: Mapping[str, Callable[[TrainDesk, Given], Json | None]] = {
         TrainDesk.start_scratch,
         TrainDesk.start_evaluation,
         TrainDesk.merge,
+        TrainDesk.use_checkpoint,
         TrainDesk.stop,
         TrainDesk.go_on,
         TrainDesk.save_preset,

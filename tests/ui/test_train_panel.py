@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import Locator, Page, expect
+from safetensors.numpy import load_file
 
 from tests.ui.served import Served, serving
 from tests.ui.story import SLOWLY, tiny_model
@@ -147,6 +148,20 @@ def test_the_whole_road(tab: TrainTab, files: list[Path], served: Served) -> Non
     sample = page.locator(".trn-samples img").last
     expect(sample).to_be_visible()
     assert sample.evaluate("image => image.decode().then(() => image.naturalWidth)") == 64
+    choices = page.get_by_role("region", name="Checkpoints")
+    expect(choices.locator("figure")).to_have_count(3)
+    used = choices.locator("figure.best")
+    expect(used).to_contain_text("in use")
+    first = used.get_attribute("data-step")
+    other = choices.get_by_role("button", name="Use the checkpoint").first
+    other.click()
+    expect(choices.locator("figure.best")).not_to_have_attribute("data-step", str(first))
+    page.get_by_role("button", name="Undo").last.click()
+    expect(choices.locator("figure.best")).to_have_attribute("data-step", str(first))
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Kohya format").click()
+    assert waiting.value.suggested_filename == "zwx-toy-kohya.safetensors"
+    assert all(name.startswith("lora_unet_") for name in load_file(waiting.value.path()))
 
     page.get_by_role("button", name="Save as a model").click()
     page.locator("dialog input").first.fill("Tiny with toys")

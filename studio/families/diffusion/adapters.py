@@ -15,7 +15,8 @@ from studio.errors import InvalidInput
 class Adapters:
     def __init__(self, pipe: DiffusionPipeline) -> None:
         self._pipe: Any = pipe
-        self._names: dict[Path, str] = {}
+        self._names: dict[Path, tuple[int, str]] = {}  # by file: when it was written, its name in the pipeline
+        self._loaded = 0
         self.in_use: tuple[tuple[str, float], ...] = ()
 
     def use(self, wanted: Sequence[tuple[Path, float]], warn: Callable[[str], None]) -> None:
@@ -42,15 +43,21 @@ class Adapters:
         return " ".join(words)
 
     def _load(self, path: Path) -> str:
-        if path in self._names:
-            return self._names[path]
+        written = path.stat().st_mtime_ns if path.exists() else 0
+        known, name = self._names.get(path, (None, ""))
+        if known == written:
+            return name
         if "load_lora_weights" not in dir(self._pipe):
             raise InvalidInput(
                 f"This model takes no LoRA, so {path.name!r} cannot be used.",
                 "Remove it, or choose another model.",
                 field="adapters",
             )
-        name = f"lora{len(self._names)}"
+        if name:  # another checkpoint of it lies there now
+            self._pipe.delete_adapters(name)
+            del self._names[path]
+        name = f"lora{self._loaded}"
+        self._loaded += 1
         folder, file = (path, None) if path.is_dir() else (path.parent, path.name)
         try:
             with warnings.catch_warnings():
@@ -64,5 +71,5 @@ class Adapters:
                 "Use one that was trained on the same kind of model.",
                 field="adapters",
             ) from error
-        self._names[path] = name
+        self._names[path] = (written, name)
         return name

@@ -1,7 +1,8 @@
 """An adapter as a file for other programs: with the names that kohya's scripts, A1111, Forge and ComfyUI share.
 
 SD 1.x and 2.x: `lora_unet_` and the module's path in diffusers. SDXL: the path in the original U-Net, whose blocks are
-counted through. Each layer has its alpha as a tensor; the strength is alpha / rank.
+counted through. Each layer has its alpha as a tensor; the strength is alpha / rank. Works on numpy arrays, so that the
+page's process can do it: only names change.
 """
 
 import json
@@ -10,12 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from safetensors.numpy import save
 
 from studio.errors import DiskFull, InvalidInput
-from studio.families.diffusion.lora_files import write
+
+Tensor = NDArray[np.floating]
 
 FORMATS = ("kohya", "diffusers")
 TOLD = ("ss_network_module", "ss_network_dim", "ss_network_alpha", "ss_steps")  # of the header, beside modelspec.*
@@ -33,28 +36,42 @@ def export(adapter: Path, base: Path, target: Path, format: str, title: str) -> 
     """
     if format not in FORMATS:
         raise InvalidInput(f"There is no format {format!r}.", f"Choose one of {', '.join(FORMATS)}.", field="format")
-    try:
-        with safe_open(adapter, framework="pt") as opened:
-            header = dict(opened.metadata() or {})
-            weights = {name: opened.get_tensor(name) for name in opened.keys()}
-    except (OSError, SafetensorError) as error:
-        hint = "Choose a .safetensors file of the adapters folder."
-        raise InvalidInput(f"{adapter.name!r} cannot be read as a LoRA.", hint) from error
+    header, names = look_into(adapter)
     partial = target.with_name(f"{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if format == "diffusers" or any(name.startswith("lora_unet_") for name in weights):
+        if format == "diffusers" or any(name.startswith("lora_unet_") for name in names):
             shutil.copyfile(adapter, partial)
         else:
-            config = unet_config(base, adapter.name)
+            config, weights = unet_config(base, adapter.name), read(adapter)
             named = kohya(weights, config, alphas(header, weights))
-            write(partial, named, header_for(header, config, title))
+            partial.write_bytes(save(named, header_for(header, config, title)))
         partial.replace(target)
     except OSError as error:
         raise DiskFull(f"{target} could not be written: {error.strerror}.", "Choose another place.") from error
     finally:
         partial.unlink(missing_ok=True)
-    return len({layer_of(name) for name in weights})
+    return len({layer_of(name) for name in names})
+
+
+def look_into(adapter: Path) -> tuple[Mapping[str, str], list[str]]:
+    """The header and the names of the tensors. InvalidInput for a file that is no LoRA."""
+    try:
+        with safe_open(adapter, framework="numpy") as opened:
+            return dict(opened.metadata() or {}), list(opened.keys())
+    except (OSError, SafetensorError) as error:
+        hint = "Choose a .safetensors file of the adapters folder."
+        raise InvalidInput(f"{adapter.name!r} cannot be read as a LoRA.", hint) from error
+
+
+def read(adapter: Path) -> dict[str, Tensor]:
+    """The tensors. InvalidInput for numbers that numpy has not: adapters that are taught here are float32."""
+    with safe_open(adapter, framework="numpy") as opened:
+        kinds = {opened.get_slice(name).get_dtype() for name in opened.keys()}
+        if strange := sorted(kinds - {"F16", "F32", "F64"}):
+            hint = "Use --format diffusers."
+            raise InvalidInput(f"{adapter.name!r} holds {strange[0]} numbers, which are not renamed.", hint)
+        return {name: opened.get_tensor(name) for name in opened.keys()}
 
 
 def unet_config(base: Path, name: str) -> Mapping[str, Any]:
@@ -78,7 +95,7 @@ def kohya(weights: Mapping[str, Tensor], config: Mapping[str, Any], alpha: Mappi
         if end is None:
             raise InvalidInput(f"{name.split('.')[-2]!r} has no place in that format.", "Use --format diffusers.")
         made[f"{stem}.{end}.weight"] = value
-        made[f"{stem}.alpha"] = torch.tensor(float(alpha[layer_of(name)]))
+        made[f"{stem}.alpha"] = np.array(alpha[layer_of(name)], np.float32)
     return made
 
 
