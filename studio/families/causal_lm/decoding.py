@@ -7,6 +7,7 @@ only what is new.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import LogitsProcessorList, PreTrainedModel
@@ -35,15 +36,10 @@ class Chances:
 
     def __init__(self, seeds: Sequence[int], first: int, most: int, stream: int = 0) -> None:
         """For the places `first` to `first + most - 1`."""
-        rows = [
-            torch.rand(
-                first + most,
-                dtype=torch.float64,
-                generator=torch.Generator().manual_seed((seed + stream * 2**54) % 2**63),
-            )[first:]
-            for seed in seeds
-        ]
-        self.table = torch.stack(rows)
+        # Philox and not torch's generator, of which only the lower 32 bits of a seed count
+        keys = [np.array([seed % 2**64, stream], np.uint64) for seed in seeds]
+        rows = [np.random.Generator(np.random.Philox(key=key)).random(first + most)[first:] for key in keys]
+        self.table = torch.from_numpy(np.stack(rows))
 
     def at(self, step: int) -> Tensor:
         """(drafts,) in 0..1"""

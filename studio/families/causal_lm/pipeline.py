@@ -17,6 +17,7 @@ from transformers import (
 
 from studio.errors import Cancelled, InvalidInput, ModelError
 from studio.families.causal_lm.beginnings import Beginning, Beginnings
+from studio.families.causal_lm.constraints import Constraints
 from studio.families.causal_lm.decoding import Chances, Decoder, Draft
 from studio.families.causal_lm.drafts import KeywordBias
 from studio.families.causal_lm.kept_text import room_of
@@ -39,6 +40,7 @@ class TextPipeline:
         self.model, self.tokenizer, self.card = model, tokenizer, card or {}
         self.decoder = Decoder(model)
         self.beginnings = Beginnings(tokenizer, self.card.get("knows", {}).get("genres", ()), self.ends)
+        self.constraints = Constraints(tokenizer, self.ends)
 
     def size(self) -> int:
         return sum(p.numel() * p.element_size() for p in self.model.parameters())
@@ -111,6 +113,10 @@ class TextPipeline:
         if beginning.keywords and params["keyword_bias"]:
             keywords = [beginning.keywords] * count
             made.append(KeywordBias(self.tokenizer, keywords, len(beginning.context), params["keyword_bias"]))
+        vocabulary = self.model.get_output_embeddings().weight.shape[0]
+        shape = self.constraints.shape(str(params["json_schema"]), str(params["regex"]), count, vocabulary)
+        without = self.constraints.without(params["word_filter"], len(beginning.context))
+        made.extend(processor for processor in (shape, without) if processor)
         breakers = {tokens[-1] for text in DRY_BREAKERS if (tokens := self.beginnings.tokens(text))}
         made.extend(chain(params, breakers=frozenset(breakers), chances=chances, first=before))
         return made

@@ -205,7 +205,7 @@ class Mirostat(LogitsProcessor):
         exponent = (falls.nan_to_num(0, 0, 0) * steps * usable).sum(-1) / (steps**2 * usable).sum(-1).clamp(min=1e-12)
         epsilon = exponent - 1
         k = ((epsilon * 2 ** self.most[:, 0].double()) / (1 - size**-epsilon)) ** (1 / exponent)
-        k = k.nan_to_num(1.0, size, 1.0).round().clamp(1, size).long()
+        k = k.nan_to_num(1.0, size, 1.0).floor().clamp(1, size).long()
         ordered = scores.sort(-1, descending=True).values
         return scores.masked_fill(scores < ordered.gather(-1, (k - 1)[:, None]), OFF)
 
