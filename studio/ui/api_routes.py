@@ -248,7 +248,7 @@ async def images(studio: Studio, given: Json) -> Response:
         raise InvalidInput("The prompt is empty.", "Say what should be in the picture.", field="prompt")
     sides = str(given.get("size") or "auto").lower().partition("x")
     params: Json = {"num_images_per_prompt": whole(given, "n", 1)}
-    if sides[1]:
+    if sides[0] != "auto":
         if not (sides[0].isdecimal() and sides[2].isdecimal()):
             raise InvalidInput(f"The size is {str(given['size'])[:40]!r}.", "Write it like 256x256.", field="size")
         params |= {"width": int(sides[0]), "height": int(sides[2])}

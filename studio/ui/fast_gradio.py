@@ -56,8 +56,9 @@ def prepare() -> None:
 prepare()
 
 import gradio  # noqa: E402  (the hook must stand first)
+from gradio.context import Context  # noqa: E402
 
 # a menu whose value is put back before its choices are: nothing that the person at the terminal could mend
 warnings.filterwarnings("ignore", message="The value passed into gr.Dropdown", category=UserWarning)
 
-__all__ = ["gradio", "prepare"]
+__all__ = ["Context", "gradio", "prepare"]

@@ -5,13 +5,15 @@ Knows nothing of any panel or model. What a field may hold is checked by the fam
 under the field that it names.
 """
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from studio.errors import InvalidInput, StudioError
 from studio.families.family import Param
 from studio.types import Json, Value
+from studio.ui.fast_gradio import Context
 from studio.ui.fast_gradio import gradio as gr
 
 SHORT = {
@@ -94,7 +96,9 @@ class Form:
         """
         kept = [name for name in names if name in self.fields]
         components = [self.fields[name] for name in kept]
-        memory = gr.BrowserState(None, storage_key=f"atelier-{self.panel}-form", secret=SECRET)
+        memory = gr.BrowserState(None, storage_key=f"atelier-{self.panel}-form", secret=SECRET, render=False)
+        with at_the_root(demo):
+            memory.render()
         gr.on(
             [component.change for component in components if not isinstance(component, gr.HTML)],
             fn=None,
@@ -112,6 +116,16 @@ class Form:
 
     def restorable(self, name: str, value: Any) -> bool:
         return isinstance(value, str) if name in self.shortcuts else fits(self.fields[name], value)
+
+
+@contextlib.contextmanager
+def at_the_root(demo: gr.Blocks) -> Iterator[None]:
+    """What is rendered here belongs to no tab: a tab's parts are not on the page before it is opened."""
+    inside, Context.block = Context.block, demo
+    try:
+        yield
+    finally:
+        Context.block = inside
 
 
 def fits(component: gr.components.Component, value: Any) -> bool:
