@@ -6,7 +6,7 @@
 
   const SVG = "http://www.w3.org/2000/svg";
   const COLOURS = ["var(--at-accent)", "#0891b2", "#d97706", "#16a34a", "#db2777", "#64748b"];
-  const FIGURES = { likeness: "Likeness", held_out: "Held-out gain", drift: "Drift elsewhere", diversity: "Diversity", copying: "Copying", following: "Prompt-following", kid: "KID", recall: "Recall", kid_floor: "KID, real to real", pictures_a_second: "Pictures a second", parameters: "Parameters", bits_a_byte: "Bits a byte", bits_a_byte_5_grams: "Bits a byte, 5-grams", bits_a_byte_xz: "Bits a byte, xz", seconds: "Seconds learnt" };
+  const FIGURES = { likeness: "Likeness", held_out: "Held-out gain", drift: "Drift elsewhere", diversity: "Diversity", copying: "Copying", memorised: "Learnt by heart", following: "Prompt-following", kid: "KID", recall: "Recall", kid_floor: "KID, real to real", pictures_a_second: "Pictures a second", parameters: "Parameters", bits_a_byte: "Bits a byte", bits_a_byte_5_grams: "Bits a byte, 5-grams", bits_a_byte_xz: "Bits a byte, xz", seconds: "Seconds learnt" };
   const STATES = { queued: "Waits", running: "Learning", done: "Ready", failed: "Failed", cancelled: "Stopped", interrupted: "Interrupted" };
 
   const named = (name) => FIGURES[name] || (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");

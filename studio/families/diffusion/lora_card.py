@@ -14,7 +14,9 @@ from torch import Tensor
 from studio.families.diffusion import denoiser_features, lora_checkpoints
 from studio.families.diffusion.denoiser_features import SEEN_AT, latents_of
 from studio.families.diffusion.lora_calls import together
+from studio.families.diffusion.lora_checkpoints import HALF
 from studio.families.diffusion.lora_data import small
+from studio.families.diffusion.lora_memorised import memorised, memorised_figure, mirror_losses
 from studio.lab.evaluate import copied, figure, unit, vendi
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ def result_card(training: "Training") -> dict[str, Any]:
         kept = lora_checkpoints.kept_steps(training.adapters) or [state.best_step]
         steps, count = lora_checkpoints.to_compare(kept, state.best_step, affordable)
         count = min(MOST, max(FEWEST, count))
+        unlearnt = mirror_losses(training)
         more, seen_more = shown(training, subject, count - 1, 101)
         others, seen_others = shown(training, unrelated, count)
     seen = {"plain": np.concatenate([seen_plain, seen_more]), "others": seen_others}
@@ -52,13 +55,16 @@ def result_card(training: "Training") -> dict[str, Any]:
         with training.using(training.weights_at(step)):
             taught, seen_taught = shown(training, subject, count)
             drifted, seen_drifted = shown(training, unrelated, count)
-        by_step[step] = {**seen, "taught": seen_taught, "drifted": seen_drifted, "copies": copies(training, taught)}
+            by_heart = memorised(unlearnt, mirror_losses(training))
+        by_step[step] = {**seen, "taught": seen_taught, "drifted": seen_drifted}
+        by_step[step] |= {"copies": copies(training, taught), "memorised": by_heart}
         keep_sheets(training, {f"checkpoint-{step:06d}": [*taught, *drifted]})
         if step == state.best_step:
             keep_sheets(training, {"card-taught": taught, "card-drifted": drifted})
     card = judged(training, by_step[state.best_step], train, aims, count)
     beside = compared(training, {step: measured(seen, train, aims) for step, seen in by_step.items()}, count)
-    if late := [row["step"] for row in beside["checkpoints"] if row["step"] > state.best_step and row["copying"] > 0.5]:
+    rows = [row for row in beside["checkpoints"] if row["step"] > state.best_step]
+    if late := [row["step"] for row in rows if row["copying"] > HALF or row["memorised"] > HALF]:
         card["alarms"].append(f"From step {late[0]} on its pictures repeat yours: do not take a later checkpoint.")
     return {
         **card,
@@ -91,8 +97,12 @@ def keep_sheets(training: "Training", sheets: Mapping[str, Sequence[Image.Image]
 
 
 def measured(seen: Mapping[str, np.ndarray], train: np.ndarray, aims: np.ndarray) -> dict[str, Any]:
-    """Likeness, drift and copying one a picture, diversity one of all. `seen["copies"]`: which of the taught are."""
-    repeated, seen = seen["copies"], {name: found for name, found in seen.items() if name != "copies"}
+    """Likeness, drift and copying one a picture, diversity and what was memorised one of all.
+
+    `seen["copies"]`: which of the taught are; `seen["memorised"]`: value, low, high.
+    """
+    repeated, by_heart = seen["copies"], seen["memorised"]
+    seen = {name: found for name, found in seen.items() if name not in ("copies", "memorised")}
     centre = np.concatenate([seen["plain"], seen["others"], train]).mean(0)
     seen = {name: unit(found - centre) for name, found in seen.items()}
     train, aims = unit(train - centre), unit(aims - centre)
@@ -102,6 +112,7 @@ def measured(seen: Mapping[str, np.ndarray], train: np.ndarray, aims: np.ndarray
         "likeness": (seen["taught"] @ aims.T).mean(1) - (seen["plain"] @ aims.T).mean(1),
         "drift": distance(seen["others"], seen["drifted"]) / max(usual, 1e-6),
         "copying": repeated.astype(float),
+        "memorised": float(by_heart[0]),
         "diversity": round(vendi(seen["taught"]) / max(vendi(seen["plain"]), 1e-6), 3),
     }
 
@@ -142,12 +153,14 @@ def judged(
             "means": "How different its pictures are from one another, as a share of before (Vendi score).",
         },
         "copying": figure(found["copying"], "The share of its pictures that repeat one of yours, place by place."),
+        "memorised": memorised_figure(seen["memorised"]),
     }
     low = figures["likeness"].get("low", 0.0)
     alarms = []
     if low <= 0 and better < 0.01:
         alarms.append("This LoRA changed nothing that can be measured: train longer, or at a higher learning rate.")
-    if found["copying"].mean() > 0.5 or (state.turned >= lora_checkpoints.PATIENCE and better < -0.05):
+    turned = state.turned >= lora_checkpoints.PATIENCE and better < -0.05
+    if found["copying"].mean() > HALF or found["memorised"] > HALF or turned:
         alarms.append("This LoRA only repeats your pictures: use an earlier checkpoint, fewer steps or more pictures.")
     return {
         "figures": figures,

@@ -8,6 +8,7 @@ from typing import Any
 KEPT = 6
 PATIENCE = 4  # looks in a row with a held-out loss that is clearly worse than the best, after which learning has turned
 ENOUGH = 4  # pictures of a prompt, below which likeness and drift are chance
+HALF = 0.5  # of what was learnt: more than this by heart is what an alarm speaks of
 WORTH = 0.1  # of what held-out loss has gained: so much may be given up for more likeness and less drift
 
 
@@ -77,10 +78,11 @@ def to_compare(steps: Sequence[int], best: int, pictures: int) -> tuple[list[int
 
 
 def suggestion(rows: Sequence[Mapping[str, Any]], base: float, best: int, count: int) -> tuple[int, str]:
-    """The step to keep and why. Rows: {step, held_out, smoothed, likeness, drift}; `count`: pictures a prompt.
+    """The step to keep and why. Rows: {step, held_out, smoothed, likeness, drift, memorised}; `count`: pictures a
+    prompt.
 
     Held-out loss first, smoothed: those that come near to its lowest. Among these the highest likeness minus drift,
-    where enough pictures were made to tell.
+    where enough pictures were made to tell; one that has learnt more than half by heart only where all have.
     """
     judged = [row for row in rows if row["smoothed"] is not None]
     near, reason = list(rows), "nothing was held out"
@@ -99,6 +101,7 @@ def suggestion(rows: Sequence[Mapping[str, Any]], base: float, best: int, count:
         return best, f"Keep the last checkpoint, of step {best}: {reason}.{few}"
     if len(near) == 1:
         return near[0]["step"], f"Keep the checkpoint of step {near[0]['step']}: {reason}."
+    near = [row for row in near if row["memorised"] <= HALF] or near
     chosen = max(near, key=lambda row: row["likeness"] - row["drift"])
     others = (
         f"of {len(near)} that predict held-out pictures about equally well it" if judged else f"{reason}; of all it"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from studio.errors import InvalidInput
@@ -16,6 +16,7 @@ from studio.families.diffusion.pictures import subject_picture
 from studio.families.training.picture_set import Pixels, caption_of, read_manifest
 
 SMALL = 32  # pixels a side
+MIRRORED = 8  # pictures whose mirror images are kept, to tell what is learnt by heart
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Example:
     sha256: str
     file: Path
     small: Pixels  # (SMALL, SMALL, 3) uint8, by which copies are told
+    mirror: Tensor | None = None  # the mean of the mirror image's latents, of some of those that are learnt
 
     def latents(self, chance: torch.Generator) -> Tensor:
         return self.mean + self.deviation * torch.randn(self.mean.shape, generator=chance)
@@ -55,9 +57,11 @@ def prepare(
     items = list(manifest["items"])
     captions = sorted({"", *others, *(caption_of(item, trigger) for item in items)})
     parts: dict[str, list[Example]] = {"train": [], "held_out": []}
+    learnt = [place for place, item in enumerate(items) if item["split"] == "train"]
+    mirrored = {learnt[int(k)] for k in np.linspace(0, len(learnt) - 1, min(len(learnt), MIRRORED)).round()}
     for done, item in enumerate(items):
         tell(done, len(items) + len(captions))
-        parts[item["split"]].append(_example(pipe, item, caption_of(item, trigger), side))
+        parts[item["split"]].append(_example(pipe, item, caption_of(item, trigger), side, done in mirrored))
     words = {}
     for done, caption in enumerate(captions, len(items)):
         tell(done, len(items) + len(captions))
@@ -70,18 +74,22 @@ def small(picture: Image.Image) -> Pixels:
     return np.asarray(picture.convert("RGB").resize((SMALL, SMALL), Image.Resampling.BOX), np.uint8)
 
 
-def _example(pipe: Any, item: Mapping[str, Any], caption: str, side: int) -> Example:
+def _example(pipe: Any, item: Mapping[str, Any], caption: str, side: int, mirrored: bool) -> Example:
     file = Path(item["file"])
     if not file.is_file():
         raise InvalidInput(f"The picture {file.name} of the data set is gone.", "Add it again.", field="dataset")
     whole = subject_picture(file, side)
-    picture = np.asarray(whole, np.float32)
-    vae = pipe.vae
-    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].div(127.5).sub(1).to(vae.device, vae.dtype)
-    found = vae.encode(tensor).latent_dist
+    mean, deviation = _encoded(pipe.vae, whole)
+    mirror = _encoded(pipe.vae, ImageOps.mirror(whole))[0] if mirrored else None
+    return Example(mean, deviation, caption, str(item["sha256"]), file, small(whole), mirror)
+
+
+def _encoded(vae: Any, picture: Image.Image) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of its latents [1, c, h, w], as the denoiser takes them."""
+    pixels = torch.from_numpy(np.asarray(picture, np.float32)).permute(2, 0, 1)[None]
+    found = vae.encode(pixels.div(127.5).sub(1).to(vae.device, vae.dtype)).latent_dist
     shift, scale = vae.config.get("shift_factor") or 0.0, vae.config.get("scaling_factor") or 1.0
-    mean, deviation = (found.mean.float().cpu() - shift) * scale, found.std.float().cpu() * scale
-    return Example(mean, deviation, caption, str(item["sha256"]), file, small(whole))
+    return (found.mean.float().cpu() - shift) * scale, found.std.float().cpu() * scale
 
 
 __all__ = ["Example", "Lessons", "caption_of", "prepare", "read_manifest", "small"]

@@ -54,7 +54,10 @@ def test_few_checkpoints_are_compared_rather_than_by_few_pictures() -> None:
 
 
 def rows(*given: tuple[int, float | None, float, float]) -> list[dict[str, Any]]:
-    return [{"step": s, "held_out": h, "smoothed": h, "likeness": like, "drift": d} for s, h, like, d in given]
+    return [
+        {"step": s, "held_out": h, "smoothed": h, "likeness": like, "drift": d, "memorised": 0.1}
+        for s, h, like, d in given
+    ]
 
 
 def test_held_out_loss_comes_first_then_likeness_and_drift() -> None:
@@ -87,7 +90,7 @@ def test_a_run_keeps_them_and_compares_them(
     assert len(steps) == 6 and steps == card["kept"] and steps[-1] == 16
     assert card["best_step"] in steps and card["suggested_step"] in steps and str(card["suggested_step"])
     for row in card["checkpoints"]:
-        assert set(row) == {"step", "held_out", "smoothed", "likeness", "drift", "copying", "diversity"}
+        assert set(row) == {"step", "held_out", "smoothed", "likeness", "drift", "copying", "diversity", "memorised"}
         with Image.open(tmp_path / "whole" / "run" / "samples" / f"checkpoint-{row['step']:06d}.webp") as sheet:
             assert sheet.size == (4 * 64, 2 * 64)  # four of the subject, four of something else
     best = next(row for row in card["checkpoints"] if row["step"] == card["best_step"])

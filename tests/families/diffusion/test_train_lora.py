@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from studio.errors import Cancelled, InvalidInput
 from studio.families.diffusion import lora_card, lora_files, train_lora
 from studio.families.diffusion.lora_data import small
+from studio.families.diffusion.lora_memorised import memorised
 from studio.families.diffusion.train_lora import Training, run
 from tests.families.diffusion import tiny
 from tests.families.diffusion.lessons import Learner, asked, context, drawn_manifest
@@ -52,7 +53,7 @@ def test_what_it_learnt_is_what_plain_diffusers_loads(
     weights = adapter(heard)
     assert any(value.abs().max() > 0 for name, value in weights.items() if "lora_B" in name)
     card = json.loads((tmp_path / "run" / "card.json").read_text())
-    assert set(card["figures"]) == {"likeness", "held_out", "drift", "diversity", "copying"}
+    assert set(card["figures"]) == {"likeness", "held_out", "drift", "diversity", "copying", "memorised"}
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [1, 2, 3, 4] and "held_out" in rows[1] and "held_out" not in rows[0]
     assert sorted(p.name for p in (tmp_path / "run" / "samples").glob("*-0.webp")) == [
@@ -142,7 +143,9 @@ def test_figures_say_what_they_should() -> None:
     assert list(lora_card.copied((rows[:1] + rows[1:2]) / 2, rows)) == [False]
 
 
-def judged(taught: np.ndarray, plain: np.ndarray, train: np.ndarray, better: float) -> dict[str, Any]:
+def judged(
+    taught: np.ndarray, plain: np.ndarray, train: np.ndarray, better: float, by_heart: float = 0.1
+) -> dict[str, Any]:
     state = SimpleNamespace(best=1 - better, base=1.0, best_step=9, turned=0)
     request = SimpleNamespace(model="tiny")
     lessons = SimpleNamespace(held_out=[1])
@@ -150,6 +153,7 @@ def judged(taught: np.ndarray, plain: np.ndarray, train: np.ndarray, better: flo
     others = np.random.default_rng(1).normal(size=taught.shape)
     copies = lora_card.copied(taught, train)
     seen = {"taught": taught, "plain": plain, "others": others, "drifted": others, "copies": copies}
+    seen["memorised"] = np.array([by_heart, by_heart, by_heart])
     return lora_card.judged(training, seen, train, train[:1], len(taught))  # type: ignore[arg-type]
 
 
@@ -160,6 +164,18 @@ def test_alarms_tell_nothing_learnt_from_learnt_by_heart() -> None:
     assert "only repeats" in judged(train[[0, 1, 2, 3, 4, 0]], plain, train, 0.2)["alarms"][0]
     between = (train[[0, 1, 2, 3, 4, 0]] + train[[1, 2, 3, 4, 0, 2]]) / 2
     assert judged(between, plain, train, 0.2)["alarms"] == []
+    assert "only repeats" in judged(between, plain, train, 0.2, by_heart=0.6)["alarms"][0]
+
+
+def test_what_mirror_images_lack_was_learnt_by_heart() -> None:
+    before = np.ones((4, 2))
+    half = memorised(before, before * [0.5, 0.75])
+    assert half == pytest.approx([0.5, 0.5, 0.5])
+    assert memorised(before, before * [0.5, 0.5])[0] == pytest.approx(0)
+    assert memorised(before, before * [0.5, 1.2])[0] == pytest.approx(1)
+    assert memorised(before, before * [0.99, 1.5])[0] == 0  # nothing was learnt
+    value, low, high = memorised(before, np.array([[0.5, 0.5], [0.5, 1], [0.5, 0.6], [0.5, 0.9]]))
+    assert low < value < high and value == pytest.approx(0.5)
 
 
 def test_a_picture_that_repeats_one_that_was_learnt_is_told() -> None:
