@@ -1,24 +1,13 @@
-"""How many takes fit at once, what an out-of-memory error looks like, and what to give up when one comes."""
+"""How many takes fit at once, and what to give up when memory runs out."""
 
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from studio.errors import OutOfMemory
+from studio.families.training.short_memory import release
 from studio.types import Device
 
 MAPS_HELD = 40  # feature maps of the widest first level that a denoiser holds at its peak, counted on U-Nets and DiTs
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return (
-        isinstance(error, (torch.OutOfMemoryError, MemoryError))
-        or "out of memory" in text
-        or "can't allocate memory" in text
-        or "not enough memory" in text
-    )
 
 
 def first_batch(count: int, pipe: Any, device: Device, held: int, width: int, height: int) -> int:
@@ -64,7 +53,7 @@ class Sparing:
         self._left = ["tile", *(["offload"] if device.kind == "cuda" else [])]
 
     def give_up(self, width: int, height: int) -> None:
-        _free(self._device.kind)
+        release(self._device.kind)
         if self.batch > 1:
             self.batch = (self.batch + 1) // 2
             self._warn(f"Memory is short: {self.batch} at a time.")
@@ -85,10 +74,3 @@ class Sparing:
     def _offload(self) -> None:
         self._pipe.enable_model_cpu_offload()
         self._warn("Memory is short: parts of the model wait in main memory, which takes longer.")
-
-
-def _free(kind: str) -> None:
-    if kind == "cuda":
-        torch.cuda.empty_cache()
-    elif kind == "mps":
-        torch.mps.empty_cache()

@@ -24,13 +24,7 @@ from studio.families.diffusion import attention, previews, schedulers
 from studio.families.diffusion.acceleration import Budget, accelerate
 from studio.families.diffusion.adapters import Adapters
 from studio.families.diffusion.loading import modules, open_folder
-from studio.families.diffusion.memory import (
-    Sparing,
-    first_batch,
-    is_out_of_memory,
-    scale_factor,
-    slice_decoding,
-)
+from studio.families.diffusion.memory import Sparing, first_batch, scale_factor, slice_decoding
 from studio.families.diffusion.noise import Noise, Take
 from studio.families.diffusion.pictures import mask_picture, put_back, start_picture
 from studio.families.diffusion.prompts import Mix, PromptMemory, read_limit
@@ -39,6 +33,7 @@ from studio.families.diffusion.takes import starts
 from studio.families.diffusion.tiling import wrapped
 from studio.families.diffusion.walk import Walk, write_film
 from studio.families.family import Context
+from studio.families.training.short_memory import is_out_of_memory
 from studio.presets import unknown_words
 from studio.types import Device, Request, Value
 

@@ -47,7 +47,7 @@ class DiffusionLearner:
         self.request, self.context = request, context
         self.params: Mapping[str, Any] = request.params
         self.where = torch.device("cpu" if context.device.kind == "cpu" else context.device.kind)
-        self.side = int(self.params["resolution"])
+        self.side, self.batch = int(self.params["resolution"]), int(self.params["train_batch_size"])
         self.stages: Sequence[Stage] = (Stage("diffusion", 1.0),)
         manifest = read_manifest(context.inputs["dataset"][0])
         self.vae = AutoencoderKL.from_pretrained(STARTER / "vae").float().eval().requires_grad_(False).to(self.where)
@@ -59,6 +59,7 @@ class DiffusionLearner:
             self.unet = starter.build_unet(self._sizes())
         self.unet.set_attn_processor(AttnProcessor())  # with few tokens faster to train than the fused kernel
         self.unet.to(self.where, memory_format=torch.channels_last)
+        self.model = self.unet
         self.slow = copy.deepcopy(self.unet).eval().requires_grad_(False)
         self.parameters = sum(p.numel() for p in self.unet.parameters())
         rate = float(self.params["learning_rate"])
@@ -133,7 +134,7 @@ class DiffusionLearner:
 
     def learn(self, stage: str, k: int, steps: int) -> Mapping[str, float]:
         """One step on the velocity (T. Salimans and J. Ho 2022) at logit-normal times (P. Esser et al. 2024)."""
-        draw, many = chance(self.request.seed, 1, k), int(self.params["train_batch_size"])
+        draw, many = chance(self.request.seed, 1, k), self.batch
         share = rate(k, steps, WARMUP, DECAY)
         for group in self.optimiser.param_groups:
             group["lr"] = float(self.params["learning_rate"]) * share

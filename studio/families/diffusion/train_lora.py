@@ -26,10 +26,10 @@ from studio.families.diffusion.loading import DTYPES, modules, open_folder
 from studio.families.diffusion.lora_calls import Noising, denoiser_of, predict, together
 from studio.families.diffusion.lora_card import result_card
 from studio.families.diffusion.lora_data import Example, Lessons, prepare, read_manifest
-from studio.families.diffusion.memory import is_out_of_memory
 from studio.families.family import Context
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
+from studio.families.training.short_memory import is_out_of_memory
 from studio.types import Request
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")

@@ -49,7 +49,8 @@ class GanLearner(VaeLearner):
             return super().learn(stage, k, steps)
         if k == 0:
             super().settle()  # from now on latents stay where they are, and the generator learns to use them
-        truth, classes, draw = self.batch(2, k)
+        self.model["critic"].requires_grad_(True)  # a step that ran out of memory may have left it without
+        truth, classes, draw = self.drawn(2, k)
         self.set_rate("critic", float(self.params["critic_learning_rate"]), rate(k, steps, CRITIC_WARMUP, 0.5))
         self.set_rate("generator", float(self.params["generator_learning_rate"]), rate(k, steps, LEAD, 0.5))
         made = self.made_for(truth, classes, draw)

@@ -48,7 +48,7 @@ class VaeLearner:
         self.request, self.context = request, context
         self.params: Mapping[str, Any] = request.params
         self.where = torch.device("cpu" if context.device.kind == "cpu" else context.device.kind)
-        self.side = int(self.params["resolution"])
+        self.side, self.batch = int(self.params["resolution"]), int(self.params["train_batch_size"])
         self.stages: Sequence[Stage] = (Stage("vae", 1.0),)
         self.pictures = read_training_pictures(context, self.side)
         self.classes = classes_of(self.pictures.captions) if self.params["classes"] else ("",)
@@ -80,7 +80,7 @@ class VaeLearner:
 
     def learn(self, stage: str, k: int, steps: int) -> Mapping[str, float]:
         """One step of the VAE."""
-        truth, classes, draw = self.batch(1, k)
+        truth, classes, draw = self.drawn(1, k)
         self.set_rate("vae", float(self.params["learning_rate"]), rate(k, steps, WARMUP, DECAY))
         with self.fast():
             mean, spread = self.model["encoder"](truth, classes)
@@ -93,9 +93,9 @@ class VaeLearner:
         self.average(k)
         return {"loss": float(error.detach()), "nats": float(known.detach())}
 
-    def batch(self, stage: int, k: int) -> tuple[Tensor, Tensor, torch.Generator]:
+    def drawn(self, stage: int, k: int) -> tuple[Tensor, Tensor, torch.Generator]:
         """Pictures and classes of step k, and what the rest of the step draws from."""
-        draw, many = chance(self.request.seed, stage, k), int(self.params["train_batch_size"])
+        draw, many = chance(self.request.seed, stage, k), self.batch
         rows = torch.randint(0, len(self.pictures.train), (many,), generator=draw)
         pictures = as_tensor(self.pictures.train[rows.numpy()])
         if self.params["random_flip"]:

@@ -3,7 +3,8 @@
 The clock decides only how many steps each stage has: the pace of its first steps is measured, and that of its first
 half, the number is kept in `plan.json`, and all else depends on seed and step alone. (In the first half of a stage a
 learner must not look at the number: its rates fall in the second.) So a run that was killed and goes on ends with the
-same weights as one that was not. Knows no model: a `Learner` does the learning.
+same weights as one that was not. Where memory runs out, a step is tried again with half the batch, which is kept, too.
+Knows no model: a `Learner` does the learning.
 """
 
 import json
@@ -17,6 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import nn
 
 from studio.errors import Cancelled, InvalidInput
 from studio.families.family import MODEL, Context
@@ -24,6 +26,7 @@ from studio.families.model_card import write_card
 from studio.families.training.picture_set import PictureSet, Pixels, read_manifest, read_pictures
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.scratch_figures import ENCODER, contact_sheet, scratch_figures
+from studio.families.training.short_memory import is_out_of_memory, release
 from studio.types import Request
 
 CHECKPOINT, PLAN = "checkpoint.pt", "plan.json"
@@ -33,6 +36,7 @@ HALF = "half of "  # before a stage's name in the plan: how many steps it had wh
 LOOKS = 10  # at samples and held-out figures, over the whole run
 SAVED_EVERY = 60  # seconds
 ROWS = 250  # of the curve
+SMALLEST = 2  # things a step, below which memory that is too short ends the run
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,12 @@ class Learner(Protocol):
     side: int  # pixels of what it makes
     shown: int  # pictures of a sample sheet
     parameters: int
+    batch: int  # things a step; halved from outside where memory is short
+
+    @property
+    def model(self) -> nn.Module:
+        """All that is learnt."""
+        ...
 
     def learn(self, stage: str, k: int, steps: int) -> Mapping[str, float]:
         """Step `k` of about `steps` of this stage: its losses, `loss` among them. Draws by `chance(seed, ...)` only."""
@@ -89,6 +99,7 @@ class Journey:
     step: int = 0  # of all
     seconds: float = 0.0
     heard: dict[str, float] = field(default_factory=dict)  # losses, smoothed
+    batch: int = 0  # things a step, where that had to be made smaller
 
 
 def chance(*numbers: int) -> torch.Generator:
@@ -114,6 +125,7 @@ class ScratchRun:
         else:
             self.journey = Journey(**kept["journey"])
             learner.restore(kept["learner"])
+            learner.batch = self.journey.batch or learner.batch
             self.run.forget_after(self.journey.step)
         self.plan = self._read_plan()
 
@@ -175,7 +187,7 @@ class ScratchRun:
         stage, journey = self.learner.stages[number], self.journey
         while journey.k < self.steps_of(number):
             steps, began = self.steps_of(number), time.monotonic()
-            losses = self.learner.learn(stage.name, journey.k, steps)
+            losses = self._learn(stage.name, steps)
             self._check_losses(losses)
             for name, value in losses.items():
                 journey.heard[name] = 0.9 * journey.heard.get(name, value) + 0.1 * value
@@ -197,6 +209,23 @@ class ScratchRun:
             if time.monotonic() - self.saved > SAVED_EVERY:
                 self.keep()
             self.context.check()
+
+    def _learn(self, stage: str, steps: int) -> Mapping[str, float]:
+        """One step, with fewer and fewer things where they do not fit."""
+        while True:
+            try:
+                return self.learner.learn(stage, self.journey.k, steps)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or self.learner.batch <= SMALLEST:
+                    raise
+            self._spare()  # not while the error still holds the step's tensors
+
+    def _spare(self) -> None:
+        """Half the batch, from now on."""
+        self.learner.model.zero_grad(set_to_none=True)
+        release(self.context.device.kind)
+        self.learner.batch = self.journey.batch = max(SMALLEST, (self.learner.batch + 1) // 2)
+        self.context.warn(f"Memory was short: {self.learner.batch} at once now, so it learns less from every step.")
 
     def _check_losses(self, losses: Mapping[str, float]) -> None:
         if not all(math.isfinite(value) for value in losses.values()):
