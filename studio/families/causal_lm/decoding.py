@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import LogitsProcessorList, PreTrainedModel
+from transformers import Cache, LogitsProcessorList, PreTrainedModel
 
 from studio.families.causal_lm.kept_text import KeptText, can_grow, copied, growing_cache, own_cache, scores_of
+from studio.families.causal_lm.plain_llama import plain_llama
 
 AT_ONCE = 256  # tokens of a beginning between two looks at Stop
 # A matrix product of fewer rows is done by other kernels, with other last bits; with at least so many, a row's bits do
@@ -47,14 +48,24 @@ class Chances:
 
 
 class Decoder:
-    """A model, and what it read last."""
+    """A model, the fastest way to read with it, and what it read last."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, steady_rows: int = STEADY_ROWS) -> None:
         self.model = model
+        self.steady_rows = steady_rows if model.device.type == "cpu" else 1
         self.kept: KeptText | None = None
         self.grows = can_grow(model)
+        self.plain = plain_llama(model) if self.grows else None
 
-    def read(self, tokens: Sequence[int], rows: int, room: int, check: Callable[[], None]) -> tuple[object, Tensor]:
+    def empty(self) -> Cache:
+        return growing_cache(self.model) if self.grows else own_cache(self.model)
+
+    @torch.inference_mode()
+    def scores(self, tokens: Tensor, cache: Cache, last: int = 1) -> Tensor:
+        """(rows, last, vocabulary) float32: what comes after the last of `tokens` (rows, n); last 0: after each."""
+        return self.plain.scores(tokens, cache, last) if self.plain else scores_of(self.model, tokens, cache, last)
+
+    def read(self, tokens: Sequence[int], rows: int, room: int, check: Callable[[], None]) -> tuple[Cache, Tensor]:
         """The cache of `rows` equal rows with those tokens, with room for `room`; and the scores (1, vocabulary) of
         what comes next. `check` is called between parts and may raise.
         """
@@ -64,20 +75,17 @@ class Decoder:
             cache = kept.cache
         else:
             row, length = kept.longest(tokens[:-1]) if kept else (0, 0)
-            cache = copied(kept.cache, row, length, 1, len(tokens)) if kept and length else self._empty()
+            cache = copied(kept.cache, row, length, 1, len(tokens)) if kept and length else self.empty()
             rest = torch.tensor([list(tokens[length:])], device=self.model.device)
             scores = torch.empty(0)
             for part in rest.split(AT_ONCE, 1):
                 check()
-                scores = scores_of(self.model, part, cache)[:, -1]
+                scores = self.scores(part, cache)[:, -1]
             row = 0
         if self.grows:
             return copied(cache, row, len(tokens), rows, room), scores
         cache.batch_repeat_interleave(rows)
         return cache, scores
-
-    def _empty(self):
-        return growing_cache(self.model) if self.grows else own_cache(self.model)
 
     @torch.inference_mode()
     def write(
@@ -101,7 +109,7 @@ class Decoder:
         """
         drafts = [Draft(seed) for seed in seeds]
         count = len(drafts)
-        rows = max(count, STEADY_ROWS) if self.model.device.type == "cpu" else count
+        rows = max(count, self.steady_rows)
         cache, scores = self.read(tokens, rows, len(tokens) + min(most, 64), check)
         prompt_scores = scores
         so_far = torch.empty(rows, len(tokens) + most, dtype=torch.long, device=self.model.device)
@@ -124,7 +132,7 @@ class Decoder:
                 each(step + 1, drafts)
                 if all(draft.finished for draft in drafts) or step + 1 == most:
                     break
-                scores = scores_of(self.model, so_far[:, length - 1 : length], cache)[:count, -1]
+                scores = self.scores(so_far[:, length - 1 : length], cache)[:count, -1]
         finally:
             if self.grows:
                 self.kept = KeptText(so_far[:count, :length].tolist(), cache, tokens, prompt_scores)

@@ -110,7 +110,7 @@ def room_of(model: PreTrainedModel) -> int:
 
 
 @torch.inference_mode()
-def scores_of(model: PreTrainedModel, tokens: Tensor, cache: Cache | None, last: int = 1) -> Tensor:
-    """(rows, last, vocabulary) float32: what comes after the last of `tokens` (rows, n)."""
-    made = model(input_ids=tokens, past_key_values=cache, use_cache=cache is not None, logits_to_keep=last)
+def scores_of(model: PreTrainedModel, tokens: Tensor, cache: Cache, last: int = 1) -> Tensor:
+    """(rows, last, vocabulary) float32: what comes after the last of `tokens` (rows, n); last 0: after each."""
+    made = model(input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=last)
     return made.logits[:, -last:].float() if last else made.logits.float()

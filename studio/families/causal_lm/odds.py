@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from studio.families.causal_lm.beginnings import Beginning
-from studio.families.causal_lm.kept_text import can_grow, growing_cache, own_cache, scores_of
+from studio.families.causal_lm.decoding import Decoder
 from studio.families.family import Context
 
 AT_ONCE = 256  # tokens of a long text in one pass: what is kept at a time is their scores of the whole vocabulary
@@ -19,7 +19,7 @@ AT_ONCE = 256  # tokens of a long text in one pass: what is kept at a time is th
 
 @torch.inference_mode()
 def token_odds(
-    model: PreTrainedModel,
+    decoder: Decoder,
     tokenizer: PreTrainedTokenizerBase,
     beginning: Beginning,
     alternatives: int,
@@ -32,15 +32,15 @@ def token_odds(
     """
     ids, before = list(beginning.given), len(beginning.context)
     texts = pieces(tokenizer, beginning.text, ids)
-    rows = torch.tensor([beginning.tokens], device=model.device)
-    cache = growing_cache(model) if can_grow(model) else own_cache(model)
+    rows = torch.tensor([beginning.tokens], device=decoder.model.device)
+    cache = decoder.empty()
     found: list[dict[str, Any]] = []
     if not before:
         found.append({"id": ids[0], "chance": 1.0, "rank": 1, "alternatives": []})
     for part in rows[:, :-1].split(AT_ONCE, 1):
         context.check()
         start = cast(int, cache.get_seq_length())
-        scores = scores_of(model, part, cache, last=0)[0]
+        scores = decoder.scores(part, cache, last=0)[0]
         skipped = max(0, before - 1 - start)  # these scores are of tokens of the context
         if skipped < len(scores):
             wanted = rows[0, start + 1 + skipped : start + 1 + len(scores)]

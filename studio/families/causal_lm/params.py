@@ -264,7 +264,18 @@ KEEPING = (
     Param(name="word_filter", type=list, default=[], help="Words that must not appear."),
 )
 
-TEXT = (*AMOUNT, *WORDING, *DRAWING, *REPEATING, *KEEPING)
+WEIGHTS = (
+    Param(
+        name="quantization",
+        type=str,
+        default="none",
+        choices=("none", "int8"),
+        label="Weights",
+        help="int8: faster on a processor, nearly the same words.",
+    ),
+)
+
+TEXT = (*AMOUNT, *WORDING, *DRAWING, *REPEATING, *KEEPING, *WEIGHTS)
 
 ODDS = (
     *WORDING,

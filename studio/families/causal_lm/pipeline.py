@@ -12,7 +12,6 @@ from transformers import (
     AutoTokenizer,
     LogitsProcessorList,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
 )
 
 from studio.errors import Cancelled, InvalidInput, ModelError
@@ -20,6 +19,7 @@ from studio.families.causal_lm.beginnings import Beginning, Beginnings
 from studio.families.causal_lm.constraints import Constraints
 from studio.families.causal_lm.decoding import Chances, Decoder, Draft
 from studio.families.causal_lm.drafts import KeywordBias
+from studio.families.causal_lm.fast_weights import Int8Linear, PackedLinear, in_8_bits, pack
 from studio.families.causal_lm.kept_text import room_of
 from studio.families.causal_lm.odds import token_odds, write_odds
 from studio.families.causal_lm.samplers import chain
@@ -34,16 +34,25 @@ DRY_BREAKERS = ("\n", ":", '"', "*")  # llama.cpp's
 
 
 class TextPipeline:
-    def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, card: Mapping[str, Any] | None = None
-    ) -> None:
-        self.model, self.tokenizer, self.card = model, tokenizer, card or {}
-        self.decoder = Decoder(model)
+    def __init__(self, open_model: Callable[[], PreTrainedModel], tokenizer: Any, card: Mapping[str, Any]) -> None:
+        """`open_model` is called once for each form of the weights that is asked for."""
+        self._open_model = open_model
+        self.model, self.tokenizer, self.card = open_model(), tokenizer, card
+        pack(self.model)
+        self.decoders = {"none": Decoder(self.model)}
         self.beginnings = Beginnings(tokenizer, self.card.get("knows", {}).get("genres", ()), self.ends)
         self.constraints = Constraints(tokenizer, self.ends)
 
     def size(self) -> int:
-        return sum(p.numel() * p.element_size() for p in self.model.parameters())
+        parts = {id(part): part for decoder in self.decoders.values() for part in decoder.model.modules()}
+        own = sum(p.numel() * p.element_size() for p in self.model.parameters())
+        return own + sum(part.size() for part in parts.values() if isinstance(part, PackedLinear | Int8Linear))
+
+    def decoder(self, quantization: str) -> Decoder:
+        """With the weights as they are ("none") or in 8 bits ("int8"), which are made at the first wish."""
+        if quantization not in self.decoders:
+            self.decoders[quantization] = Decoder(in_8_bits(self._open_model()))
+        return self.decoders[quantization]
 
     @property
     def ends(self) -> frozenset[int]:
@@ -69,7 +78,7 @@ class TextPipeline:
         seeds = range(request.seed, request.seed + count)
         first = len(beginning.given)
         try:
-            self.decoder.write(
+            self.decoder(str(params["quantization"])).write(
                 beginning.tokens,
                 seeds,
                 most=most,
@@ -113,7 +122,7 @@ class TextPipeline:
         if beginning.keywords and params["keyword_bias"]:
             keywords = [beginning.keywords] * count
             made.append(KeywordBias(self.tokenizer, keywords, len(beginning.context), params["keyword_bias"]))
-        vocabulary = self.model.get_output_embeddings().weight.shape[0]
+        vocabulary = self.model.get_output_embeddings().out_features
         shape = self.constraints.shape(str(params["json_schema"]), str(params["regex"]), count, vocabulary)
         without = self.constraints.without(params["word_filter"], len(beginning.context))
         made.extend(processor for processor in (shape, without) if processor)
@@ -131,7 +140,7 @@ class TextPipeline:
             raise InvalidInput(said, "Open a shorter one.", field="source")
         written = len(request.prompt) if str(request.params["mode"]) == "write" else 0
         found = token_odds(
-            self.model, self.tokenizer, beginning, int(str(request.params["alternatives"])), written, context
+            self.decoder("none"), self.tokenizer, beginning, int(str(request.params["alternatives"])), written, context
         )
         context.output(0, write_odds(found), ".json", "application/json", {"source_characters": len(text)})
 
@@ -220,17 +229,21 @@ def writer(text: str | Callable[[], str]) -> Callable[[Path], None]:
 
 def load(folder: Path, device: Device) -> TextPipeline:
     """ModelError when the folder is no causal LM."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+    def open_model() -> PreTrainedModel:
         model = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=DTYPES[device.dtype]
         )
+        return model.to(device.kind).eval()
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        return TextPipeline(open_model, tokenizer, read_card(folder))
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(
             f"The model in {folder.name} cannot be loaded: {str(error).splitlines()[0][:200]}",
             "Fetch or train it again.",
         ) from error
-    return TextPipeline(model.to("cpu" if device.kind == "cpu" else device.kind).eval(), tokenizer, read_card(folder))
 
 
 def read_card(folder: Path) -> Mapping[str, Any]:

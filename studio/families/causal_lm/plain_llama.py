@@ -1,0 +1,122 @@
+"""Reads tokens with the weights of a Llama-type model without the ceremony of transformers' modules: for small models
+that costs more than the arithmetic. Knows Llama, Qwen 2 and Qwen 3 without sliding windows; others go the usual way.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import Cache, PreTrainedModel
+
+from studio.families.causal_lm.fast_weights import LEAST
+from studio.families.causal_lm.kept_text import growing_cache
+
+KINDS = ("llama", "qwen2", "qwen3")
+TOLERANCE = 1e-3  # of the scores' spread, against transformers' own pass
+
+
+class PlainLlama:
+    """Scores of a loaded model's tokens; shares all its weights. Build it by `plain_llama`."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model = model
+        body: Any = model.get_submodule("model")
+        self.embed, self.norm, self.rotary = body.embed_tokens, body.norm, body.rotary_emb
+        self.head: Any = model.get_submodule("lm_head")
+        self.layers = [PlainLayer(layer) for layer in body.layers]
+
+    def scores(self, tokens: Tensor, cache: Cache, last: int = 1) -> Tensor:
+        """(rows, last, vocabulary) float32 of tokens (rows, n) behind what a growing cache holds; last 0: all n."""
+        rows, count = tokens.shape
+        before = cache.get_seq_length()
+        x = self.embed(tokens)
+        places = torch.arange(before, before + count, device=tokens.device)[None]
+        cos, sin = self.rotary(x, places)
+        cos, sin = cos[:, :, None], sin[:, :, None]  # (1, n, 1, width)
+        mask = None
+        if count > 1 and before:
+            mask = torch.ones(count, before + count, dtype=torch.bool, device=tokens.device).tril(before)
+        for layer, kept in zip(self.layers, cache.layers, strict=True):
+            x = layer(x, cos, sin, kept, mask, causal=count > 1 and not before)
+        x = self.norm(x if last == 0 else x[:, -last:])
+        return self.head(x).float()
+
+
+class PlainLayer:
+    def __init__(self, layer: Any) -> None:
+        attention, mlp = layer.self_attn, layer.mlp
+        self.first, self.second = layer.input_layernorm, layer.post_attention_layernorm
+        self.width, self.scale = attention.head_dim, attention.scaling
+        self.grouped = attention.num_key_value_groups > 1
+        self.q_norm, self.k_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+        self.qkv = Joined([attention.q_proj, attention.k_proj, attention.v_proj])
+        self.out, self.down, self.act = attention.o_proj, mlp.down_proj, mlp.act_fn
+        self.gate_up = Joined([mlp.gate_proj, mlp.up_proj])
+
+    def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, kept: Any, mask: Tensor | None, *, causal: bool) -> Tensor:
+        rows, count, _ = x.shape
+        query, key, value = (part.view(rows, count, -1, self.width) for part in self.qkv(normed(self.first, x)))
+        if self.q_norm is not None:
+            query, key = normed(self.q_norm, query), normed(self.k_norm, key)
+        query, key = turned(query, cos, sin), turned(key, cos, sin)
+        keys, values = kept.update(key.transpose(1, 2), value.transpose(1, 2))
+        seen = F.scaled_dot_product_attention(
+            query.transpose(1, 2),
+            keys,
+            values,
+            attn_mask=mask,
+            is_causal=causal,
+            scale=self.scale,
+            enable_gqa=self.grouped,
+        )
+        x = x + self.out(seen.transpose(1, 2).reshape(rows, count, -1))
+        gate, up = self.gate_up(normed(self.second, x))
+        return x + self.down(self.act(gate) * up)
+
+
+class Joined:
+    """Layers of one input as one product where they are small; their weights become views of the joined one."""
+
+    def __init__(self, layers: list[Any]) -> None:
+        self.layers, self.weight, self.bias = layers, None, None
+        plain = all(type(layer) is nn.Linear for layer in layers)
+        if plain and sum(layer.weight.numel() for layer in layers) < LEAST:
+            self.sizes = [layer.out_features for layer in layers]
+            self.weight = torch.cat([layer.weight.detach() for layer in layers])
+            if layers[0].bias is not None:
+                self.bias = torch.cat([layer.bias.detach() for layer in layers])
+            for layer, part in zip(layers, self.weight.split(self.sizes), strict=True):
+                layer.weight.data = part
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
+        if self.weight is None:
+            return tuple(layer(x) for layer in self.layers)
+        return F.linear(x, self.weight, self.bias).split(self.sizes, -1)
+
+
+def normed(norm: Any, x: Tensor) -> Tensor:
+    return F.rms_norm(x, norm.weight.shape, norm.weight, norm.variance_epsilon)
+
+
+def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary positions (Su et al., 2021) in the order of halves."""
+    half = x.shape[-1] // 2
+    return x * cos + torch.cat((-x[..., half:], x[..., :half]), -1) * sin
+
+
+@torch.inference_mode()
+def plain_llama(model: PreTrainedModel) -> PlainLlama | None:
+    """None for models of other types, and where a trial does not give what transformers' own pass gives."""
+    config = model.config
+    windows = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
+    if config.model_type not in KINDS or windows or config.num_hidden_layers < 1:
+        return None
+    tokens = torch.arange(7, device=model.device)[None] % config.vocab_size
+    theirs = model(input_ids=tokens, use_cache=False).logits.float()
+    made = PlainLlama(model)
+    cache = growing_cache(model)
+    parts = (tokens[:, :3], tokens[:, 3:6], tokens[:, 6:])
+    ours = torch.cat([made.scores(part, cache, last=0) for part in parts], 1)
+    limit = TOLERANCE if model.dtype == torch.float32 else 0.05
+    return made if bool((ours - theirs).abs().max() <= limit * theirs.std().clamp(min=1e-6)) else None
