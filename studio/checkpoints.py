@@ -54,8 +54,8 @@ def use(studio: Studio, id: str, step: int) -> str:
     finally:
         target.unlink(missing_ok=True)
     adapter = studio.catalog.adapter_of_job(id)
-    facts = {name: meta.get(name) for name in ("base", "trigger", "steps", "best_step")}
-    facts |= {"sha256": artifact.sha256, "job": id}
+    facts = {name: meta.get(name) for name in ("base", "family", "trigger", "steps")}
+    facts |= {**studio.catalog.adapter_facts(adapter), "best_step": step, "sha256": artifact.sha256, "job": id}
     if not adapter:
         return studio.catalog.take_adapter(str(made.meta.get("name") or "lora"), artifact.path, facts)
     studio.catalog.replace_adapter(adapter, artifact.path, facts)

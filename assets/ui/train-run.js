@@ -182,7 +182,7 @@
         return el("div", { class: "trn-figure" }, el("dt", { text: named(name) }), el("dd", {}, el("b", { text: short(figure.value) }), range ? el("small", { text: range }) : null, el("span", { text: figure.means || "" })));
       });
       const facts = run.facts || {};
-      const spent = [facts.pictures !== undefined && facts.pictures !== null && `${facts.pictures} pictures learnt, ${facts.held_out || 0} held out`, facts.steps && `${facts.steps} steps`, facts.seconds && atelier.seconds(facts.seconds), run.device].filter(Boolean).join(", ");
+      const spent = [facts.pictures !== undefined && facts.pictures !== null && `${facts.pictures} pictures learnt, ${facts.held_out || 0} held out`, facts.shapes && `at ${facts.shapes} pixels`, facts.steps && `${facts.steps} steps`, facts.seconds && atelier.seconds(facts.seconds), run.device].filter(Boolean).join(", ");
       return el("section", { class: "trn-card", "aria-label": "Result card", id: "train-card" }, el("h3", { text: "Result" }), el("dl", {}, ...told), card.suggestion ? el("p", { class: "trn-hint", text: card.suggestion }) : null, el("small", { text: [spent, card.encoder && `compared by the ${card.encoder}`].filter(Boolean).join("; ") }));
     }
     /** Each prompt of a bias probe: how often each word came up, in each set of pictures. */

@@ -458,7 +458,7 @@
         const [low, high] = plan.seconds;
         const room = plan.room && plan.memory > plan.room ? ` That is more than the ${atelier.bytes(plan.room)} there are: it will go slower, in smaller pieces.` : "";
         const time = atelier.seconds(low) === atelier.seconds(high) ? `about ${atelier.seconds(high)}` : `${atelier.seconds(low)} to ${atelier.seconds(high)}`;
-        this.cost.textContent = plan.pictures ? `${atelier.plural(plan.pictures, "picture")} to learn, ${plan.held_out} held out. Takes ${time} and ${atelier.bytes(plan.memory)} of memory${plan.measured ? "" : ", roughly"}.${room}` : "";
+        this.cost.textContent = plan.pictures ? `${atelier.plural(plan.pictures, "picture")} to learn, ${plan.held_out} held out. Takes ${time} and ${atelier.bytes(plan.memory)} of memory${plan.measured ? "" : ", roughly"}.${plan.shapes ? ` Shapes in pixels: ${plan.shapes}.` : ""}${room}` : "";
         this.advice.textContent = plan.advice;
         this.advice.hidden = !plan.pictures || !plan.advice;
         this.showFields(plan.fields);

@@ -1,15 +1,24 @@
 """Fitting pictures to the sizes that a training works with: aspect-ratio buckets, and a crop that keeps the subject.
 
+Buckets as NovelAI ("NovelAI Improvements on Stable Diffusion", 2022,
+https://blog.novelai.net/novelai-improvements-on-stable-diffusion-e10d38db82ac) and kohya's scripts have them: sizes in
+steps of 64 pixels up to one area; each picture goes to the one with the nearest aspect ratio, is scaled to cover it and
+loses what is over; a batch holds pictures of one bucket. Here the logarithm of the ratio counts, so that upright and
+lying pictures are treated alike, and small models have steps of 32 pixels.
+
 It knows pixels and sizes. What the subject is, it guesses from where the picture has most detail; a smooth thing before
 a rough ground is guessed wrongly.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from PIL import Image
 
 MULTIPLE = 64  # pixels; a latent of 8 x 8 patches of 8 pixels
+WIDEST = 4.0  # aspect ratio of the buckets of a training: half the side by twice the side
+SMALL_MULTIPLE, SMALL = 32, 512  # for models of fewer pixels a side, which would have few shapes otherwise
 _GRID = 64  # the longest side of the small picture in which detail is measured
 _CENTRE = 0.25  # how much of the detail at the picture's edge is not believed
 
@@ -23,6 +32,22 @@ def bucket_sizes(side: int, multiple: int = MULTIPLE, most: float = 2.0) -> tupl
         if height and max(width / height, height / width) <= most:
             found |= {(width, height), (height, width)}
     return tuple(sorted(found, key=lambda size: (abs(np.log(size[0] / size[1])), size)))
+
+
+def bucket_step(side: int) -> int:
+    """Of which number of pixels the buckets of a training at side x side are multiples: whole latents in any case."""
+    return MULTIPLE if side >= SMALL else SMALL_MULTIPLE
+
+
+def buckets_of(sizes: Iterable[tuple[int, int]], side: int, keep: bool = True) -> list[tuple[int, int]]:
+    """The (width, height) with which each picture of these sizes is learnt; where shapes are not kept, the square."""
+    buckets = bucket_sizes(side, bucket_step(side), WIDEST) if keep else ((side, side),)
+    return [nearest_bucket(width, height, buckets) for width, height in sizes]
+
+
+def shapes_told(buckets: Iterable[tuple[int, int]]) -> str:
+    """Which buckets there are, the commonest first: "256 x 256 (12), 320 x 192 (4)"."""
+    return ", ".join(f"{width} x {height} ({many})" for (width, height), many in Counter(buckets).most_common())
 
 
 def nearest_bucket(width: int, height: int, buckets: Sequence[tuple[int, int]]) -> tuple[int, int]:

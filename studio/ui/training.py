@@ -15,6 +15,7 @@ from studio import checkpoints, presets
 from studio.errors import Busy, InvalidInput, NotFound
 from studio.families import families, family
 from studio.families.family import Param
+from studio.lab.crops import buckets_of, shapes_told
 from studio.lab.dataset import Dataset, datasets
 from studio.lab.estimate import Estimate, seconds_a_picture, training_estimate
 from studio.lab.items import Item
@@ -29,6 +30,7 @@ from studio.ui.run import new_group
 from studio.ui.run_files import SAMPLE, read_json, read_rows, samples_of, sheets_of, texts_of, thinned
 
 PANEL = "train"
+FACTS = ("steps", "best_step", "seconds", "pictures", "held_out", "trigger", "shapes")  # of what a training delivered
 PANELS = (PANEL, "cli")  # whose trainings are listed
 RUNS = 60
 THUMB = 320  # pixels
@@ -150,9 +152,16 @@ class TrainDesk:
             "memory": each.memory,
             "room": self.studio.engine.device.memory if self.studio.engine.device else None,
             "advice": advice(pictures),
+            "shapes": self.shapes(items, values),
             "pictures": pictures,
             "held_out": len(items) - pictures,
         }
+
+    def shapes(self, items: Sequence[Item], values: Mapping[str, Value]) -> str:
+        """The buckets into which the pictures come, in words; "" where all are squares."""
+        sizes = [(item.width, item.height) for item in items if item.width and item.height]
+        buckets = buckets_of(sizes, int(str(values["resolution"])), bool(values.get("enable_bucket", True)))
+        return shapes_told(buckets) if any(width != height for width, height in buckets) else ""
 
     def values(self, preset: str, pictures: int, base: str) -> dict[str, Value]:
         """Params by a preset of ours or of the person's."""
@@ -250,7 +259,7 @@ class TrainDesk:
             "kept": checkpoints.kept(self.studio, job) if made and made.meta.get("adapter") else [],
             "offered": step,
             "file": f"/atelier/files/{made.sha256}?download" if made else None,
-            "facts": {k: known.get(k) for k in ("steps", "best_step", "seconds", "pictures", "held_out", "trigger")},
+            "facts": {k: known.get(k) for k in FACTS},
             "stopped": bool(made and made.meta.get("stopped")),
         }
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from studio.lab.crops import bucket_sizes, nearest_bucket, subject_box
+from studio.lab.crops import bucket_sizes, buckets_of, nearest_bucket, shapes_told, subject_box
 from tests.lab.drawn import picture
 
 
@@ -24,6 +24,14 @@ def test_the_nearest_bucket() -> None:
     assert nearest_bucket(1000, 1000, buckets) == (512, 512)
     width, height = nearest_bucket(1600, 900, buckets)
     assert width > height
+
+
+def test_each_picture_goes_to_the_bucket_of_its_shape() -> None:
+    sizes = [(1600, 900), (900, 1600), (1000, 1000), (1001, 1000), (5000, 100)]
+    assert buckets_of(sizes, 512) == [(640, 384), (384, 640), (512, 512), (512, 512), (1024, 256)]
+    assert buckets_of(sizes, 256)[:3] == [(320, 192), (192, 320), (256, 256)]
+    assert set(buckets_of(sizes, 250, keep=False)) == {(250, 250)}
+    assert shapes_told(buckets_of(sizes, 512)).startswith("512 x 512 (2), 640 x 384 (1)")
 
 
 @pytest.mark.parametrize("place", [0, 150, 236])

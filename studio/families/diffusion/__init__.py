@@ -178,6 +178,13 @@ LORA = (
         name="resolution", type=int, default=256, minimum=32, maximum=2048, step=8, label="Resolution", help="Pixels."
     ),
     Param(
+        name="enable_bucket",
+        type=bool,
+        default=True,
+        label="Keep the shapes",
+        help="Learn lying and upright pictures as such, in groups of about equal area; off: a square on the subject.",
+    ),
+    Param(
         name="snr_gamma",
         type=float,
         default=5.0,

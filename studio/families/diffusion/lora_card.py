@@ -183,12 +183,17 @@ def features(training: "Training", pictures: Sequence[Image.Image]) -> np.ndarra
 
 
 def features_of_latents(training: "Training", latents: Sequence[Tensor]) -> np.ndarray:
-    """[n, channels] of latents [1, c, h, w], by the model as it was."""
-    call = together([training.lessons.words[""]])
+    """[n, channels] of latents [1, c, h, w], which may differ in size, by the model as it was."""
+    rows = []
     with training.without():
-        return denoiser_features.features_of_latents(
-            training.pipe, call, latents, lambda: training.chance(2**21), training.context.check
-        )
+        for one in latents:
+            call = together([training.lessons.call("", one)])
+            rows.append(
+                denoiser_features.features_of_latents(
+                    training.pipe, call, [one], lambda: training.chance(2**21), training.context.check
+                )
+            )
+    return np.concatenate(rows)
 
 
 def sheet(pictures: Sequence[Image.Image]) -> Image.Image:

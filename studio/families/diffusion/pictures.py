@@ -19,8 +19,17 @@ def start_picture(path: Path, size: tuple[int, int]) -> Image.Image:
 
 def subject_picture(path: Path, side: int) -> Image.Image:
     """RGB at side x side: the largest square with most of what is to be seen, scaled. InvalidInput."""
-    picture = _flat(_open(path), (255, 255, 255))
-    return picture.resize((side, side), Image.Resampling.LANCZOS, box=subject_box(picture, side, side))
+    return on_subject(whole_picture(path), (side, side))
+
+
+def whole_picture(path: Path) -> Image.Image:
+    """RGB as it is, upright, before white where it is transparent. InvalidInput."""
+    return _flat(_open(path), (255, 255, 255))
+
+
+def on_subject(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """At `size` (width, height): the largest part of that shape with most of what is to be seen, scaled."""
+    return picture.resize(size, Image.Resampling.LANCZOS, box=subject_box(picture, *size))
 
 
 def mask_picture(path: Path, size: tuple[int, int]) -> Image.Image:

@@ -30,6 +30,7 @@ from studio.families.family import Context
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
 from studio.families.training.short_memory import is_out_of_memory
+from studio.lab.crops import shapes_told
 from studio.types import Request
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
@@ -90,6 +91,7 @@ class Training:
         self.noising = Noising(self.pipe.scheduler)
         self.where = torch.device("cpu" if context.device.kind == "cpu" else context.device.kind)
         self.lessons = self._lessons()
+        self.buckets = self.lessons.buckets
         self._add_adapter()
         if context.device.channels_last:
             self.denoiser.to(memory_format=torch.channels_last)
@@ -111,7 +113,8 @@ class Training:
             self.context.check()
             self.context.progress(0, 0, f"Reading pictures and captions, {done} of {of}")
 
-        return prepare(self.pipe, manifest, int(self.params["resolution"]), OTHERS, tell)
+        side, buckets = int(self.params["resolution"]), bool(self.params.get("enable_bucket"))
+        return prepare(self.pipe, manifest, side, OTHERS, tell, buckets)
 
     def _add_adapter(self) -> None:
         """LoRA layers in float32, the same at every start: their own noise comes from the seed."""
@@ -167,8 +170,7 @@ class Training:
     def learn(self, step: int) -> float:
         """One step on `batch` pictures; their mean loss."""
         size = self.batch * self.parts
-        order = torch.randperm(max(len(self.lessons.train), size), generator=self.chance(step, 0))
-        chosen = [self.lessons.train[int(i) % len(self.lessons.train)] for i in order[:size]]
+        chosen = self.drawn(size, self.chance(step, 0))
         dropped = torch.rand(size, generator=self.chance(step, 1)) < self.params["caption_dropout"]
         for group in self.optimiser.param_groups:
             share = rate(step, self.steps, int(self.params["lr_warmup_steps"]), 0.4)
@@ -189,6 +191,15 @@ class Training:
         self.optimiser.zero_grad()
         return total
 
+    def drawn(self, size: int, chance: torch.Generator) -> list[Example]:
+        """Pictures of one bucket, each bucket as often as it has pictures."""
+        bucket = self.buckets[0]
+        if len(self.buckets) > 1:
+            many = torch.tensor([float(len(one)) for one in self.buckets])
+            bucket = self.buckets[int(torch.multinomial(many, 1, generator=chance))]
+        order = torch.randperm(max(len(bucket), size), generator=chance)
+        return [bucket[int(i) % len(bucket)] for i in order[:size]]
+
     def loss(self, examples: Sequence[Example], words: Sequence[str], chance: torch.Generator) -> Tensor:
         latents = torch.cat([example.latents(chance) for example in examples])
         noise = torch.randn(latents.shape, generator=chance)
@@ -207,7 +218,7 @@ class Training:
         latents, noise, times = (t.to(self.where) for t in (latents, noise, times))
         noisy, _, _ = self.noising.mixed(latents, noise, times)
         chosen = torch.randint(0, len(OTHERS), (len(some),), generator=chance)
-        call = together([self.lessons.words[OTHERS[int(k)]] for k in chosen])
+        call = together([self.lessons.call(OTHERS[int(k)], noisy) for k in chosen])
         with self.fast():
             with torch.no_grad(), self.without():
                 before = predict(self.pipe, call, noisy, times)
@@ -216,7 +227,7 @@ class Training:
     def weighed(self, latents: Tensor, noise: Tensor, times: Tensor, words: Sequence[str], gamma: float) -> Tensor:
         latents, noise, times = (t.to(self.where) for t in (latents, noise, times))
         noisy, right, ratio = self.noising.mixed(latents, noise, times)
-        call = together([self.lessons.words[word] for word in words])
+        call = together([self.lessons.call(word, noisy) for word in words])
         with self.fast():
             error = (predict(self.pipe, call, noisy, times) - right).square().mean((1, 2, 3))
         return (error * self.noising.weights(ratio, gamma)).mean()
@@ -447,5 +458,6 @@ def training_facts(training: Training) -> dict[str, Any]:
         "best_step": state.best_step,
         "seconds": round(state.seconds, 1),
         "pictures": len(training.lessons.train),
+        "shapes": shapes_told(example.size for example in training.lessons.train),
         "held_out": len(training.lessons.held_out),
     }

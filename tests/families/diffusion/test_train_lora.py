@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from PIL import Image
+from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 from studio.errors import Cancelled, InvalidInput
@@ -125,6 +125,43 @@ def test_short_memory_is_spared_before_it_is_refused(
     heard = context(tmp_path, manifest)
     run(models["sd"], asked(), heard)
     assert heard.outputs and any("Memory was short" in text for text in heard.warnings)
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three lying pictures, two squares, an upright one that is held out, with two captions."""
+    folder = tmp_path_factory.mktemp("shapes")
+    items = []
+    for k, size in enumerate([(170, 100), (200, 120), (160, 100), (100, 100), (128, 120), (100, 160)]):
+        picture = Image.new("RGB", size, (30 * k, 90, 200))
+        ImageDraw.Draw(picture).ellipse((10, 10 + k, 60, 60), fill="gold")
+        picture.save(folder / f"{k}.png")
+        split, caption = "held_out" if k == 5 else "train", "a ball" if k % 2 else "a gold ball"
+        items.append({"file": str(folder / f"{k}.png"), "sha256": f"{k:064x}", "caption": caption, "split": split})
+    (folder / "manifest.json").write_text(json.dumps({"trigger": "sks", "items": items}))
+    return folder / "manifest.json"
+
+
+@pytest.mark.parametrize("kind", ["sd", "flux"])
+def test_pictures_keep_their_shapes(kind: str, models: dict[str, Path], shapes: Path, tmp_path: Path) -> None:
+    training = Training(models[kind], asked(resolution=128), context(tmp_path / "looked", shapes))
+    assert [example.size for example in training.lessons.train] == [(160, 96)] * 3 + [(128, 128)] * 2
+    scale = 160 // training.lessons.train[0].mean.shape[-1]
+    assert training.lessons.held_out[0].mean.shape[2:] == (160 // scale, 96 // scale)
+    chosen = [training.drawn(2, training.chance(step, 0)) for step in range(40)]
+    assert all(len({example.size for example in batch}) == 1 for batch in chosen)
+    wide = sum(batch[0].size == (160, 96) for batch in chosen)
+    assert 16 <= wide <= 32  # three of five
+    heard = context(tmp_path / "buckets", shapes)
+    run(models[kind], asked(resolution=128, max_train_steps=2, prior_loss_weight=1.0), heard)
+    assert heard.metas[0]["shapes"] == "160 x 96 (3), 128 x 128 (2)"
+    assert json.loads((tmp_path / "buckets" / "run" / "card.json").read_text())["figures"]["memorised"]["low"] >= 0
+
+
+def test_a_square_on_the_subject_stays_a_choice(models: dict[str, Path], shapes: Path, tmp_path: Path) -> None:
+    heard = context(tmp_path, shapes)
+    training = Training(models["sd"], asked(resolution=128, enable_bucket=False), heard)
+    assert len(training.buckets) == 1 and {example.size for example in training.lessons.train} == {(128, 128)}
 
 
 def test_a_picture_that_is_gone_is_named(models: dict[str, Path], manifest: Path, tmp_path: Path) -> None:
