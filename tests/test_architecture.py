@@ -129,6 +129,7 @@ def is_worker_side(path: Path) -> bool:
         "lab/evaluate.py",
         "bench/image_sides.py",
         "bench/train_sides.py",
+        "bench/text_sides.py",
     )
 
 

@@ -1,0 +1,152 @@
+"""The process of `bench text`: the studio's decoder and transformers' `generate` on the same weights, one at a time."""
+
+import importlib.util
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from studio.families.causal_lm.decoding import Chances, Decoder
+from studio.families.causal_lm.fast_weights import in_8_bits, pack
+from studio.families.causal_lm.params import TEXT
+from studio.families.causal_lm.samplers import chain
+
+SEED = 7
+SAMPLING = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05}
+
+
+def build(folder: Path, layers: int) -> None:
+    """A Llama-type model of Qwen 2.5 0.5 B's shape with random weights; `layers` 24 is the whole."""
+    config = LlamaConfig(
+        vocab_size=151_936 if layers >= 24 else 32_000,
+        hidden_size=896,
+        intermediate_size=4864,
+        num_hidden_layers=layers,
+        num_attention_heads=14,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).save_pretrained(folder)
+
+
+class Bench:
+    def __init__(self, folder: Path, prompt: int, tokens: int) -> None:
+        self.tokens = tokens
+        self.plain = self._open(folder)
+        studio = self._open(folder)
+        pack(studio)
+        self.decoders = {"studio": Decoder(studio), "studio8": Decoder(in_8_bits(self._open(folder)))}
+        size = self.plain.config.vocab_size
+        self.prompt = torch.randint(5, size, (prompt,), generator=torch.Generator().manual_seed(1)).tolist()
+        self.params: dict[str, Any] = {param.name: param.default for param in TEXT} | SAMPLING
+
+    def _open(self, folder: Path) -> PreTrainedModel:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        model.generation_config.eos_token_id = None  # nobody may end early: all write the same number of tokens
+        return model
+
+    def facts(self) -> dict[str, Any]:
+        there = importlib.util.find_spec("llama_cpp") is not None
+        parts = {id(p): p for p in self.plain.parameters()}
+        return {
+            "parameters": sum(p.numel() for p in parts.values()),
+            "bytes": sum(p.nbytes for p in parts.values()),  # read for every token
+            "llama_cpp": "installed; give it the same weights as GGUF" if there else "not installed, not measured",
+        }
+
+    def write(self, who: str, drafts: int) -> None:
+        if who in self.decoders:
+            self._ours(self.decoders[who], drafts, self.tokens)
+        elif who == "generate":
+            self._theirs(drafts)
+        else:
+            for _ in range(drafts):
+                self._theirs(1)
+
+    def _ours(self, decoder: Decoder, drafts: int, tokens: int) -> None:
+        decoder.kept = None
+        seeds = range(SEED, SEED + drafts)
+        chances = Chances(seeds, 0, tokens, stream=1).table
+        decoder.write(
+            self.prompt,
+            seeds,
+            most=tokens,
+            first=0,
+            ends=frozenset(),
+            processors=chain(self.params, breakers=frozenset(), chances=chances, first=len(self.prompt)),
+            greedy=False,
+            each=lambda step, drafts: None,
+            check=lambda: None,
+        )
+
+    def _theirs(self, drafts: int) -> None:
+        torch.manual_seed(SEED)
+        ids = torch.tensor([self.prompt])
+        self.plain.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=True,
+            num_return_sequences=drafts,
+            max_new_tokens=self.tokens,
+            pad_token_id=0,
+            **SAMPLING,
+        )
+
+    def first(self, who: str) -> None:
+        """Up to the first token; or one pass over the prompt."""
+        if who == "studio":
+            self._ours(self.decoders["studio"], 4, 1)
+        else:
+            with torch.inference_mode():
+                self.plain(input_ids=torch.tensor([self.prompt]), use_cache=True, logits_to_keep=1)
+
+    def bandwidth(self) -> float:
+        """Bytes a second of reading as many bytes as the model has, by all threads."""
+        some = torch.ones(sum(p.numel() for p in {id(p): p for p in self.plain.parameters()}.values()))
+        some.sum()
+        began = time.perf_counter()
+        some.sum()
+        return some.nbytes / (time.perf_counter() - began)
+
+
+def timed(work: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def answer(bench: Bench, asked: Mapping[str, Any]) -> dict[str, Any]:
+    if asked["do"] == "write":
+        return {"seconds": timed(lambda: bench.write(asked["who"], asked["drafts"]))}
+    if asked["do"] == "first":
+        return {"seconds": timed(lambda: bench.first(asked["who"]))}
+    return {"bytes_a_second": bench.bandwidth()}
+
+
+def main() -> None:
+    """Answers each line on what was stdout; what libraries print goes to stderr."""
+    reply, sys.stdout = sys.stdout, sys.stderr
+    bench: Bench | None = None
+    for line in sys.stdin:
+        asked = json.loads(line)
+        made: dict[str, Any] = {}
+        if asked["do"] == "build":
+            build(Path(asked["folder"]), asked["layers"])
+        elif asked["do"] == "load":
+            bench = Bench(Path(asked["folder"]), asked["prompt"], asked["tokens"])
+            made = bench.facts()
+        elif bench:
+            made = answer(bench, asked)
+        reply.write(json.dumps(made) + "\n")
+        reply.flush()
+
+
+if __name__ == "__main__":
+    main()
