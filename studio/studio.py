@@ -25,9 +25,10 @@ from studio.errors import InvalidInput, NotFound, StudioError
 from studio.families import family, scratch_family
 from studio.families.family import MODEL, Family
 from studio.intake import clean_copy
+from studio.lab.captions import take_captions
 from studio.lab.dataset import Dataset
 from studio.lab.probe import Probe
-from studio.lab.recipe import lora_params, scratch_params
+from studio.lab.recipe import lora_params, scratch_params, text_lora_params
 from studio.lab.training_folders import begin_from, folder_of, stopped_before
 from studio.library import provenance
 from studio.library.library import Library
@@ -178,14 +179,18 @@ class Studio:
         seed: int = 0,
         changes: Mapping[str, Value] | None = None,
     ) -> Request:
-        """What `submit` needs to teach `base` these pictures; `changes` go before what the preset says."""
+        """What `submit` needs to teach `base` these pictures or texts; `changes` go before what the preset says."""
         model = self.catalog.model(base)
         frozen = self.freeze(dataset)
-        side = int(str(self.catalog.defaults(model, "text_to_image").get("width") or 512))
-        params = lora_params(preset, int(str(frozen.meta["pictures"])), model.size, side)
+        if family(model.family).media == "text":
+            task = "train_text_lora"
+            params = text_lora_params(preset, sum(item.length for item in dataset.items), model.size, 512)
+        else:
+            task, side = "train_lora", int(str(self.catalog.defaults(model, "text_to_image").get("width") or 512))
+            params = lora_params(preset, int(str(frozen.meta["pictures"])), model.size, side)
         given = {k: v for k, v in (changes or {}).items() if v is not None}
         return Request(
-            task="train_lora",
+            task=task,
             model=model.id,
             prompt=name.strip() or dataset.name,
             inputs=(Input(role="dataset", artifact=frozen.sha256),),
@@ -412,8 +417,10 @@ class Studio:
         embed(file, event.media_type, self.record(job, event.index, meta))
         kept = self.library.keep(file, media_type=event.media_type, job=job.id, index=event.index, meta=meta)
         description(file).unlink(missing_ok=True)
+        if dataset := event.meta.get("captions_of"):
+            take_captions(self.datasets, str(dataset), kept.path)
         if event.meta.get("adapter"):
-            facts = {name: event.meta.get(name) for name in ("base", "trigger", "steps", "best_step")}
+            facts = {name: event.meta.get(name) for name in ("base", "family", "trigger", "steps", "best_step")}
             name = str(event.meta.get("name") or "lora")
             self.catalog.take_adapter(name, kept.path, {**facts, "sha256": kept.sha256, "job": job.id})
         if delivers:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.errors import InvalidInput
+from studio.families import family
 from studio.lab.dataset import Dataset
 from studio.lab.probe import ATTRIBUTES, Probe
 from studio.lab.recipe import CHOICES, LEARNS, PRESETS, scratch_advice
@@ -23,14 +24,14 @@ def add_train(commands: Any, shared: argparse.ArgumentParser) -> None:
     train = commands.add_parser(
         "train",
         parents=[shared],
-        help="teach a model your pictures (--lora DIR), one from nothing (--scratch), or train one by a recipe",
+        help="teach a model pictures or texts (--lora DIR), one from nothing (--scratch), or train one by a recipe",
         description="With --lora: cleans the pictures of DIR, teaches them to a model, and says what that changed. By "
         "this you say that the pictures are yours to use. With --scratch: likewise, but a model of its own learns them "
         "from nothing. With a recipe: its own options follow it.",
     )
     train.add_argument("recipe", type=Path, nargs="?", help="a file of presets/recipes")
     train.add_argument("rest", nargs=argparse.REMAINDER, help="the recipe's own options, --data DIR among them")
-    train.add_argument("--lora", type=Path, metavar="DIR", help="pictures to learn: a folder, a zip, or one file")
+    train.add_argument("--lora", type=Path, metavar="DIR", help="pictures or texts: a folder, a zip, or one file")
     train.add_argument("--scratch", choices=tuple(CHOICES), help="a new model that learns the pictures of --data-set")
     train.add_argument("--data-set", type=Path, metavar="DIR", help="--scratch: a folder, a zip, or one file")
     train.add_argument("--seconds", type=float, default=180, help="--scratch: how long it learns (default: 180)")
@@ -93,13 +94,12 @@ def teach(settings: Settings, given: argparse.Namespace) -> int:
     if not given.lora.exists():
         raise InvalidInput(f"There is no {given.lora}.", "Give a folder with pictures, or a zip.")
     with Studio(settings) as studio:
-        base = given.base or studio.catalog.default("text_to_image").id
-        studio.catalog.model(base)
+        base = studio.catalog.model(given.base) if given.base else studio.catalog.default("text_to_image")
         name = given.out or given.trigger or given.lora.stem
-        dataset = _data_set(studio, given.lora, name, given)
+        dataset = _data_set(studio, given.lora, name, given, family(base.family).media)
         changes = {"max_train_steps": given.steps, "r": given.rank, "learning_rate": given.lr}
         request = studio.lora_request(
-            dataset, base=base, name=name, preset=given.preset, seed=given.seed, changes=changes
+            dataset, base=base.id, name=name, preset=given.preset, seed=given.seed, changes=changes
         )
         done = _learnt(studio, request, given)
         for artifact in studio.library.outputs(done.id):
@@ -114,7 +114,7 @@ def from_scratch(settings: Settings, given: argparse.Namespace) -> int:
         )
     with Studio(settings) as studio:
         name = given.out or given.data_set.stem
-        dataset = _data_set(studio, given.data_set, name, given)
+        dataset = _data_set(studio, given.data_set, name, given, LEARNS[given.scratch])
         if dataset.kind == "image" and (advice := scratch_advice(len([i for i in dataset.items if i.included]))):
             print(advice, file=sys.stderr)
         changes = {"max_train_steps": given.steps, "learning_rate": given.lr}
@@ -127,9 +127,9 @@ def from_scratch(settings: Settings, given: argparse.Namespace) -> int:
         return 0 if done.state is JobState.done else 1
 
 
-def _data_set(studio: Studio, source: Path, name: str, given: argparse.Namespace) -> Dataset:
-    """The pictures of a folder as a new data set, with what was said of them on the command line."""
-    dataset = Dataset.create(studio.datasets, name, LEARNS.get(given.scratch or "", "image"))
+def _data_set(studio: Studio, source: Path, name: str, given: argparse.Namespace, kind: str) -> Dataset:
+    """The pictures or texts of a folder as a new data set, with what was said of them on the command line."""
+    dataset = Dataset.create(studio.datasets, name, kind)
     report = dataset.add([source])
     if given.trigger:
         dataset.set_trigger(given.trigger)

@@ -96,6 +96,31 @@ def lora_params(preset: str, pictures: int, size: int, resolution: int) -> Mappi
     }
 
 
+def text_lora_params(preset: str, characters: int, size: int, context: int) -> Mapping[str, Value]:
+    """Params of train_text_lora. `characters` of all texts; `size`: bytes of the model's weights; `context`: tokens.
+
+    A token is about four characters; the presets see each text about 1.5, 4 and 8 times.
+    """
+    if preset not in PRESETS:
+        raise InvalidInput(f"There is no preset {preset!r}.", f"Choose one of {', '.join(PRESETS)}.", field="preset")
+    place = PRESETS.index(preset)
+    width = _within(context, 16, 512)
+    batch = 8 if size < SMALL else 2
+    rounds = (1.5, 4.0, 8.0)[place]
+    steps = _within(round(rounds * characters / 4 / (width * batch)), (60, 120, 200)[place], (400, 1500, 6000)[place])
+    rank = (8, 16, 32)[place]
+    return {
+        "r": rank,
+        "lora_alpha": float(rank),
+        "learning_rate": 2e-3 if size < SMALL else 2e-4,
+        "max_train_steps": steps,
+        "train_batch_size": batch,
+        "max_length": width,
+        "lr_warmup_steps": max(5, steps // 20),
+        "validation_steps": max(10, steps // 10),
+    }
+
+
 def advice(pictures: int) -> str:
     """One sentence where the number of pictures is a reason to say something; "" otherwise."""
     if pictures < FEW:

@@ -108,6 +108,12 @@ class TextFields:
             interactive=True,
             info=described(model),
         )
+        taught = self.loras()
+        with gr.Row(visible=len(taught) > 1, elem_id="text-lora-row") as self.lora_row:
+            fields["adapter"] = gr.Dropdown(
+                taught, value="", label="LoRA", elem_id="text-adapter", interactive=True, min_width=120, scale=2
+            )
+            fields["adapter_weight"] = gr.Number(1.0, label="Weight", elem_id="text-adapter-weight", min_width=60)
         with gr.Row():
             fields["max_new_tokens"] = self.setting("max_new_tokens", model, label="Longest (tokens)")
             fields["temperature"] = self.setting("temperature", model, label="Temperature")
@@ -184,6 +190,12 @@ class TextFields:
 
     def models(self) -> list[tuple[str, str]]:
         return [(model.name, model.id) for model in self.studio.catalog.models(TASK)]
+
+    def loras(self) -> list[tuple[str, str]]:
+        """Adapters that were taught to a language model here, with its name."""
+        known = {id: self.studio.catalog.adapter_facts(id) for id in self.studio.catalog.adapters()}
+        ours = {id: facts for id, facts in known.items() if facts.get("family") == "causal_lm"}
+        return [("none", ""), *((f"{id} ({facts.get('base', '?')})", id) for id, facts in ours.items())]
 
     def first_model(self) -> Model | None:
         known = self.studio.catalog.models(TASK)

@@ -11,7 +11,7 @@ from typing import Any
 from studio.errors import InvalidInput, NotFound
 from studio.families import family
 from studio.studio import Studio
-from studio.types import Artifact, Input, Job, Json, Request, Value
+from studio.types import Adapter, Artifact, Input, Job, Json, Request, Value
 from studio.ui import form
 
 PANEL = "text"
@@ -23,6 +23,7 @@ ONLY = {  # settings that mean something in these modes alone
 }
 DECIDED = ("beginning", "beginning_tokens", "suffix")  # what one request alone has
 MAX_SEED = 2**31
+MAX_WEIGHT = 8.0  # of a LoRA
 SHORTER, LONGER = 0.6, 1.6  # of the words of what is written anew
 
 
@@ -55,6 +56,7 @@ def request(studio: Studio, writing: Writing) -> Request:
     return Request(
         task=TASK,
         model=model_of(studio, values),
+        adapters=adapters_of(values),
         prompt=prompt if mode == "write" else prompt.strip(),
         params={**writing.kept.get("params", {}), **params},
         seed=seed_of(values),
@@ -64,6 +66,16 @@ def request(studio: Studio, writing: Writing) -> Request:
 
 def model_of(studio: Studio, values: Mapping[str, Any]) -> str:
     return studio.catalog.model(values["model"]).id if values.get("model") else studio.catalog.default(TASK).id
+
+
+def adapters_of(values: Mapping[str, Any]) -> tuple[Adapter, ...]:
+    """The LoRA that is chosen, with its weight."""
+    if not values.get("adapter"):
+        return ()
+    weight = values.get("adapter_weight")
+    if not isinstance(weight, int | float) or abs(weight) > MAX_WEIGHT:
+        raise InvalidInput(f"The weight is {weight!r}.", f"Give a number up to {MAX_WEIGHT:g}.", field="adapter_weight")
+    return (Adapter(id=str(values["adapter"]), weight=float(weight)),)
 
 
 def settings_of(studio: Studio, values: Mapping[str, Any], mode: str) -> dict[str, Value]:
@@ -152,7 +164,14 @@ def rewritten(studio: Studio, values: Mapping[str, Any], asked: Mapping[str, Any
         params["max_new_tokens"] = max(8, round(len(passage) / 3.2 * share))
     before = text[:start].rstrip(" ")  # a space belongs to the word behind it
     params |= {"mode": "write", "suffix": text[end:]}
-    return Request(task=TASK, model=model_of(studio, values), prompt=before, params=params, seed=seed_of(values))
+    return Request(
+        task=TASK,
+        model=model_of(studio, values),
+        adapters=adapters_of(values),
+        prompt=before,
+        params=params,
+        seed=seed_of(values),
+    )
 
 
 def thread(studio: Studio, sha256: str) -> list[Any]:
@@ -175,6 +194,7 @@ def odds_request(studio: Studio, sha256: str) -> Request:
         model=before.model,
         prompt=prompt,
         inputs=(Input(role="source", artifact=sha256),),
+        adapters=before.adapters,
         params=params,
         parent=sha256,
     )

@@ -38,13 +38,42 @@ TRANSFORMER = (
     ),
 )
 
+TEXT_LORA = (
+    Param(name="r", type=int, default=16, minimum=1, maximum=256, label="Rank", help="How much it can take in."),
+    Param(name="lora_alpha", type=float, default=16.0, minimum=0.1, maximum=1024.0, label="Alpha"),
+    Param(name="learning_rate", type=float, default=2e-3, minimum=1e-7, maximum=0.1, label="Learning rate"),
+    Param(name="max_train_steps", type=int, default=200, minimum=1, maximum=100_000, label="Steps"),
+    Param(name="train_batch_size", type=int, default=8, minimum=1, maximum=256, label="Batch", help="Rows a step."),
+    Param(
+        name="max_length",
+        type=int,
+        default=512,
+        minimum=16,
+        maximum=8192,
+        label="Row",
+        help="Tokens of a row; at most what the model can look back.",
+    ),
+    Param(name="lr_warmup_steps", type=int, default=10, minimum=0, maximum=10_000, label="Warm-up"),
+    Param(name="validation_steps", type=int, default=20, minimum=1, maximum=10_000, label="Look every"),
+    Param(
+        name="prior_loss_weight",
+        type=float,
+        default=0.5,
+        minimum=0.0,
+        maximum=100.0,
+        label="Hold on",
+        help="How strongly it is held to what it could write before; 0 lets go.",
+    ),
+    Param(name="early_stopping", type=bool, default=True, label="Stop early"),
+)
+
 FAMILY = Family(
     name="causal_lm",
     title="Text (transformer)",
     media="text",
     tasks={"text": TEXT, "token_odds": ODDS},
-    trainings={"train_transformer": TRANSFORMER},
+    trainings={"train_transformer": TRANSFORMER, "train_text_lora": TEXT_LORA},
     scratch=("train_transformer",),
     implied={"token_odds": "text"},
-    inputs={"train_transformer": ("dataset",), "token_odds": ("source",)},
+    inputs={"train_transformer": ("dataset",), "train_text_lora": ("dataset",), "token_odds": ("source",)},
 )

@@ -1,34 +1,31 @@
 """Drafts by a loaded causal LM, streamed as they grow, and the odds of the tokens of one. Knows no training."""
 
 import time
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
     LogitsProcessorList,
     PreTrainedModel,
 )
 
-from studio.errors import Cancelled, InvalidInput, ModelError
+from studio.errors import Cancelled, InvalidInput
 from studio.families.causal_lm.beginnings import Beginning, Beginnings
 from studio.families.causal_lm.constraints import Constraints
 from studio.families.causal_lm.decoding import Chances, Decoder, Draft
 from studio.families.causal_lm.drafts import KeywordBias
 from studio.families.causal_lm.fast_weights import Int8Linear, PackedLinear, in_8_bits, pack
 from studio.families.causal_lm.kept_text import room_of
+from studio.families.causal_lm.loading import open_folder
 from studio.families.causal_lm.odds import token_odds, write_odds
 from studio.families.causal_lm.samplers import chain
 from studio.families.causal_lm.stops import StopStrings, repeats, stop_strings
+from studio.families.causal_lm.text_adapters import add_to
 from studio.families.family import Context
-from studio.families.model_card import CARD
 from studio.types import Device, Request, Value
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SHOWN_EVERY = 4  # tokens between two looks at the drafts
 DRY_BREAKERS = ("\n", ":", '"', "*")  # llama.cpp's
 
@@ -37,6 +34,7 @@ class TextPipeline:
     def __init__(self, open_model: Callable[[], PreTrainedModel], tokenizer: Any, card: Mapping[str, Any]) -> None:
         """`open_model` is called once for each form of the weights that is asked for."""
         self._open_model = open_model
+        self.in_use: tuple[tuple[Path, int, float], ...] = ()  # LoRA files, when they were written, their weights
         self.model, self.tokenizer, self.card = open_model(), tokenizer, card
         pack(self.model)
         self.decoders = {"none": Decoder(self.model)}
@@ -51,8 +49,28 @@ class TextPipeline:
     def decoder(self, quantization: str) -> Decoder:
         """With the weights as they are ("none") or in 8 bits ("int8"), which are made at the first wish."""
         if quantization not in self.decoders:
-            self.decoders[quantization] = Decoder(in_8_bits(self._open_model()))
+            self.decoders[quantization] = Decoder(in_8_bits(self._adapted()))
         return self.decoders[quantization]
+
+    def use(self, adapters: Sequence[tuple[Path, float]]) -> None:
+        """Works exactly these LoRA into the weights, which are opened anew for that. InvalidInput for other files."""
+        wanted = tuple((path, path.stat().st_mtime_ns, weight) for path, weight in adapters)
+        if wanted == self.in_use:
+            return
+        before, self.in_use = self.in_use, wanted
+        try:
+            model = self._adapted()
+        except InvalidInput:
+            self.in_use = before
+            raise
+        pack(model)
+        self.model, self.decoders = model, {"none": Decoder(model)}
+
+    def _adapted(self) -> PreTrainedModel:
+        model = self._open_model()
+        for path, _, weight in self.in_use:
+            add_to(model, path, weight)
+        return model
 
     @property
     def ends(self) -> frozenset[int]:
@@ -64,6 +82,7 @@ class TextPipeline:
     def run(self, request: Request, context: Context) -> None:
         """Draft k is the text of the seed + k; what Stop finds of it is kept. InvalidInput names the wrong field."""
         context.check()
+        self.use(context.adapters)
         if request.task == "token_odds":
             self._open_up(request, context)
         else:
@@ -229,23 +248,5 @@ def writer(text: str | Callable[[], str]) -> Callable[[Path], None]:
 
 def load(folder: Path, device: Device) -> TextPipeline:
     """ModelError when the folder is no causal LM."""
-
-    def open_model() -> PreTrainedModel:
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=DTYPES[device.dtype]
-        )
-        return model.to(device.kind).eval()
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        return TextPipeline(open_model, tokenizer, read_card(folder))
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"The model in {folder.name} cannot be loaded: {str(error).splitlines()[0][:200]}",
-            "Fetch or train it again.",
-        ) from error
-
-
-def read_card(folder: Path) -> Mapping[str, Any]:
-    path = folder / CARD
-    return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    opened = open_folder(folder, device)
+    return TextPipeline(opened.open_model, opened.tokenizer, opened.card)

@@ -89,7 +89,7 @@ class TextPanel:
     def connect(self, demo: gr.Blocks) -> None:
         drawn, fields = self.drawn, self.form.fields
         inputs = self.form.inputs(drawn.notes)
-        outputs = [*fields.values(), drawn.notes, self.problem, drawn.wishes]
+        outputs = [*fields.values(), drawn.notes, self.problem, drawn.wishes, drawn.lora_row]
         self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
         self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
         drawn.tools.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
@@ -100,7 +100,8 @@ class TextPanel:
         shaped = [fields["prompt"], drawn.tools, drawn.brief_fields, drawn.chat_fields]
         fields["mode"].change(self.mode_shown, fields["mode"], shaped, **QUIET)
         self.api.input(self.api_switched, self.api, self.key, **QUIET)
-        demo.load(self.opened, None, [drawn.notes, drawn.wishes, fields["model"], self.api, self.key], **QUIET)
+        menus = [drawn.wishes, fields["model"], fields["adapter"], drawn.lora_row]
+        demo.load(self.opened, None, [drawn.notes, *menus, self.api, self.key], **QUIET)
         self.form.remember(demo, list(fields))
 
     def opened(self) -> Updates:
@@ -117,6 +118,8 @@ class TextPanel:
         return {
             self.drawn.wishes: {"panel": PANEL, "models": self.drawn.wished()},
             self.form.fields["model"]: gr.update(choices=self.drawn.models()),
+            self.form.fields["adapter"]: gr.update(choices=self.drawn.loras()),
+            self.drawn.lora_row: gr.update(visible=len(self.drawn.loras()) > 1),
         }
 
     def notes_now(self, **known: Any) -> Json:
@@ -250,6 +253,8 @@ class TextPanel:
         values = {**empty, **shown, **filtered, "prompt": request.prompt, "seed": request.seed, "lock": True}
         if request.model in {id for _, id in self.drawn.models()}:
             values["model"] = request.model
+        used = request.adapters[:1]
+        values |= {"adapter": used[0].id, "adapter_weight": used[0].weight} if used else {"adapter": ""}
         if count is not None:
             values["num_return_sequences"] = count
         decided = {name: params[name] for name in writing.DECIDED if params.get(name) and parent is None}

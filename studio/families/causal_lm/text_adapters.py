@@ -1,0 +1,73 @@
+"""A LoRA of a language model as one safetensors file, and its way into the weights of a loaded model.
+
+The keys are peft's own; the header holds peft's config, so that `peft_folder` writes what PeftModel.from_pretrained
+loads. In use it is added to the weights (Hu et al., "LoRA", 2021, section 4.1), so that a draft costs the same with it.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as save_safetensors
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from studio.errors import InvalidInput
+
+CONFIG = "adapter_config"  # in the header
+PREFIX = "base_model.model."
+
+
+def save(path: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor], told: Mapping[str, str]) -> None:
+    """`told` goes into the header as text; folder names and a person's words never do. OSError says what is wrong."""
+    plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
+    plain["base_model_name_or_path"] = None
+    header = {"format": "pt", CONFIG: json.dumps(plain, default=str, sort_keys=True), **told}
+    path.write_bytes(save_safetensors({name: value.contiguous() for name, value in weights.items()}, header))
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """(peft's config, the tensors). InvalidInput for a file that is no LoRA of a language model."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        config = json.loads(header[CONFIG])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        said = f"{path.name!r} is not a LoRA for a language model."
+        raise InvalidInput(said, "Use one that was trained on texts.", field="adapters") from error
+    return config, tensors
+
+
+def peft_folder(path: Path, folder: Path) -> None:
+    """The same adapter as PeftModel.from_pretrained loads it."""
+    config, tensors = read(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=1), "utf-8")
+    save_file(tensors, folder / "adapter_model.safetensors", {"format": "pt"})
+
+
+@torch.no_grad()
+def add_to(model: nn.Module, path: Path, weight: float) -> None:
+    """Adds `weight` times the LoRA to the weights that it was trained for. InvalidInput when they are other ones."""
+    config, tensors = read(path)
+    rank = int(config["r"])
+    scale = weight * float(config["lora_alpha"]) / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    layers = dict(model.named_modules())
+    for name, down in tensors.items():
+        if ".lora_A." not in name:
+            continue
+        up = tensors[name.replace(".lora_A.", ".lora_B.")]
+        layer = layers.get(name.removeprefix(PREFIX).partition(".lora_A.")[0])
+        change = scale * (up.float() @ down.float())
+        if isinstance(layer, Conv1D):
+            change = change.T
+        if not isinstance(layer, nn.Linear | Conv1D) or layer.weight.shape != change.shape:
+            said = f"{path.name!r} was taught to another model."
+            raise InvalidInput(said, "Choose the model that it was trained on.", field="adapters")
+        layer.weight.add_(change.to(layer.weight))
