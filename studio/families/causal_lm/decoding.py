@@ -12,13 +12,27 @@ import torch
 from torch import Tensor
 from transformers import Cache, LogitsProcessorList, PreTrainedModel
 
-from studio.families.causal_lm.kept_text import KeptText, can_grow, copied, growing_cache, own_cache, scores_of
+from studio.errors import InvalidInput
+from studio.families.causal_lm.kept_text import (
+    KeptText,
+    can_grow,
+    common,
+    copied,
+    growing_cache,
+    own_cache,
+    roll_back,
+    room_of,
+    scores_of,
+    whole,
+)
 from studio.families.causal_lm.plain_llama import plain_llama
+from studio.families.causal_lm.samplers import OFF, still_open
 
 AT_ONCE = 256  # tokens of a beginning between two looks at Stop
 # A matrix product of fewer rows is done by other kernels, with other last bits; with at least so many, a row's bits do
 # not depend on how many there are (seen with MKL's and oneDNN's float32). So a draft alone is the draft in its batch.
 STEADY_ROWS = 4
+AHEAD = 8  # tokens that a greedy draft guesses at a time
 
 
 @dataclass
@@ -109,9 +123,12 @@ class Decoder:
         """
         drafts = [Draft(seed) for seed in seeds]
         count = len(drafts)
+        if greedy and count == 1 and not processors and self.grows:
+            self._look_ahead(tokens, drafts[0], most, ends, each, check)
+            return drafts
         rows = max(count, self.steady_rows)
         cache, scores = self.read(tokens, rows, len(tokens) + min(most, 64), check)
-        prompt_scores = scores
+        prompt_scores, self.kept = scores, None
         so_far = torch.empty(rows, len(tokens) + most, dtype=torch.long, device=self.model.device)
         so_far[:, : len(tokens)] = torch.tensor(list(tokens), device=self.model.device)
         chances = Chances(seeds, first, most)
@@ -120,6 +137,12 @@ class Decoder:
         try:
             for step in range(most):
                 scores = processors(so_far[:count, :length], scores)
+                if bool((scores.amax(-1) == OFF).any()):
+                    raise InvalidInput(
+                        "What the text must keep to and the words that it must not hold leave nothing to go on with.",
+                        "Drop one of the two.",
+                        field="word_filter",
+                    )
                 chosen = scores.argmax(-1) if greedy else drawn(scores, chances.at(step))
                 so_far[:count, length], so_far[count:, length] = chosen, chosen[0]
                 length += 1
@@ -134,15 +157,71 @@ class Decoder:
                     break
                 scores = self.scores(so_far[:, length - 1 : length], cache)[:count, -1]
         finally:
-            if self.grows:
+            if self.grows and whole(cache):
                 self.kept = KeptText(so_far[:count, :length].tolist(), cache, tokens, prompt_scores)
         for draft in drafts:
             draft.finished = draft.finished or "length"
         return drafts
 
+    def _look_ahead(
+        self,
+        tokens: Sequence[int],
+        draft: Draft,
+        most: int,
+        ends: frozenset[int],
+        each: Callable[[int, list[Draft]], None],
+        check: Callable[[], None],
+    ) -> None:
+        """`write` for one greedy draft: where its last tokens stood in the text before, those that followed them are
+        read in the same pass, and kept as far as they are what the model takes (prompt lookup; Saxena, 2023).
+        """
+        cache, scores = self.read(tokens, 1, len(tokens) + min(most, 64), check)
+        self.kept = None
+        text, fresh, step, most_room = list(tokens), [int(scores.argmax())], 0, room_of(self.model)
+        try:
+            while True:
+                for token in fresh:
+                    text.append(token)
+                    step += 1
+                    if token in ends:
+                        draft.finished = "end"
+                    else:
+                        draft.tokens.append(token)
+                    each(step, [draft])
+                    if draft.finished or step == most:
+                        draft.finished = draft.finished or "length"
+                        return
+                guess = followed(text, min(AHEAD, most - step))
+                fed = [text[-1], *guess]
+                if len(text) + self.steady_rows < most_room:
+                    fed += [0] * (self.steady_rows - len(fed))
+                row = torch.tensor([fed], device=self.model.device)
+                best = self.scores(row, cache, last=0)[0].argmax(-1).tolist()
+                right = common(guess, best)
+                fresh = best[: right + 1]
+                roll_back(cache, len(text) + right)
+        finally:
+            if whole(cache):
+                self.kept = KeptText([text], cache, tokens, scores)
+
+
+def followed(text: Sequence[int], most: int) -> list[int]:
+    """Up to `most` tokens that followed the latest earlier place of the text's last three or two tokens."""
+    for length in (3, 2):
+        last = list(text[-length:])
+        for place in range(len(text) - length - 1, -1, -1):
+            if text[place] == last[0] and list(text[place : place + length]) == last:
+                return list(text[place + length : place + length + most])
+    return []
+
 
 def drawn(scores: Tensor, chances: Tensor) -> Tensor:
-    """(rows,) tokens: where each row's chance falls among its probabilities, laid end to end."""
-    ends = scores.softmax(-1, dtype=torch.float64).cumsum(-1)
+    """(rows,) tokens: where each row's chance falls among its probabilities, laid end to end in the vocabulary's
+    order.
+    """
+    able = still_open(scores)
+    if able is not None:
+        return able.gather(-1, drawn(scores.gather(-1, able), chances)[:, None])[:, 0]
+    ends = (scores.double() - scores.amax(-1, keepdim=True)).exp().cumsum(-1)
     falls = chances.to(ends.device)[:, None] * ends[:, -1:]
     return torch.searchsorted(ends, falls, right=True)[:, 0].clamp(max=scores.shape[-1] - 1)

@@ -81,6 +81,17 @@ def copied(cache: Cache, row: int, length: int, count: int, room: int) -> Cache:
     return Cache(layers=[layer.rows(row, length, count, room) for layer in cache.layers])  # type: ignore[attr-defined]
 
 
+def whole(cache: Cache) -> bool:
+    """Whether all layers hold the same places; not so after an error in the middle of a pass."""
+    return len({layer.get_seq_length() for layer in cache.layers}) == 1
+
+
+def roll_back(cache: Cache, length: int) -> None:
+    """Forgets what a growing cache holds behind its first `length` places."""
+    for layer in cache.layers:
+        layer.length = length  # type: ignore[attr-defined]
+
+
 class KeptText:
     """What was read last: rows of tokens, their keys and values, and what the model expects after the prompt."""
 

@@ -74,6 +74,27 @@ def test_plain_generate_writes_the_same_greedily(loaded: TextPipeline, tmp_path:
     assert ours == loaded.tokenizer.decode(made[0], skip_special_tokens=True)
 
 
+def test_looking_ahead_changes_no_greedy_word_and_saves_passes(loaded: TextPipeline, tmp_path: Path) -> None:
+    prompt = "The owl sang of the winter. The fox sang of the sea. The owl sang of"
+    decoder, passes = loaded.decoder("none"), []
+    plain = decoder.scores
+
+    def counted(tokens: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        passes.append(tokens.shape[1])
+        return plain(tokens, *args, **kwargs)
+
+    decoder.scores = counted  # type: ignore[method-assign]
+    try:
+        ahead = texts(write(loaded, tmp_path / "ahead", prompt, num_return_sequences=1, temperature=0))
+        looked = len(passes)
+    finally:
+        del decoder.scores
+    decoder.kept = None
+    together = texts(write(loaded, tmp_path / "together", prompt, num_return_sequences=2, temperature=0))
+    assert ahead[0] == together[0] == together[1]
+    assert looked <= 24
+
+
 def test_a_branch_and_a_continuation_go_on_as_the_whole_did(loaded: TextPipeline, tmp_path: Path) -> None:
     whole = write(loaded, tmp_path / "whole", num_return_sequences=2, seed=11)
     text = texts(whole)[1]
@@ -188,6 +209,11 @@ def test_a_json_schema_and_an_expression_are_kept_to(llama: Path, tmp_path: Path
         assert set(found) == {"name", "age"} and 1 <= found["age"] <= 99 and made.metas[k]["finished"] == "end"
     lines = write(loaded, tmp_path / "regex", "", regex=r"(fox|owl) [0-9]{2}\.", num_return_sequences=3)
     assert all(text[:4] in ("fox ", "owl ") and text.endswith(".") and len(text) == 7 for text in texts(lines))
+
+
+def test_constraints_that_contradict_each_other_are_said(llama: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="leave nothing to go on with"):
+        write(pipeline.load(llama, CPU), tmp_path, "", regex="fox|owl", word_filter=["fox", "owl"])
 
 
 def test_filtered_words_do_not_appear(llama: Path, tmp_path: Path) -> None:
