@@ -200,9 +200,22 @@ def read_card(folder: Path) -> Mapping[str, Any]:
 def _family_of(folder: Path) -> str | None:
     index = folder / "model_index.json"
     if not index.is_file():
-        return None
+        return "captioning" if _tells_pictures(folder) else None
     try:
         name = json.loads(index.read_text("utf-8")).get("_class_name", "")
     except (ValueError, AttributeError):
         return "diffusion"  # damaged: listed all the same, so that loading it can say what is wrong
     return "diffusion" if name else None
+
+
+def _tells_pictures(folder: Path) -> bool:
+    """Whether it is an image-to-text model of transformers: eyes, a text head, and the pictures' preparation."""
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        heads = [str(name) for name in config.get("architectures") or ()]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return False
+    sees = "vision_config" in config or config.get("model_type") == "vision-encoder-decoder"
+    writes = any(name.endswith(("ForConditionalGeneration", "ForCausalLM", "EncoderDecoderModel")) for name in heads)
+    prepares = any((folder / f"{name}_config.json").is_file() for name in ("preprocessor", "processor"))
+    return sees and writes and prepares

@@ -139,9 +139,29 @@
         if (answer) atelier.toast(`${atelier.plural(answer.count, "caption")} changed.`, { kind: "good", label: "Undo", run: () => this.train.edit("undo") });
       });
     }
+    /** By a captioning model where one is installed, else the same words for all. */
     captionAll() {
       const text = el("input", { type: "text", dir: "auto", autocomplete: "off", placeholder: "a dog" });
+      const { captioners } = this.train.known;
+      if (captioners.length) return this.captionByModel(captioners, text);
       atelier.form("One caption for all pictures", el("label", { class: "at-field at-say" }, el("span", { text: "Caption" }), text), "Write it", () => this.train.edit("caption_all", { text: text.value }));
+    }
+    captionByModel(captioners, text) {
+      const line = (told, control) => el("label", { class: "at-field" }, el("span", { text: told }), control);
+      const model = el("select", { id: "train-captioner" }, ...captioners.map((one) => el("option", { value: one.id, text: one.name })), el("option", { value: "", text: "Nobody: the same words for all" }));
+      const missing = el("input", { type: "checkbox" });
+      const label = el("span", { text: "Begin with, or ask (may stay empty)" });
+      const only = el("label", { class: "trn-consent" }, missing, el("span", { text: "Only pictures without a caption" }));
+      model.addEventListener("change", () => {
+        only.hidden = !model.value;
+        label.textContent = model.value ? "Begin with, or ask (may stay empty)" : "Caption";
+      });
+      atelier.form("Caption all pictures", el("div", { class: "at-say trn-fields" }, line("Who looks at them", model), el("label", { class: "at-field" }, label, text), only), "Caption", async () => {
+        if (!model.value) return this.train.edit("caption_all", { text: text.value });
+        const answer = await this.train.edit("caption_by_model", { model: model.value, text: text.value, missing: missing.checked });
+        if (answer) dispatchEvent(new CustomEvent("atelier:queue"));
+        return this.train.refresh();
+      });
     }
   };
 })();

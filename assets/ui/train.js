@@ -13,7 +13,7 @@
   class Train {
     constructor(root) {
       this.root = root;
-      this.known = { datasets: [], bases: [], presets: [], own: [], runs: [], adding: {}, kinds: [], attributes: [], adapters: [] };
+      this.known = { datasets: [], bases: [], presets: [], own: [], runs: [], adding: {}, captioners: [], captioning: {}, kinds: [], attributes: [], adapters: [] };
       this.mode = "lora";
       this.chosen = { dataset: "", base: "", preset: "balanced" };
       this.changed = {}; // settings that differ from the preset's
@@ -47,7 +47,7 @@
         this.picker,
         this.folderPicker,
       );
-      this.coming = el("div", { class: "trn-coming", role: "status", hidden: true }, el("span"), el("progress", { "aria-label": "Files that have come" }));
+      this.coming = el("div", { class: "trn-coming", role: "status", hidden: true }, el("span"), el("progress", { "aria-label": "How much is done" }), tool("close", "Stop", () => this.act("stop", { job: this.known.captioning[this.chosen.dataset].id }), { kind: "stop" }));
       this.takeDrops(this.root);
       this.trigger = el("input", { type: "text", id: "train-trigger", maxlength: 50, autocomplete: "off", spellcheck: "false", placeholder: "zwx", dir: "auto", onchange: () => this.edit("trigger", { text: this.trigger.value }) });
       this.consent = el("input", { type: "checkbox", id: "train-consent", onchange: () => this.edit("consent", { on: this.consent.checked }) });
@@ -141,7 +141,8 @@
       }
       this.asking = false;
       clearTimeout(this.timer);
-      const busy = this.known.runs.some((run) => ACTIVE.has(run.state)) || Object.keys(this.known.adding).length;
+      const captioning = Object.values(this.known.captioning).some((job) => ACTIVE.has(job.state));
+      const busy = captioning || this.known.runs.some((run) => ACTIVE.has(run.state)) || Object.keys(this.known.adding).length;
       this.timer = setTimeout(() => this.refresh(), busy ? 1000 : 8000);
       if (this.showing.what !== "data" && busy) this.run.refresh();
     }
@@ -163,6 +164,10 @@
       const finished = known.runs.filter((run) => !ACTIVE.has(run.state) && before.runs.some((old) => old.id === run.id && ACTIVE.has(old.state)));
       if (finished.length && this.showing.what !== "data") this.run.refresh();
       if (finished.length) dispatchEvent(new CustomEvent("atelier:models"));
+      for (const [set, job] of Object.entries(known.captioning)) {
+        const active = ACTIVE.has(before.captioning[set]?.state) && before.captioning[set].id === job.id;
+        if (active && !ACTIVE.has(job.state)) this.captioned(set, job);
+      }
       const running = known.runs.find((run) => run.state === "running");
       if (!this.placed && running) this.show({ what: "run", job: running.id });
       this.placed = true;
@@ -406,8 +411,17 @@
     }
     showComing() {
       const adding = this.known.adding[this.chosen.dataset];
-      const [text, bar] = this.coming.children;
-      this.coming.hidden = !this.sending && !adding;
+      const [text, bar, stop] = this.coming.children;
+      const job = this.known.captioning[this.chosen.dataset];
+      const captioning = ACTIVE.has(job?.state) && !this.sending && !adding ? job : null;
+      this.coming.hidden = !this.sending && !adding && !captioning;
+      stop.hidden = !captioning;
+      if (captioning) {
+        text.textContent = captioning.state === "queued" ? "Captioning waits for its turn" : captioning.steps ? `Captioning picture ${Math.min(captioning.step + 1, captioning.steps)} of ${captioning.steps}` : captioning.message || "Captioning begins";
+        if (captioning.steps) [bar.max, bar.value] = [captioning.steps, captioning.step];
+        else bar.removeAttribute("value");
+        return;
+      }
       const sent = this.sending && this.sending[0] < this.sending[1];
       const [done, all] = sent ? this.sending : adding || [0, 0];
       text.textContent = sent ? `Copying file ${done + 1} of ${all}` : all ? `Looking at file ${done} of ${all}` : "Looking at the files";
@@ -415,6 +429,13 @@
         bar.max = all;
         bar.value = done;
       } else bar.removeAttribute("value");
+    }
+    /** A captioning job has ended. */
+    captioned(set, job) {
+      const name = this.known.datasets.find((one) => one.id === set)?.name || set;
+      if (job.state === "failed" || job.state === "interrupted") return atelier.toast(`${job.error} ${job.hint}`.trim(), { kind: "failed" });
+      const undo = set === this.chosen.dataset ? { label: "Undo", run: () => this.edit("undo") } : {};
+      atelier.toast(job.state === "cancelled" ? `Stopped: ${atelier.plural(job.step, "picture")} of ${name} captioned.` : `${atelier.plural(job.step, "picture")} of ${name} captioned.`, { kind: "good", ...undo });
     }
     async fromLibrary() {
       const page = await atelier.fetchJson(`/atelier/find?${new URLSearchParams({ media: "image", limit: 120 })}`).catch((error) => atelier.failed(error));

@@ -4,6 +4,7 @@ It draws nothing and trains nothing: data sets are studio.lab's, runs are jobs, 
 from its folder while the worker writes there.
 """
 
+import json
 import re
 import secrets
 import threading
@@ -15,6 +16,7 @@ from studio import checkpoints, presets
 from studio.errors import Busy, InvalidInput, NotFound
 from studio.families import families, family
 from studio.families.family import Param
+from studio.lab.captions import to_caption
 from studio.lab.crops import buckets_of, shapes_told
 from studio.lab.dataset import Dataset, datasets
 from studio.lab.estimate import Estimate, seconds_a_picture, training_estimate
@@ -25,7 +27,7 @@ from studio.lab.report import Report
 from studio.library.thumbnails import Thumbnails
 from studio.loras import LIMIT
 from studio.studio import Studio
-from studio.types import Adapter, Job, JobState, Json, Request, Value
+from studio.types import Adapter, Input, Job, JobState, Json, Request, Value
 from studio.ui.run import new_group
 from studio.ui.run_files import SAMPLE, read_json, read_rows, samples_of, sheets_of, texts_of, thinned
 
@@ -78,7 +80,17 @@ class TrainDesk:
             "own": [p.name for p in self.own_presets()],
             "runs": [self.run_line(job) for job in self.runs()],
             "adding": {id: list(done) for id, done in self._adding.items()},
+            "captioners": [{"id": m.id, "name": m.name} for m in models if "caption" in m.tasks],
+            "captioning": self.captioning(),
         }
+
+    def captioning(self) -> Json:
+        """For each data set the newest job that captions it."""
+        newest: dict[str, Job] = {}
+        for job in self.studio.library.jobs(panel=PANEL, limit=RUNS):
+            if job.request.task == "caption":
+                newest.setdefault(job.group, job)
+        return {group: self.run_line(job) for group, job in newest.items()}
 
     def dataset_state(self, id: Any) -> Json:
         """A whole data set: its entries, the report, and which change can be undone."""
@@ -307,6 +319,29 @@ class TrainDesk:
         dataset = self.dataset(given.get("dataset"))
         dataset.set_captions({item.id: word(given, "text", "") for item in dataset.items if item.usable})
 
+    def caption_by_model(self, given: Given) -> Json:
+        """A job in which an installed model says what is in the pictures; they get its words when it is done."""
+        dataset = self.dataset(given.get("dataset"))
+        doing = self.captioning().get(dataset.id)
+        if doing and not JobState(doing["state"]).finished:
+            raise Busy(f"{dataset.name} is being captioned already.", "Wait until that is done, or stop it.")
+        wanted = to_caption(dataset, bool(given.get("missing")))
+        target = self.studio.settings.staging / f"adopt-{secrets.token_hex(6)}.json"
+        target.write_text(json.dumps(wanted), "utf-8")
+        meta: dict[str, Value] = {"name": dataset.name, "role": "pictures", "dataset": dataset.id}
+        try:
+            listed = self.studio.library.keep(target, media_type="application/json", meta=meta)
+        finally:
+            target.unlink(missing_ok=True)
+        request = Request(
+            task="caption",
+            model=word(given, "model"),
+            prompt=word(given, "text", ""),
+            inputs=(Input(role="pictures", artifact=listed.sha256),),
+            seed=0,
+        )
+        return {"job": self.studio.submit(request, panel=PANEL, group=dataset.id).id}
+
     def replace(self, given: Given) -> Json:
         dataset = self.dataset(given.get("dataset"))
         return {"count": dataset.replace_in_captions(word(given, "find", ""), word(given, "by", ""))}
@@ -439,6 +474,7 @@ ACTIONS: Mapping[str, Callable[[TrainDesk, Given], Json | None]] = {
         TrainDesk.rename,
         TrainDesk.caption,
         TrainDesk.caption_all,
+        TrainDesk.caption_by_model,
         TrainDesk.replace,
         TrainDesk.include,
         TrainDesk.split,
