@@ -200,7 +200,7 @@ def read_card(folder: Path) -> Mapping[str, Any]:
 def _family_of(folder: Path) -> str | None:
     index = folder / "model_index.json"
     if not index.is_file():
-        return "captioning" if _tells_pictures(folder) else None
+        return "captioning" if _tells_pictures(folder) else "causal_lm" if _writes(folder) else None
     try:
         name = json.loads(index.read_text("utf-8")).get("_class_name", "")
     except (ValueError, AttributeError):
@@ -219,3 +219,12 @@ def _tells_pictures(folder: Path) -> bool:
     writes = any(name.endswith(("ForConditionalGeneration", "ForCausalLM", "EncoderDecoderModel")) for name in heads)
     prepares = any((folder / f"{name}_config.json").is_file() for name in ("preprocessor", "processor"))
     return sees and writes and prepares
+
+
+def _writes(folder: Path) -> bool:
+    """Whether it is a causal LM of transformers."""
+    try:
+        heads = json.loads((folder / "config.json").read_text("utf-8")).get("architectures") or ()
+    except (OSError, ValueError, AttributeError):
+        return False
+    return bool(heads) and all(str(name).endswith(("ForCausalLM", "LMHeadModel")) for name in heads)

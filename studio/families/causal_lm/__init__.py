@@ -1,5 +1,6 @@
 """Text by any transformers causal-LM folder: several drafts of one beginning, and models of a person's own texts."""
 
+from studio.families.causal_lm.defaults import suggested
 from studio.families.causal_lm.params import ODDS, TEXT
 from studio.families.family import Family, Param
 
@@ -76,4 +77,5 @@ FAMILY = Family(
     scratch=("train_transformer",),
     implied={"token_odds": "text"},
     inputs={"train_transformer": ("dataset",), "train_text_lora": ("dataset",), "token_odds": ("source",)},
+    defaults=suggested,
 )

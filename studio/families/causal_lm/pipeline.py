@@ -42,9 +42,10 @@ class TextPipeline:
         self.constraints = Constraints(tokenizer, self.ends)
 
     def size(self) -> int:
-        parts = {id(part): part for decoder in self.decoders.values() for part in decoder.model.modules()}
-        own = sum(p.numel() * p.element_size() for p in self.model.parameters())
-        return own + sum(part.size() for part in parts.values() if isinstance(part, PackedLinear | Int8Linear))
+        models = [decoder.model for decoder in self.decoders.values()]
+        own = {id(weight): weight.nbytes for model in models for weight in model.parameters()}
+        packed = [part.size() for m in models for part in m.modules() if isinstance(part, PackedLinear | Int8Linear)]
+        return sum(own.values()) + sum(packed)
 
     def decoder(self, quantization: str) -> Decoder:
         """With the weights as they are ("none") or in 8 bits ("int8"), which are made at the first wish."""

@@ -1,6 +1,7 @@
 """Drafts by real architectures at tiny size: the same alone as in a batch, branched, continued, stopped, kept."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from studio.catalog import Catalog
 from studio.errors import Cancelled, InvalidInput, ModelError
 from studio.families import family
 from studio.families.causal_lm import pipeline
 from studio.families.causal_lm.constraints import Constraints
 from studio.families.causal_lm.pipeline import TextPipeline
+from studio.settings import Settings
 from studio.types import Input, Request
 from tests.families.causal_lm import tiny_lm
 from tests.families.diffusion.listener import CPU, Listener
@@ -296,3 +299,14 @@ def test_models_without_a_template_or_a_tokenizer_say_so(tmp_path: Path) -> None
 def test_the_folders_are_plain_transformers(llama: Path) -> None:
     assert AutoModelForCausalLM.from_pretrained(llama).config.model_type == "llama"
     assert AutoTokenizer.from_pretrained(llama).chat_template == tiny_lm.CHAT
+
+
+def test_a_folder_without_a_card_is_listed_with_what_it_suggests(llama: Path, tmp_path: Path) -> None:
+    settings = Settings.load({"home": str(tmp_path)})
+    shutil.copytree(llama, settings.models / "mine")
+    told = {"temperature": 0.6, "top_k": 20, "do_sample": True, "eos_token_id": 1, "repetition_penalty": None}
+    (settings.models / "mine" / "generation_config.json").write_text(json.dumps(told))
+    catalog = Catalog(settings)
+    model = catalog.model("mine")
+    assert model.family == "causal_lm" and "text" in model.tasks
+    assert catalog.defaults(model, "text") == {"temperature": 0.6, "top_k": 20, "max_new_tokens": 128}
