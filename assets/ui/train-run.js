@@ -224,7 +224,17 @@
       const address = `data:text/markdown;charset=utf-8,${encodeURIComponent(card || "")}`;
       return el("section", { class: "trn-report" }, el("h3", { text: "How it was measured" }), el("ul", {}, ...[...how, ...limits].map((text) => el("li", { text }))), el("p", {}, el("a", { class: "at-button", href: address, download: "model-card.md" }, atelier.glyph("download"), el("span", { text: "Model card" }))));
     }
+    /** One set of charts for all runs of a kind: the losses of different kinds measure different things. */
     curves(runs) {
+      const kinds = [...new Set(runs.map((run) => run.task))];
+      if (kinds.length < 2) return this.curvesOf(runs, "");
+      const each = kinds.map((kind) => {
+        const alike = runs.filter((run) => run.task === kind);
+        return this.curvesOf(alike, alike.map((run) => run.name).join(", "));
+      });
+      return el("div", { class: "trn-kinds-of-curves" }, ...each.filter(Boolean));
+    }
+    curvesOf(runs, heading) {
       const many = runs.length > 1;
       const name = (run, what) => (many ? run.name : what);
       const one = (field, title, dots) => {
@@ -233,7 +243,9 @@
       };
       const others = [...new Set(runs.flatMap((run) => run.rows.flatMap((row) => Object.keys(row))))].filter((key) => !["step", "seconds", "stage", "loss", "held_out"].includes(key));
       const charts = [one("held_out", "Held-out loss", true), one("loss", "Training loss", false), ...others.slice(0, 4).map((key) => one(key, key.replaceAll("_", " "), false))].filter(Boolean);
-      return charts.length ? el("section", { class: "trn-curves", "aria-label": "Curves" }, ...charts) : null;
+      if (!charts.length) return null;
+      const whole = el("section", { class: "trn-curves", "aria-label": heading ? `Curves of ${heading}` : "Curves" }, ...charts);
+      return heading ? el("div", {}, el("h3", { text: heading, dir: "auto" }), whole) : whole;
     }
     samples(run) {
       if (!run.samples.length) return null;
@@ -284,9 +296,10 @@
 
     showMany(runs) {
       fill(this.head, el("div", { class: "trn-title" }, el("h2", { text: `${runs.length} trainings side by side` })));
-      const names = [...new Set(runs.flatMap((run) => Object.keys(run.card?.figures || {})))];
-      const cell = (figure) => (figure ? el("td", { title: figure.means || "" }, el("b", { text: short(figure.value) }), figure.low === undefined ? null : el("small", { text: ` ${short(figure.low)}–${short(figure.high)}` })) : el("td", { text: "–" }));
-      const facts = [["Steps", (run) => run.facts.steps ?? run.step], ["Seconds", (run) => run.facts.seconds ?? run.rows.at(-1)?.seconds]];
+      const names = [...new Set(runs.flatMap((run) => Object.keys(run.card?.figures || {})))].filter((name) => name !== "seconds"); // a row of its own has them
+      const means = (name) => runs.map((run) => run.card?.figures?.[name]?.means).find(Boolean) || "";
+      const cell = (figure) => (figure ? el("td", { title: figure.means || "" }, el("b", { text: short(figure.value) }), figure.low === undefined ? null : el("small", { text: ` ${short(figure.low)} to ${short(figure.high)}` })) : el("td", { text: "–" }));
+      const facts = [["Steps", (run) => run.facts.steps ?? run.step], ["Seconds learnt", (run) => run.facts.seconds ?? run.rows.at(-1)?.seconds]];
       const table = el(
         "table",
         { class: "trn-table" },
@@ -296,7 +309,7 @@
           {},
           el("tr", {}, el("th", { scope: "row", text: "State" }), ...runs.map((run) => el("td", { text: this.train.told(run) }))),
           ...facts.map(([title, of]) => el("tr", {}, el("th", { scope: "row", text: title }), ...runs.map((run) => el("td", { text: Number.isFinite(of(run)) ? short(of(run)) : "–" })))),
-          ...names.map((name) => el("tr", {}, el("th", { scope: "row", text: named(name) }), ...runs.map((run) => cell(run.card?.figures?.[name])))),
+          ...names.map((name) => el("tr", {}, el("th", { scope: "row", text: named(name), title: means(name) }), ...runs.map((run) => cell(run.card?.figures?.[name])))),
         ),
       );
       const made = (run) => run.sheets.filter((one) => one.name === "card-made").map((one) => one.url);

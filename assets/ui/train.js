@@ -417,7 +417,7 @@
       this.coming.hidden = !this.sending && !adding && !captioning;
       stop.hidden = !captioning;
       if (captioning) {
-        text.textContent = captioning.state === "queued" ? "Captioning waits for its turn" : captioning.steps ? `Captioning picture ${Math.min(captioning.step + 1, captioning.steps)} of ${captioning.steps}` : captioning.message || "Captioning begins";
+        text.textContent = captioning.state === "queued" ? "Captioning waits for its turn" : captioning.steps ? `Captioning picture ${Math.min(captioning.step + 1, captioning.steps)} of ${captioning.steps}` : `Captioning: ${captioning.message || "begins"}`;
         if (captioning.steps) [bar.max, bar.value] = [captioning.steps, captioning.step];
         else bar.removeAttribute("value");
         return;

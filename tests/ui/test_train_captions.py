@@ -45,6 +45,11 @@ def test_a_model_captions_all_pictures(tab: TrainTab, served: Served, tmp_path: 
     tab.drop([draw(tmp_path / f"toy {k}.png", k) for k in range(5)])
     (dataset,) = (one["id"] for one in served.ask("/atelier/train/state").json()["datasets"])
     before = captions(served, dataset)
+    plan = {"dataset": dataset, "base": "starter-image", "preset": "quick"}
+    assert served.post("/atelier/train/plan", plan).json()["shapes"] == "288 x 224 (5)"  # of 96 x 80
+    squares = served.post("/atelier/train/plan", {**plan, "params": {"enable_bucket": False}})
+    assert squares.json()["shapes"] == ""
+    expect(page.locator("#train-cost")).to_contain_text("Shapes in pixels: 288 x 224 (5)")
     page.get_by_role("button", name="Caption all").click()
     dialog = page.locator("dialog")
     expect(dialog.locator("select option")).to_have_text(["tiny-blip", "Nobody: the same words for all"])

@@ -39,6 +39,7 @@ class Captioner:
         try:
             self._caption(pictures, captions, request, context)
         except Cancelled:
+            context.progress(len(captions), len(pictures), "Captioning")
             if captions:
                 deliver(captions, given, context)
             raise
@@ -61,7 +62,7 @@ class Captioner:
             if not texts:
                 release(context.device.kind)
                 at_once //= 2
-                context.warn(f"Memory was short: {at_once} pictures at once.")
+                context.warn(f"Memory was short: {at_once} at once now.")
                 continue
             captions.update({id: text for (id, _), text in zip(some, texts, strict=True)})
         context.progress(len(pictures), len(pictures), "Captioning")

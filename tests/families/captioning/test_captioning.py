@@ -73,6 +73,7 @@ def test_stop_keeps_what_was_told(models: dict[str, Path], listed: Path, tmp_pat
     with pytest.raises(Cancelled):
         load(models["blip"], CPU).run(asked(num_beams=1), one)
     assert list(json.loads(one.outputs[0].read_text())["captions"]) == ["i0", "i1", "i2", "i3"]
+    assert one.steps[-1] == (4, 6)
 
 
 def test_short_memory_takes_fewer_at_once(
@@ -88,7 +89,7 @@ def test_short_memory_takes_fewer_at_once(
     monkeypatch.setattr(Captioner, "told", short)
     one = heard(tmp_path, listed)
     load(models["git"], CPU).run(asked(num_beams=1), one)
-    assert one.metas[0]["captions"] == 6 and one.warnings[-1] == "Memory was short: 1 pictures at once."
+    assert one.metas[0]["captions"] == 6 and one.warnings[-1] == "Memory was short: 1 at once now."
 
 
 def test_what_is_wrong_is_said(models: dict[str, Path], listed: Path, tmp_path: Path) -> None:
