@@ -19,6 +19,7 @@ from peft import LoraConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers.pytorch_utils import Conv1D
 
 from studio.errors import Cancelled, InvalidInput
 from studio.families.causal_lm import text_adapters
@@ -94,6 +95,7 @@ class Training:
                 lora_alpha=self.params["lora_alpha"],
                 target_modules="all-linear",
                 lora_dropout=0.0,
+                fan_in_fan_out=any(isinstance(part, Conv1D) for part in untouched.modules()),
                 task_type="CAUSAL_LM",
             )
             self.model: Any = get_peft_model(untouched, config)
