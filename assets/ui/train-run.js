@@ -118,7 +118,7 @@
       const active = run.state === "queued" || run.state === "running";
       const left = run.eta ? `, ${atelier.seconds(run.eta)} left` : "";
       const how = run.state === "running" ? (run.steps ? `${run.message || "Step"} ${run.step} of ${run.steps}${left}` : run.message || "begins") : STATES[run.state] || run.state;
-      const early = run.state === "done" && run.task === "train_lora" && run.params.early_stopping && run.facts.steps < run.params.max_train_steps;
+      const early = run.state === "done" && run.task.endsWith("_lora") && run.params.early_stopping && run.facts.steps < run.params.max_train_steps;
       const again = early || run.state === "failed" || run.state === "interrupted" || run.state === "cancelled";
       fill(
         this.head,
@@ -129,8 +129,8 @@
           active ? tool("close", run.state === "queued" ? "Remove" : run.task === "evaluate_pictures" ? "Stop" : "Stop and keep", () => this.train.act("stop", { job: run.id }), { kind: "stop" }) : null,
           again ? tool("play", "Go on", () => this.goOn(run)) : null,
           run.model ? el("span", { class: "trn-state", text: `kept as the model ${run.model}` }) : null,
-          run.adapter ? tool("use", "Use in Image", () => this.use(run), { kind: "strong" }) : null,
-          run.adapter ? tool(null, "Save as a model", () => this.merge(run)) : null,
+          run.adapter ? tool("use", run.task === "train_text_lora" ? "Use in Text" : "Use in Image", () => this.use(run), { kind: "strong" }) : null,
+          run.adapter && run.task !== "train_text_lora" ? tool(null, "Save as a model", () => this.merge(run)) : null,
           run.file ? el("a", { class: "at-button", href: run.file, download: "" }, atelier.glyph("download"), el("span", { text: "Download" })) : null,
           run.kohya ? el("a", { class: "at-button", href: `/atelier/train/export/${run.id}`, download: "", title: "The LoRA with the names that A1111, Forge, ComfyUI and kohya's scripts know" }, atelier.glyph("download"), el("span", { text: "Kohya format" })) : null,
         ),
@@ -153,6 +153,11 @@
     }
     /** The LoRA into the Image panel's prompt, with its word. */
     use(run) {
+      if (run.task === "train_text_lora") {
+        atelier.goTo("text");
+        setTimeout(() => window.atelierBoard?.boards.get("text")?.ask("taught", null, { adapter: run.adapter, base: run.base }), 400);
+        return;
+      }
       const field = document.querySelector("#image-prompt textarea");
       atelier.goTo("image");
       dispatchEvent(new CustomEvent("atelier:models")); // its menus may be older than this LoRA

@@ -86,7 +86,7 @@
       this.settings = el(
         "div",
         { class: "trn-settings" },
-        only("lora", field("Trigger word", this.trigger, "A rare word that will call what you teach, in prompts.")),
+        only("lora", (this.triggerLine = field("Trigger word", this.trigger, "A rare word that will call what you teach, in prompts."))),
         only("scratch", this.kinds),
         only("scratch", field("Minutes for each", this.minutes)),
         only("lora evaluate", (this.baseField = field("Model", this.bases))),
@@ -151,11 +151,8 @@
       this.known = known;
       const ids = known.datasets.map((set) => set.id);
       if (!ids.includes(this.chosen.dataset)) this.chosen.dataset = ids.includes(this.memory) ? this.memory : ids[0] || "";
-      if (!known.bases.some((base) => base.id === this.chosen.base)) this.chosen.base = known.bases[0]?.id || "";
       fill(this.sets, ...(ids.length ? [] : [el("option", { value: "", text: "none yet" })]), ...known.datasets.map((set) => el("option", { value: set.id, text: `${set.name} (${set.count})` })));
       this.sets.value = this.chosen.dataset;
-      fill(this.bases, ...known.bases.map((base) => el("option", { value: base.id, text: base.name })));
-      this.bases.value = this.chosen.base;
       this.showPresets();
       this.showKinds();
       this.showMode();
@@ -188,7 +185,19 @@
     get kind() {
       return this.known.datasets.find((set) => set.id === this.chosen.dataset)?.kind || "image";
     }
+    /** The models that can be taught what the data set holds. */
+    get able() {
+      return this.known.bases.filter((base) => base.learns === this.kind);
+    }
+    showBases() {
+      const { able } = this;
+      if (!able.some((base) => base.id === this.chosen.base)) this.chosen.base = able[0]?.id || "";
+      if ([...this.bases.options].map((option) => option.value).join() !== able.map((base) => base.id).join())
+        fill(this.bases, ...able.map((base) => el("option", { value: base.id, text: base.name })));
+      this.bases.value = this.chosen.base;
+    }
     showKinds() {
+      this.showBases();
       const learn = this.known.kinds.filter((kind) => kind.learns === this.kind);
       if ([...this.kinds.querySelectorAll("input")].map((box) => box.value).join() !== learn.map((kind) => kind.id).join())
         fill(
@@ -206,14 +215,15 @@
     }
     showMode() {
       const pictures = this.kind === "image";
-      if (!pictures) this.mode = "scratch";
-      this.modes.hidden = !pictures;
-      fill(this.modes, ...MODES.map(([mode, text]) => el("button", { type: "button", role: "radio", "aria-checked": String(mode === this.mode), text, onclick: () => ((this.mode = mode), this.showMode(), this.plan()) })));
+      if (!pictures && this.mode === "evaluate") this.mode = "lora";
+      const modes = MODES.filter(([mode]) => pictures || mode !== "evaluate");
+      fill(this.modes, ...modes.map(([mode, text]) => el("button", { type: "button", role: "radio", "aria-checked": String(mode === this.mode), text, onclick: () => ((this.mode = mode), this.showMode(), this.plan()) })));
       for (const node of this.settings.children) if (node.dataset.mode) node.hidden = !node.dataset.mode.split(" ").includes(this.mode);
+      if (!pictures) this.triggerLine.hidden = true;
       const empty = !this.chosen.dataset;
       this.settings.hidden = this.go.hidden = empty && this.mode !== "evaluate"; // the pictures first
-      this.go.disabled = (empty && this.mode !== "evaluate") || (this.mode !== "scratch" && !this.known.bases.length);
-      this.name.placeholder = this.mode === "lora" ? "as the trigger word" : "as the data set";
+      this.go.disabled = (empty && this.mode !== "evaluate") || (this.mode !== "scratch" && !this.able.length);
+      this.name.placeholder = this.mode === "lora" && pictures ? "as the trigger word" : "as the data set";
       this.go.textContent = MODES.find(([mode]) => mode === this.mode)[2];
       this.againstLine.hidden = this.consents.hidden = empty;
       if (this.mode !== "evaluate") this.againstLine.hidden = true;
@@ -479,7 +489,7 @@
         const [low, high] = plan.seconds;
         const room = plan.room && plan.memory > plan.room ? ` That is more than the ${atelier.bytes(plan.room)} there are: it will go slower, in smaller pieces.` : "";
         const time = atelier.seconds(low) === atelier.seconds(high) ? `about ${atelier.seconds(high)}` : `${atelier.seconds(low)} to ${atelier.seconds(high)}`;
-        this.cost.textContent = plan.pictures ? `${atelier.plural(plan.pictures, "picture")} to learn, ${plan.held_out} held out. Takes ${time} and ${atelier.bytes(plan.memory)} of memory${plan.measured ? "" : ", roughly"}.${plan.shapes ? ` Shapes in pixels: ${plan.shapes}.` : ""}${room}` : "";
+        this.cost.textContent = plan.pictures ? `${atelier.plural(plan.pictures, this.kind === "image" ? "picture" : "text")} to learn, ${plan.held_out} held out. Takes ${time} and ${atelier.bytes(plan.memory)} of memory${plan.measured ? "" : ", roughly"}.${plan.shapes ? ` Shapes in pixels: ${plan.shapes}.` : ""}${room}` : "";
         this.advice.textContent = plan.advice;
         this.advice.hidden = !plan.pictures || !plan.advice;
         this.showFields(plan.fields);

@@ -30,6 +30,7 @@ from studio.studio import Studio
 from studio.types import Adapter, Input, Job, JobState, Json, Request, Value
 from studio.ui.run import new_group
 from studio.ui.run_files import SAMPLE, read_json, read_rows, samples_of, sheets_of, texts_of, thinned
+from studio.ui.text_teaching import text_plan
 
 PANEL = "train"
 FACTS = ("steps", "best_step", "seconds", "pictures", "held_out", "trigger", "shapes")  # of what a training delivered
@@ -62,14 +63,19 @@ class TrainDesk:
         """What the panel's side shows: data sets, models that can be taught, runs."""
         found = datasets(self.studio.datasets)
         models = self.studio.catalog.models()
-        bases = [m for m in models if "train_lora" in family(m.family).trainings and "text_to_image" in m.tasks]
+        bases = [m for m in models if ("text_to_image" in m.tasks and "train_lora" in family(m.family).trainings)]
+        readers = [m for m in models if "train_text_lora" in family(m.family).trainings]
         return {
             "rev": self.studio.revision,
             "datasets": [
                 {"id": d.id, "name": d.name, "kind": d.kind, "count": sum(i.usable and i.included for i in d.items)}
                 for d in found
             ],
-            "bases": [{"id": m.id, "name": m.name, "size": m.size} for m in bases],
+            "bases": [
+                {"id": m.id, "name": m.name, "size": m.size, "learns": kind}
+                for kind, able in (("image", bases), ("text", readers))
+                for m in able
+            ],
             "kinds": [{"id": kind, "told": told, "learns": LEARNS[kind]} for kind, told in CHOICES.items()],
             "attributes": list(ATTRIBUTES),
             "adapters": [
@@ -149,6 +155,9 @@ class TrainDesk:
             many = sum(item.usable and item.included for item in dataset.items)
             return {"advice": scratch_advice(many) if dataset.kind == "image" else ""}
         model = self.studio.catalog.model(str(given.get("base") or ""))
+        if family(model.family).media == "text":
+            told = text_plan(self.studio, dataset, model, str(given.get("preset")), changes(given), self.runs())
+            return {**told, "fields": [field_state(param, value) for param, value in told["fields"]]}
         items = [item for item in dataset.items if item.usable and item.included]
         pictures = sum(item.split == "train" for item in items)
         values = self.values(str(given.get("preset") or PRESETS[1]), pictures, model.id)
@@ -413,7 +422,9 @@ class TrainDesk:
         """One click: the data set is frozen and the training queued."""
         dataset = self.dataset(given.get("dataset"))
         base, preset = word(given, "base"), word(given, "preset", PRESETS[1])
-        if preset not in PRESETS:
+        if preset not in PRESETS and dataset.kind == "text":
+            preset, wanted = PRESETS[1], changes(given)
+        elif preset not in PRESETS:
             pictures = sum(item.usable and item.included and item.split == "train" for item in dataset.items)
             wanted = {**self.values(preset, pictures, base), **changes(given)}
             preset = PRESETS[1]

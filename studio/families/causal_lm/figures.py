@@ -31,7 +31,7 @@ from studio.families.causal_lm.keywords import Keywords
 from studio.families.causal_lm.ngrams import Ngrams
 from studio.families.causal_lm.starter_card import add_figures
 from studio.families.training import causal_attention
-from studio.families.training.checkpoint import device
+from studio.families.training.checkpoint import device, mixed_precision
 
 COMMAND = "python -m studio.families.causal_lm.figures MODEL --data BOOKS"
 SEED = 11
@@ -68,7 +68,7 @@ def bits_of(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, records:
             rows[row, : len(tokens)] = torch.tensor(tokens)
             labels[row, len(tokens) - counted : len(tokens)] = torch.tensor(tokens[-counted:])
         rows, labels = rows.to(model.device), labels.to(model.device)
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with mixed_precision():
             scores = model(input_ids=rows[:, :-1], use_cache=False).logits
         total += F.cross_entropy(scores.float().flatten(0, 1), labels[:, 1:].flatten(), reduction="sum").item()
     return total / float(np.log(2))

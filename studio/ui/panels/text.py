@@ -181,6 +181,7 @@ class TextPanel:
             "passage": self.passage,
             "example": self.example,
             "menus": self.menus,
+            "taught": self.taught,
         }.get(str(asked.get("do")))
         if does is None:
             return self.told(None)
@@ -230,6 +231,17 @@ class TextPanel:
         chosen = self.examples[int(asked.get("index", 0)) % len(self.examples)]
         empty = {name: "" for name in writing.ONLY["brief"] if name in self.form.fields and name != "length"}
         return self.form.fill({**empty, "prompt": chosen.prompt, **chosen.params})
+
+    def taught(self, asked: Json, _: Mapping[str, Any]) -> Updates:
+        """A LoRA that was just learnt, chosen, with the model that it was taught to."""
+        shown = self.menus({}, {})
+        adapter, model = self.form.fields["adapter"], self.form.fields["model"]
+        known = self.drawn.loras()
+        if str(asked.get("adapter")) in {id for _, id in known}:
+            shown[adapter] = gr.update(choices=known, value=str(asked["adapter"]))
+        if str(asked.get("base")) in {id for _, id in self.drawn.models()}:
+            shown[model] = gr.update(choices=self.drawn.models(), value=str(asked["base"]))
+        return shown
 
     def text(self, sha256: str) -> str:
         kept = self.studio.library.artifact(sha256)
