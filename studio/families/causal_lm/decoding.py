@@ -29,8 +29,8 @@ from studio.families.causal_lm.plain_llama import plain_llama
 from studio.families.causal_lm.samplers import OFF, still_open
 
 AT_ONCE = 256  # tokens of a beginning between two looks at Stop
-# A matrix product of fewer rows is done by other kernels, with other last bits; with at least so many, a row's bits do
-# not depend on how many there are (seen with MKL's and oneDNN's float32). So a draft alone is the draft in its batch.
+# A plain matrix product of fewer rows is done by other kernels, with other last bits; with at least so many, a row's
+# bits do not depend on how many there are (seen with MKL's float32). So a draft alone is the draft in its batch.
 STEADY_ROWS = 4
 AHEAD = 8  # tokens that a greedy draft guesses at a time
 
@@ -64,12 +64,15 @@ class Chances:
 class Decoder:
     """A model, the fastest way to read with it, and what it read last."""
 
-    def __init__(self, model: PreTrainedModel, steady_rows: int = STEADY_ROWS) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
-        self.steady_rows = steady_rows if model.device.type == "cpu" else 1
         self.kept: KeptText | None = None
         self.grows = can_grow(model)
         self.plain = plain_llama(model) if self.grows else None
+        steady = model.device.type != "cpu" or (self.plain is not None and self.plain.steady)
+        self.steady_rows = 1 if steady else STEADY_ROWS
+        if not steady:  # torch's fused attention gives other last bits for other numbers of rows, see plain_llama
+            model.set_attn_implementation("eager")
 
     def empty(self) -> Cache:
         return growing_cache(self.model) if self.grows else own_cache(self.model)

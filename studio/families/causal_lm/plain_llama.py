@@ -2,6 +2,7 @@
 that costs more than the arithmetic. Knows Llama, Qwen 2 and Qwen 3 without sliding windows; others go the usual way.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
-from studio.families.causal_lm.fast_weights import LEAST
+from studio.families.causal_lm.fast_weights import PackedLinear, can_pack
 from studio.families.causal_lm.kept_text import growing_cache
 
 KINDS = ("llama", "qwen2", "qwen3")
@@ -17,14 +18,17 @@ TOLERANCE = 1e-3  # of the scores' spread, against transformers' own pass
 
 
 class PlainLlama:
-    """Scores of a loaded model's tokens; shares all its weights. Build it by `plain_llama`."""
+    """Scores of a loaded model's tokens; shares its large weights. Build it by `plain_llama`.
+
+    `steady`: the bits of a row do not depend on how many rows there are, as all products are packed.
+    """
 
     def __init__(self, model: PreTrainedModel) -> None:
-        self.model = model
+        self.model, self.steady = model, can_pack(model)
         body: Any = model.get_submodule("model")
         self.embed, self.norm, self.rotary = body.embed_tokens, body.norm, body.rotary_emb
-        self.head: Any = model.get_submodule("lm_head")
-        self.layers = [PlainLayer(layer) for layer in body.layers]
+        self.head = alone(model.get_submodule("lm_head"), self.steady)
+        self.layers = [PlainLayer(layer, self.steady) for layer in body.layers]
 
     def scores(self, tokens: Tensor, cache: Cache, last: int = 1) -> Tensor:
         """(rows, last, vocabulary) float32 of tokens (rows, n) behind what a growing cache holds; last 0: all n."""
@@ -44,15 +48,15 @@ class PlainLlama:
 
 
 class PlainLayer:
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, packed: bool) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self.first, self.second = layer.input_layernorm, layer.post_attention_layernorm
         self.width, self.scale = attention.head_dim, attention.scaling
         self.grouped = attention.num_key_value_groups > 1
         self.q_norm, self.k_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
-        self.qkv = Joined([attention.q_proj, attention.k_proj, attention.v_proj])
-        self.out, self.down, self.act = attention.o_proj, mlp.down_proj, mlp.act_fn
-        self.gate_up = Joined([mlp.gate_proj, mlp.up_proj])
+        self.qkv = Joined([attention.q_proj, attention.k_proj, attention.v_proj], packed)
+        self.out, self.down, self.act = alone(attention.o_proj, packed), alone(mlp.down_proj, packed), mlp.act_fn
+        self.gate_up = Joined([mlp.gate_proj, mlp.up_proj], packed)
 
     def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, kept: Any, mask: Tensor | None, *, causal: bool) -> Tensor:
         rows, count, _ = x.shape
@@ -61,6 +65,20 @@ class PlainLayer:
             query, key = normed(self.q_norm, query), normed(self.k_norm, key)
         query, key = turned(query, cos, sin), turned(key, cos, sin)
         keys, values = kept.update(key.transpose(1, 2), value.transpose(1, 2))
+        seen = self._attended(query, keys, values, mask, causal)
+        x = x + self.out(seen)
+        gate, up = self.gate_up(normed(self.second, x))
+        return x + self.down(self.act(gate) * up)
+
+    def _attended(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        """(rows, n, heads * width). One place at a time by plain products: the last bits of torch's fused attention
+        for processors depend on the number of rows as soon as it has two threads.
+        """
+        rows, count = query.shape[:2]
+        if count == 1 and query.device.type == "cpu":
+            grouped = query.view(rows, keys.shape[1], -1, self.width) * self.scale
+            weights = (grouped @ keys.transpose(-1, -2)).softmax(-1)
+            return (weights @ values).reshape(rows, 1, -1)
         seen = F.scaled_dot_product_attention(
             query.transpose(1, 2),
             keys,
@@ -70,29 +88,28 @@ class PlainLayer:
             scale=self.scale,
             enable_gqa=self.grouped,
         )
-        x = x + self.out(seen.transpose(1, 2).reshape(rows, count, -1))
-        gate, up = self.gate_up(normed(self.second, x))
-        return x + self.down(self.act(gate) * up)
+        return seen.transpose(1, 2).reshape(rows, count, -1)
 
 
 class Joined:
-    """Layers of one input as one product where they are small; their weights become views of the joined one."""
+    """Layers of one input as one product where all are plain ones: small layers take as long to call as to compute."""
 
-    def __init__(self, layers: list[Any]) -> None:
-        self.layers, self.weight, self.bias = layers, None, None
-        plain = all(type(layer) is nn.Linear for layer in layers)
-        if plain and sum(layer.weight.numel() for layer in layers) < LEAST:
+    def __init__(self, layers: list[Any], packed: bool) -> None:
+        self.layers, self.whole = layers, None
+        if all(type(layer) is nn.Linear for layer in layers):
             self.sizes = [layer.out_features for layer in layers]
-            self.weight = torch.cat([layer.weight.detach() for layer in layers])
-            if layers[0].bias is not None:
-                self.bias = torch.cat([layer.bias.detach() for layer in layers])
-            for layer, part in zip(layers, self.weight.split(self.sizes), strict=True):
-                layer.weight.data = part
+            weight = torch.cat([layer.weight.detach() for layer in layers])
+            bias = None if layers[0].bias is None else torch.cat([layer.bias.detach() for layer in layers])
+            self.whole = PackedLinear(weight, bias) if packed else partial(F.linear, weight=weight, bias=bias)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
-        if self.weight is None:
+        if self.whole is None:
             return tuple(layer(x) for layer in self.layers)
-        return F.linear(x, self.weight, self.bias).split(self.sizes, -1)
+        return self.whole(x).split(self.sizes, -1)
+
+
+def alone(layer: Any, packed: bool) -> Any:
+    return PackedLinear(layer.weight, layer.bias) if packed and type(layer) is nn.Linear else layer
 
 
 def normed(norm: Any, x: Tensor) -> Tensor:
