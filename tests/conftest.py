@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two test processes share the cores, and waiting spins
+
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 CHROMIUM_FLAGS = (
     "--no-sandbox",  # tests run as root in containers
