@@ -270,8 +270,7 @@ WEIGHTS = (
         type=str,
         default="none",
         choices=("none", "int8"),
-        label="Weights",
-        help="int8: faster on a processor, nearly the same words.",
+        help="int8: large layers in 8 bits; `bench text` says whether that is faster on this machine.",
     ),
 )
 
