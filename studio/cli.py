@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
         _add_models,
         add_train,
         add_evaluate,
+        _add_api,
         _add_doctor,
         _add_bench,
     ):
@@ -129,6 +130,13 @@ def _add_models(commands: Any, shared: argparse.ArgumentParser) -> None:
     models.add_argument("--format", default="kohya", choices=("kohya", "diffusers"), help="export-lora: kohya's names")
     models.add_argument("--json", action="store_true")
     models.set_defaults(command="models")
+
+
+def _add_api(commands: Any, shared: argparse.ArgumentParser) -> None:
+    api = commands.add_parser("api", parents=[shared], help="switch the API for other programs on or off")
+    api.add_argument("act", nargs="?", choices=("show", "on", "off"), default="show")
+    api.add_argument("--json", action="store_true")
+    api.set_defaults(command="api")
 
 
 def _add_doctor(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -365,6 +373,20 @@ def bench(settings: Settings, given: argparse.Namespace) -> int:
     return 0
 
 
+def api(settings: Settings, given: argparse.Namespace) -> int:
+    """The key is made anew each time the API is switched on; a running studio hears of it at once."""
+    from studio.ui.door import api_key, switch_api
+
+    settings.home.mkdir(parents=True, exist_ok=True)
+    key = api_key(settings.home) if given.act == "show" else switch_api(settings.home, given.act == "on")
+    address = f"http://{settings.host}:{settings.port}/v1"
+    if given.json:
+        print_json({"on": bool(key), "base_url": address, "key": key})
+    else:
+        print(f"The API is on at {address}\nKey: {key}" if key else "The API is off.")
+    return 0
+
+
 COMMANDS = {
     "ui": ui,
     "image": image,
@@ -373,6 +395,7 @@ COMMANDS = {
     "models": models,
     "train": train,
     "evaluate": evaluate,
+    "api": api,
     "doctor": doctor,
     "bench": bench,
 }

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from studio.errors import InvalidInput, NotFound
@@ -19,6 +18,7 @@ from studio.settings import ROOT, Settings
 from studio.studio import Studio
 from studio.types import Adapter, JobState
 from tests.drawn_cars import draw_cars
+from tests.processes import workers
 from tests.ui.story import tiny_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -86,7 +86,7 @@ def test_a_killed_evaluation_goes_on_with_what_it_had(studio: Studio) -> None:
     while not 8 <= studio.live(job.id).step < 46:
         with pytest.raises(TimeoutError):
             studio.wait(job.id, timeout=0.05)
-    (worker,) = [c for c in psutil.Process().children() if "studio.engine.worker" in " ".join(c.cmdline())]
+    (worker,) = workers()
     os.kill(worker.pid, signal.SIGKILL)
     assert studio.wait(job.id, timeout=60).state is JobState.failed
     kept = list((studio.training_folder(job.request) / "pictures").rglob("*.png"))

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from PIL import Image, ImageDraw
 from safetensors.torch import load_file
@@ -20,6 +19,7 @@ from studio.lab.recipe import CHOICES, LEARNS, scratch_advice, scratch_params
 from studio.settings import ROOT, Settings
 from studio.studio import Studio
 from studio.types import Job, JobState, Request
+from tests.processes import workers
 
 SMALL = {"resolution": "32", "base_channels": 8, "train_batch_size": 4}
 
@@ -95,7 +95,7 @@ def test_a_killed_training_goes_on_and_ends_alike(studio: Studio, pictures: Path
         while studio.live(job.id).step < step + 12:
             with pytest.raises(TimeoutError):
                 studio.wait(job.id, timeout=0.05)
-        (worker,) = [c for c in psutil.Process().children() if "studio.engine.worker" in " ".join(c.cmdline())]
+        (worker,) = workers()
         os.kill(worker.pid, signal.SIGKILL)
         assert studio.wait(job.id, timeout=60).state is JobState.failed
         job = studio.retry(job.id)

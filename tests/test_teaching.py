@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from PIL import Image, ImageDraw
 from safetensors.numpy import load_file
@@ -19,6 +18,7 @@ from studio.lab.dataset import Dataset
 from studio.settings import ROOT, Settings
 from studio.studio import Studio
 from studio.types import Adapter, Job, JobState, Request, Value
+from tests.processes import workers
 from tests.ui.story import tiny_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -137,7 +137,7 @@ def test_a_killed_training_goes_on_where_it_was(studio: Studio, pictures: Path) 
     while studio.live(job.id).step < 10:  # beyond the first checkpoint
         with pytest.raises(TimeoutError):
             studio.wait(job.id, timeout=0.2)
-    (worker,) = [c for c in psutil.Process().children() if "studio.engine.worker" in " ".join(c.cmdline())]
+    (worker,) = workers()
     os.kill(worker.pid, signal.SIGKILL)
     assert studio.wait(job.id, timeout=60).state is JobState.failed
     again = studio.retry(job.id)

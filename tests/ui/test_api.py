@@ -1,6 +1,7 @@
 """The API as other programs use it: OpenAI's own client against the running studio."""
 
 import base64
+import json
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -9,6 +10,7 @@ import openai
 import pytest
 from PIL import Image
 
+from studio.cli import main
 from studio.library.library import Library
 from studio.settings import Settings
 from studio.ui.door import api_key, switch_api
@@ -31,7 +33,7 @@ def client(served: Served, key: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{served.url}v1", api_key=key, max_retries=0, timeout=180)
 
 
-def test_other_programs_write_chat_and_draw(served: Served, home: Path) -> None:
+def test_other_programs_write_chat_and_draw(served: Served, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(openai.NotFoundError, match="switched off"):  # until a person switches it on
         client(served, "anything").models.list()
     key = switch_api(home, True)
@@ -46,7 +48,9 @@ def test_other_programs_write_chat_and_draw(served: Served, home: Path) -> None:
     draws(ours)
     says_what_is_wrong(ours)
     kept_like_any_other(home)
-    assert switch_api(home, False) == "" == api_key(home)
+    assert main(["api", "off", "--home", str(home), "--json"]) == 0  # the running studio hears of it
+    assert json.loads(capsys.readouterr().out) == {"on": False, "base_url": "http://127.0.0.1:7860/v1", "key": ""}
+    assert api_key(home) == ""
     with pytest.raises(openai.NotFoundError, match="switched off"):
         ours.models.list()
 

@@ -235,8 +235,9 @@ def test_a_transformer_learns_texts(tab: TrainTab, served: Served, tmp_path: Pat
         texts[-1].write_text("\n".join(lines[(k + n * n) % 3].replace("the", f"the {k}") for n in range(60)), "utf-8")
     tab.drop(texts)
     expect(page.locator("#train-items figure").first).to_contain_text("characters, en")
+    expect(page.get_by_role("radio", name="Evaluate")).to_be_hidden()  # for pictures
+    page.get_by_role("radio", name="From scratch").click()
     expect(page.locator(".trn-kind")).to_have_count(1)
-    expect(page.get_by_role("radio", name="LoRA")).to_be_hidden()
     page.locator("#train-consent").check()
     page.locator("#train-minutes").fill("0.05")
     page.locator("#train-minutes").blur()

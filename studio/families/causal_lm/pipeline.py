@@ -109,7 +109,7 @@ class TextPipeline:
                 each=job.each,
                 check=context.check,
             )
-        except Cancelled:
+        except (Cancelled, InvalidInput):  # Stop, or a constraint that nothing more can meet
             job.keep(stopped=True)
             raise
         job.keep()

@@ -19,10 +19,10 @@ DESCRIPTION = (
     "audience, keywords and title."
 )
 LIMITS = (
-    "A first version, very small and trained for under an hour: it keeps the tone and the shape of a genre, but "
-    "sentences lose their thread and some words are made up. Knows no later world than its books', writes English "
-    "only, and can repeat views of their time. Its functions look like Python and seldom do what is asked. Keywords "
-    "come because the sampler leans towards them. At most 512 tokens, about 350 words."
+    "A first version, very small and trained for two hours on one processor core: it keeps the tone and the shape of a "
+    "genre, but sentences lose their thread and some words are made up. Knows no later world than its books', writes "
+    "English only, and can repeat views of their time. Its functions look like Python and seldom do what is asked. "
+    "Keywords come because the sampler leans towards them. At most 512 tokens, about 350 words."
 )
 CREDITS = [
     "Texts from Standard Ebooks, https://standardebooks.org, and its volunteers: public domain, CC0-1.0",
@@ -77,7 +77,7 @@ def write_card(folder: Path, recipe: Recipe, trained: dict[str, Any]) -> None:
         },
         "trained": trained,
         "defaults": {
-            "temperature": 0.85,
+            "temperature": 0.92,
             "top_p": 0.95,
             "max_new_tokens": 300,
             "keyword_bias": 4.0,
