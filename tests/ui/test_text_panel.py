@@ -48,6 +48,10 @@ class Desk:
     def mode(self, name: str) -> None:
         self.page.locator("#text-mode").get_by_text(name, exact=True).click()
 
+    def lock(self, seed: int) -> None:
+        self.fill(seed=seed)
+        self.page.locator("#text-lock input").check()
+
     def press(self, *keys: str) -> None:
         self.page.locator("#text-board .bd-strip").focus()
         for key in keys:
@@ -87,6 +91,7 @@ def four_drafts_stream(desk: Desk) -> None:
     expect(desk.field("prompt")).to_have_value("a poem about the sea and a lighthouse")
     expect(desk.field("keywords")).to_have_value("sea, lighthouse")
     desk.fill(**{"max-new-tokens": 60})
+    desk.lock(21)
     desk.page.keyboard.press("Control+Enter")
     growing = desk.page.locator('#text-board .bd-grid .bd-tile[data-state="preview"] .bd-text')
     expect(growing).to_have_count(4, timeout=SLOWLY)  # all at once
@@ -115,14 +120,16 @@ def branch_at_a_word(desk: Desk) -> str:
     page = desk.page
     desk.press("o")
     words = page.locator(".bd-token")
-    expect(words.nth(12)).to_be_visible(timeout=SLOWLY)
+    expect(words.first).to_be_attached(timeout=SLOWLY)
     opened = "".join(words.all_text_contents())
     assert opened == page.locator("#text-board .bd-grid .bd-tile.picked .bd-text").text_content()
-    words.nth(9).click()
-    before = "".join(words.all_text_contents()[:9])
+    pieces = words.all_text_contents()
+    at = next(at for at, piece in enumerate(pieces) if at >= 6 and piece.strip().isalpha())  # no line's end
+    words.nth(at).click()
+    before = "".join(pieces[:at])
     odds = page.locator(".bd-alternative b").all_inner_texts()
     assert len(odds) >= 6 and all(odd.endswith("%") for odd in odds)
-    other = page.locator(".bd-alternative:enabled").nth(1)
+    other = page.locator(".bd-alternative:enabled").filter(has=page.locator("span", has_text=re.compile("[a-z]"))).first
     new = other.locator("span").inner_text().replace("␣", " ").replace("⏎", "\n")
     other.click()
     expect(desk.head).to_contain_text("Branch at a word", timeout=20_000)
@@ -138,9 +145,9 @@ def go_on(desk: Desk) -> None:
     desk.press("1", "k")
     expect(desk.head).to_contain_text("Continued", timeout=20_000)
     desk.done(4)
-    for tile in desk.tiles.locator(".bd-text").all():
-        whole = tile.text_content() or ""
-        assert whole.startswith(text) and len(whole) > len(text)
+    wholes = [tile.text_content() or "" for tile in desk.tiles.locator(".bd-text").all()]
+    assert all(whole.startswith(text) for whole in wholes)
+    assert any(len(whole) > len(text) for whole in wholes)  # the model may hold one of them for finished
 
 
 def merge_two(desk: Desk) -> str:
@@ -191,7 +198,7 @@ def reload_and_stop(desk: Desk) -> None:
     shown = re.search(r"Step (\d+)", desk.status.inner_text())
     page.locator("#text-stop").click()
     expect(desk.status).to_contain_text("Stopped: 4 takes kept", timeout=SLOWLY)  # what was written is kept
-    expect(desk.tiles.first.locator(".bd-facts")).to_contain_text("stopped")
+    expect(desk.tiles.locator(".bd-facts").filter(has_text="stopped").first).to_be_visible()
     assert shown and int(shown[1]) < 400
 
 
@@ -216,9 +223,11 @@ def test_the_notebook_goes_on_and_writes_a_passage_anew(page: Page, home: Path) 
         expect(page.locator(".bd-passages")).to_be_visible()
         start = "The captain looked at the sea. He said nothing. The ship was late."
         desk.fill(prompt=start, count=2, **{"max-new-tokens": 20})
+        desk.lock(11)
         page.keyboard.press("Control+Enter")
         desk.done(2)
-        assert all(text.startswith(start) and len(text) > len(start) for text in desk.texts())
+        assert all(text.startswith(start) for text in desk.texts())
+        assert any(len(text) > len(start) for text in desk.texts())
         desk.field("prompt").evaluate("(field) => { field.focus(); field.setSelectionRange(31, 47); }")
         page.get_by_role("button", name="Rewrite", exact=True).click()
         expect(desk.head).to_contain_text("The captain looked at the sea.", timeout=20_000)
@@ -240,6 +249,7 @@ def test_what_cannot_be_written_is_said_under_its_field(page: Page, home: Path) 
         # the starter knows no conversations, which the model itself must say
         expect(page.locator("#text-board")).to_contain_text("This model knows no conversations.", timeout=SLOWLY)
         desk.mode("Brief")
+        desk.lock(5)
         page.locator("#text-rules-fold > button").click()
         desk.fill(prompt="a poem about the sea", filter="sea, the", count=1, **{"max-new-tokens": 40})
         page.keyboard.press("Control+Enter")
