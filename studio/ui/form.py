@@ -6,6 +6,7 @@ under the field that it names.
 """
 
 import contextlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,16 @@ QUIET: Mapping[str, Any] = {
     "api_visibility": "private",
 }
 LARGEST_SLIDER = 200  # positions; what has more is a number to type
+# remembered values where they can stand in their fields today, the others as they are
+PUT_BACK = """(tests) => (remembered, ...now) => tests.map(([name, want], i) => {
+  const value = remembered?.[name];
+  const holds = want.among ? want.among.includes(value)
+    : want.switch ? typeof value === 'boolean'
+    : want.number ? typeof value === 'number'
+    : 'least' in want ? typeof value === 'number' && want.least <= value && value <= want.most
+    : typeof value === 'string' || (typeof value === 'object' && value !== null);
+  return holds ? value : now[i];
+})"""
 SECRET = "atelier-keeps-what-was-typed"  # none at all: gradio would draw one at each start, and forget
 
 
@@ -107,15 +118,9 @@ class Form:
             js=f"(...values) => Object.fromEntries(values.map((v, i) => [{kept!r}[i], v]))",
         )
 
-        def put_back(remembered: Any) -> dict[gr.components.Component, Any]:
-            known = remembered if isinstance(remembered, dict) else {}
-            sound = {name: known[name] for name in kept if self.restorable(name, known.get(name))}
-            return self.fill(sound) or {components[0]: gr.skip()}
-
-        demo.load(put_back, memory, components, **QUIET)
-
-    def restorable(self, name: str, value: Any) -> bool:
-        return isinstance(value, str) if name in self.shortcuts else fits(self.fields[name], value)
+        # in the page, without a request: an answer from here would take away what was typed meanwhile
+        tests = [[name, {"text": True} if name in self.shortcuts else wanted(self.fields[name])] for name in kept]
+        demo.load(None, [memory, *components], components, js=f"({PUT_BACK})({json.dumps(tests)})")
 
 
 @contextlib.contextmanager
@@ -126,6 +131,18 @@ def at_the_root(demo: gr.Blocks) -> Iterator[None]:
         yield
     finally:
         Context.block = inside
+
+
+def wanted(component: gr.components.Component) -> Json:
+    """As `fits`, for PUT_BACK: what a remembered value must be."""
+    if isinstance(component, gr.Dropdown):
+        choices = [choice[1] for choice in component.choices]
+        return {"text": True} if component.allow_custom_value else {"among": choices}
+    if isinstance(component, gr.Slider):
+        return {"least": component.minimum, "most": component.maximum}
+    if isinstance(component, gr.Checkbox):
+        return {"switch": True}
+    return {"number": True} if isinstance(component, gr.Number) else {"text": True}
 
 
 def fits(component: gr.components.Component, value: Any) -> bool:
