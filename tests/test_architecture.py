@@ -22,7 +22,7 @@ LAYERS = {
     "errors": set(),
     "__init__": set(),
     "settings": {"errors"},
-    "families": {"types", "errors", "families"},  # the declarations; pipelines and trainings may use more, see below
+    "families": {"types", "errors", "families", "music"},  # the declarations; pipelines and trainings may use more, see below
     "presets": {"errors", "settings", "types", "wildcards"},
     "wildcards": {"errors", "settings", "types"},
     "intake": {"errors", "settings", "types"},
@@ -31,6 +31,7 @@ LAYERS = {
     "engine": {"errors", "settings", "types", "families", "engine"},
     "library": {"errors", "settings", "types", "library", "__init__"},
     "lab": {"errors", "settings", "types", "families", "lab"},
+    "music": {"errors", "types", "music"},  # light: for the page's process and for the worker
     "install": {"install"},  # runs before anything else is there: standard library only
     "doctor": {"errors", "settings", "types", "catalog", "engine", "install", "__init__"},
     "bench": {"errors", "settings", "types", "catalog", "engine", "families", "studio"},
@@ -49,6 +50,7 @@ LAYERS = {
         "engine",
         "library",
         "lab",
+        "music",
         "__init__",
     },
     "ui": {
@@ -64,6 +66,7 @@ LAYERS = {
         "engine",
         "library",
         "lab",
+        "music",
         "studio",
         "checkpoints",
         "ui",
@@ -84,6 +87,7 @@ LAYERS = {
         "engine",
         "library",
         "lab",
+        "music",
         "studio",
         "terminal",
         "text_commands",
@@ -95,7 +99,7 @@ LAYERS = {
     },
     "__main__": {"cli"},
 }
-WORKER_SIDE = {"types", "errors", "families", "presets", "settings", "lab", "wildcards"}
+WORKER_SIDE = {"types", "errors", "families", "presets", "settings", "lab", "music", "wildcards"}
 
 
 def modules_of(path: Path) -> Iterator[tuple[str, bool]]:
