@@ -19,7 +19,7 @@ import numpy as np
 from transformers import LlamaForCausalLM
 
 from studio.families.score.corpus import load_pieces, read_folder
-from studio.families.score.generate import Wish, generate
+from studio.families.score.generate import generate
 from studio.families.score.judge import top_line, train_judge
 from studio.families.score.keys import find_key
 from studio.families.score.midi import read_midi, write_midi
@@ -27,6 +27,7 @@ from studio.families.score.piece import DRUMS, PARTS, STYLES, Piece, bar_ticks, 
 from studio.families.score.sequences import HELD_OUT_SEEDS, composed_pieces, is_held_out
 from studio.families.score.starter_card import add_figures
 from studio.families.score.vocabulary import Vocabulary
+from studio.families.score.wishes import Wish
 
 HELD_OUT = 0.06  # as in the recipe
 COMPOSED = 260  # as in the recipe: training pieces of each composed style

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from studio.families.score import FAMILY
 from studio.families.score.piece import COMPOSED_STYLES, CORPUS_STYLES, METRES, STYLES
 from studio.families.score.recipe import Recipe
 from studio.families.training.checkpoint import multiplies_bf16
@@ -63,7 +64,7 @@ def write_card(folder: Path, recipe: Recipe, trained: dict[str, Any]) -> None:
         "name": recipe.name,
         "source": "starter",
         "licence": "Apache-2.0",
-        "tasks": ["text_to_score"],
+        "tasks": list(FAMILY.tasks),
         "description": DESCRIPTION,
         "limits": LIMITS,
         "size_mb": round(size, 1),
@@ -71,7 +72,7 @@ def write_card(folder: Path, recipe: Recipe, trained: dict[str, Any]) -> None:
     tables = {
         "data": {**recipe.data, "credits": CREDITS, "learned": list(CORPUS_STYLES), "composed": list(COMPOSED_STYLES)},
         "trained": trained,
-        "defaults": {"temperature": 0.9, "top_p": 0.9, "bars": 16},
+        "defaults": {"temperature": 0.9, "top_p": 0.9},
         "knows": {"styles": list(STYLES), "metres": [f"{beats}/{unit}" for beats, unit in METRES]},
     }
     _write(folder / "card.toml", head, tables)

@@ -23,7 +23,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from studio.errors import InvalidInput
 from studio.families.score.corpus import load_pieces, read_folder, save_pieces
-from studio.families.score.generate import Wish, generate
+from studio.families.score.generate import generate
 from studio.families.score.midi import write_midi
 from studio.families.score.piece import Piece
 from studio.families.score.recipe import Recipe
@@ -37,6 +37,7 @@ from studio.families.score.sequences import (
 )
 from studio.families.score.starter_card import training_cost, write_card
 from studio.families.score.vocabulary import CONTROLS, Vocabulary
+from studio.families.score.wishes import Wish
 from studio.families.training import causal_attention
 from studio.families.training.checkpoint import device, mixed_precision, resume, snapshot
 from studio.families.training.crew import Crew

@@ -9,13 +9,13 @@ import pytest
 from studio.errors import InvalidInput
 from studio.families.score.composer import COMPOSERS, compose
 from studio.families.score.figures import bars_that_add_up
-from studio.families.score.generate import Wish
 from studio.families.score.grammar import Grammar
 from studio.families.score.keys import bar_chords, find_key
 from studio.families.score.midi import read_midi, write_midi
 from studio.families.score.piece import DRUMS, METRES, Piece, transpose
 from studio.families.score.sequences import composed
 from studio.families.score.vocabulary import MOST_BARS, Vocabulary, shift_of
+from studio.families.score.wishes import Wish
 
 VOCABULARY = Vocabulary.standard()
 

@@ -13,10 +13,12 @@ from transformers import AutoModelForCausalLM
 
 from studio.errors import InvalidInput
 from studio.families.score import figures, train
-from studio.families.score.generate import Wish, choose, generate
+from studio.families.score.decoding import drawn
+from studio.families.score.generate import generate
 from studio.families.score.recipe import Recipe
 from studio.families.score.starter_card import add_figures
 from studio.families.score.vocabulary import Vocabulary
+from studio.families.score.wishes import Wish
 from tests.families.score.tiny_tunes import write_recipe, write_tunes
 
 
@@ -103,10 +105,12 @@ def test_what_is_copied_and_what_is_not() -> None:
 
 def test_draws_come_from_the_likeliest() -> None:
     logits = np.log(np.array([[0.6, 0.3, 0.1]] * 400))
-    drawn = choose(logits, 1.0, 0.8, np.random.default_rng(0))
-    assert set(drawn) == {0, 1}
-    assert 0.6 < (drawn == 0).mean() < 0.74
-    assert (choose(logits, 0.01, 1.0, np.random.default_rng(0)) == 0).all()
+    draws = np.random.default_rng(0).random(400)
+    found = drawn(logits, 1.0, 0.8, draws)
+    assert set(found) == {0, 1}
+    assert 0.6 < (found == 0).mean() < 0.74
+    assert (drawn(logits, 0.01, 1.0, draws) == 0).all()
+    assert (drawn(logits[:3], 1.0, 0.8, draws[:3]) == found[:3]).all(), "rows do not depend on each other"
 
 
 def test_a_recipe_that_cannot_be_read_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,201 @@
+"""Several sequences of one model in step, a token each at a time, within their grammars. Knows no words and no files.
+
+Each sequence draws from random numbers of its own, and a row's bits do not depend on how many rows there are, so that
+a take alone is the take in its batch. Where the model's context is full, it goes on from the head and the last half.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import Cache, PreTrainedModel
+
+from studio.errors import ModelError
+from studio.families.causal_lm.kept_text import GrowingLayer, can_grow, copied, growing_cache, room_of, scores_of
+from studio.families.causal_lm.plain_llama import plain_llama
+from studio.families.score.grammar import Grammar
+from studio.families.score.key_lean import KeyLean
+from studio.families.score.vocabulary import CONTROLS, Vocabulary
+
+HEAD = 1 + len(CONTROLS)
+STEADY_ROWS = 4  # fewer would change the bits of plain products, see causal_lm/decoding.py
+
+
+@dataclass
+class Row:
+    """One sequence while it grows. `tokens` begins with the head; without a grammar anything may follow.
+
+    `likelihood` sums up the logarithms of the model's probabilities of the tokens from bar `scored_from` on, `scored`
+    counts them.
+    """
+
+    tokens: list[int]
+    grammar: Grammar | None
+    chance: np.random.Generator
+    lean: KeyLean | None = None
+    given_bars: int = 0  # at the beginning, decided wholly
+    scored_from: int | None = None
+    likelihood: float = 0.0
+    scored: int = 0
+    ended: bool = False
+    fed: int = field(default=0, repr=False)  # tokens that the model has read
+
+    def take(self, token: int) -> None:
+        self.tokens.append(token)
+        if self.grammar:
+            self.grammar.take(token)
+            self.ended = self.grammar.done
+
+    def begin(self) -> None:
+        """Takes what is decided of the first bars."""
+        grammar = self.grammar
+        while grammar and self.given_bars and not grammar.done:
+            may = np.flatnonzero(grammar.allowed())
+            ahead = grammar.expects == "notes" and grammar.bar + 1 == self.given_bars
+            if len(may) > 1 or (ahead and grammar.vocabulary.names[may[0]].startswith("BAR=")):
+                return
+            self.take(int(may[0]))
+
+
+def chance_of(seed: int, stream: int = 0) -> np.random.Generator:
+    """Random numbers of a seed; `stream` tells uses of one seed apart."""
+    return np.random.Generator(np.random.Philox(key=[seed % 2**64, stream]))
+
+
+class Composer:
+    """A model and the fastest way to read with it."""
+
+    def __init__(self, model: PreTrainedModel, vocabulary: Vocabulary) -> None:
+        """ModelError for models that keep more than keys and values of what they read."""
+        if not can_grow(model):
+            said = f"A model of the type {model.config.model_type!r} cannot be read piece by piece."
+            raise ModelError(said, "Use a Llama-type model.")
+        self.model, self.vocabulary = model, vocabulary
+        self.plain = plain_llama(model)
+        steady = model.device.type != "cpu" or (self.plain is not None and self.plain.steady)
+        self.least = 1 if steady else STEADY_ROWS
+        if not steady:
+            model.set_attn_implementation("eager")
+        self.room = room_of(model)
+
+    @torch.inference_mode()
+    def compose(
+        self,
+        rows: Sequence[Row],
+        *,
+        temperature: float,
+        top_p: float,
+        most: int | None = None,
+        each: Callable[[int], None] = lambda step: None,
+    ) -> None:
+        """Writes all rows to their ends, or to `most` tokens. `each` is called after every token, and may raise.
+
+        The heads of all rows have the same length. Rows that end early leave the batch.
+        """
+        for row in rows:
+            row.begin()
+        going = list(rows)
+        cache, scores = self._read_all(going)
+        step = 0
+        while True:
+            step += 1
+            self._choose(going, scores, temperature, top_p)
+            each(step)
+            kept = [place for place, row in enumerate(going) if not row.ended]
+            if not kept or (most and len(going[kept[0]].tokens) >= most):
+                return
+            if len(kept) <= 0.75 * len(going) and len(going) > self.least:
+                kept += kept[-1:] * (self.least - len(kept))
+                cache.batch_select_indices(torch.tensor(kept, device=self.model.device))
+                going = [going[place] for place in dict.fromkeys(kept)]
+            if cache.get_seq_length() + 1 >= self.room:
+                cache, scores = self._read_all(going)
+                continue
+            fed = [row.tokens[-1] for row in going]
+            fed += fed[-1:] * (self.least - len(fed))
+            tokens = torch.tensor(fed, device=self.model.device)[:, None]
+            scores = self._scores(tokens, cache)[: len(going)]
+
+    def _scores(self, tokens: Tensor, cache: Cache) -> np.ndarray:
+        """(rows, vocabulary) float32: what comes after the last of `tokens` (rows, n)."""
+        found = self.plain.scores(tokens, cache) if self.plain else scores_of(self.model, tokens, cache)
+        return found[:, -1].cpu().numpy()
+
+    def _read_all(self, rows: Sequence[Row]) -> tuple[Cache, np.ndarray]:
+        """A cache of what all rows can look back at, of the same number of tokens each, and what comes next."""
+        least = min(len(row.tokens) for row in rows)
+        length = least if least + 1 < self.room else HEAD + self.room // 2
+        wanted = [(*row.tokens[:HEAD], *row.tokens[len(row.tokens) - (length - HEAD) :]) for row in rows]
+        if len({len(row.tokens) for row in rows}) > 1 and length == least:
+            raise ValueError("The rows begin with different numbers of tokens.")
+        read: dict[tuple[int, ...], tuple[Cache, np.ndarray]] = {}
+        for tokens in wanted:
+            if tokens not in read:
+                cache = growing_cache(self.model)
+                read[tokens] = cache, self._scores(torch.tensor([tokens], device=self.model.device), cache)
+        caches = [read[tokens][0] for tokens in wanted]
+        caches += caches[-1:] * (self.least - len(caches))
+        scores = np.concatenate([read[tokens][1] for tokens in wanted])
+        room = min(length + 256, self.room)
+        if len(read) == 1:
+            return copied(caches[0], 0, length, len(caches), room), scores
+        return stacked(caches, length, room), scores
+
+    def _choose(self, rows: Sequence[Row], scores: np.ndarray, temperature: float, top_p: float) -> None:
+        """Draws the next token of each row and takes it."""
+        raw = scores
+        scores = scores.copy()
+        pad = self.vocabulary.ids["PAD"]
+        for place, row in enumerate(rows):
+            grammar = row.grammar
+            if row.ended or grammar is None:
+                scores[place, pad] = -np.inf
+                continue
+            if row.lean:
+                scores[place] += row.lean.of(grammar)
+            if grammar.expects == "CHORD" and grammar.here.chord_lean is not None:
+                scores[place, self.vocabulary.kinds["CHORD"]] += grammar.here.chord_lean
+            scores[place][~grammar.allowed()] = -np.inf
+        draws = np.array([row.chance.random() for row in rows])
+        chosen = drawn(scores, temperature, top_p, draws)
+        for place, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
+            if row.ended:
+                continue
+            if row.scored_from is not None and row.grammar and row.grammar.bar >= row.scored_from:
+                line = raw[place].astype(np.float64)
+                row.likelihood += float(line[token] - line.max() - np.log(np.exp(line - line.max()).sum()))
+                row.scored += 1
+            row.take(token)
+            if row.grammar is None:
+                row.ended = token == self.vocabulary.ids["END"]
+
+
+def stacked(caches: Sequence[Cache], length: int, room: int) -> Cache:
+    """One cache of the first rows of several growing ones, with room for `room` positions."""
+    layers = []
+    for group in zip(*(cache.layers for cache in caches), strict=True):
+        made: GrowingLayer = group[0].rows(0, length, len(caches), room)
+        for row, layer in enumerate(group):
+            made.keys[row, :, :length] = layer.keys[0, :, :length]
+            made.values[row, :, :length] = layer.values[0, :, :length]
+        layers.append(made)
+    return Cache(layers=layers)
+
+
+def drawn(scores: np.ndarray, temperature: float, top_p: float, draws: np.ndarray) -> np.ndarray:
+    """(n,) tokens from (n, tokens) scores, of the likeliest that make up `top_p` (Holtzman et al., 2020); `draws` (n,)
+    in 0..1 say where in them."""
+    scaled = scores / max(temperature, 1e-4)
+    scaled -= scaled.max(1, keepdims=True)
+    shares = np.exp(scaled)
+    shares /= shares.sum(1, keepdims=True)
+    order = np.argsort(-shares, 1, kind="stable")
+    sorted_shares = np.take_along_axis(shares, order, 1)
+    sums = sorted_shares.cumsum(1)
+    sorted_shares[sums - sorted_shares >= top_p] = 0.0
+    sums = sorted_shares.cumsum(1)
+    at = (sums <= draws[:, None] * sums[:, -1:]).sum(1)
+    last = (sorted_shares > 0).sum(1) - 1
+    return np.take_along_axis(order, np.minimum(at, last)[:, None], 1)[:, 0]

@@ -1,0 +1,138 @@
+"""The settings of a piece: what it shall be like, what of a source stays, how its notes are drawn. Light: no torch."""
+
+from studio.families.family import Param
+
+MOST_BARS = 48  # that one piece may count down from, see vocabulary.py
+MOST_TAKES = 8
+SLOWEST, FASTEST = 30.0, 260.0  # quarter notes a minute
+STYLES = (
+    *("hymn", "lied", "piano", "mazurka", "polonaise", "waltz"),
+    *("jig", "reel", "march", "rag", "lo-fi", "ambient", "house", "blues", "chiptune"),
+)
+METRES = ("2/4", "3/4", "4/4", "6/8", "3/8", "9/8", "12/8", "6/4", "3/2")
+DENSITIES = ("very sparse", "sparse", "medium", "dense", "very dense")
+KEYS = tuple(
+    f"{tonic}{mode}"
+    for mode in ("", "m")
+    for tonic in ("C", "C#", "Db", "D", "D#", "Eb", "E", "F", "F#", "Gb", "G", "G#", "Ab", "A", "A#", "Bb", "B", "Cb")
+)
+
+TAKES = Param(
+    name="num_return_sequences",
+    type=int,
+    default=3,
+    minimum=1,
+    maximum=MOST_TAKES,
+    label="Takes",
+    help="Take k has the seed + k.",
+)
+STYLE = Param(
+    name="style",
+    type=str,
+    default="",
+    choices=("", *STYLES),
+    label="Style",
+    help="Empty: from the words of the brief.",
+)
+DRAWING = (
+    Param(
+        name="temperature",
+        type=float,
+        default=0.9,
+        minimum=0.05,
+        maximum=2.0,
+        step=0.05,
+        label="Temperature",
+        help="More dares unlikelier notes.",
+    ),
+    Param(
+        name="top_p",
+        type=float,
+        default=0.9,
+        minimum=0.05,
+        maximum=1.0,
+        step=0.01,
+        label="Top p",
+        help="Only the likeliest that together have this probability (Holtzman et al., 2020).",
+    ),
+    Param(
+        name="key_weight",
+        type=float,
+        default=1.0,
+        minimum=0.0,
+        maximum=10.0,
+        step=0.1,
+        help="How strongly a piece is led back when it is heard in another key than asked; 0 lets it go.",
+    ),
+)
+TEXT_TO_SCORE = (
+    TAKES,
+    STYLE,
+    Param(name="key", type=str, default="", choices=("", *KEYS), label="Key", help="Empty: from the words."),
+    Param(name="metre", type=str, default="", choices=("", *METRES), label="Metre", help="Empty: from the words."),
+    Param(
+        name="tempo",
+        type=float,
+        default=0.0,
+        minimum=0.0,
+        maximum=FASTEST,
+        step=1.0,
+        label="Tempo",
+        help="Quarter notes a minute; 0 as the words say or the style has it.",
+    ),
+    Param(
+        name="bars",
+        type=int,
+        default=0,
+        minimum=0,
+        maximum=MOST_BARS,
+        label="Bars",
+        help="0 as many as the words say, or 16.",
+    ),
+    Param(
+        name="instruments",
+        type=str,
+        default="",
+        label="Instruments",
+        help="Separated by commas, the one with the melody first. Empty: from the words.",
+    ),
+    Param(
+        name="density",
+        type=str,
+        default="",
+        choices=("", *DENSITIES),
+        label="Density",
+        help="Notes a beat. Empty: from the words.",
+    ),
+    *DRAWING,
+)
+FROM_BAR = Param(
+    name="from_bar", type=int, default=0, minimum=0, maximum=100_000, label="From bar", help="The first is 1."
+)
+TO_BAR = Param(
+    name="to_bar", type=int, default=0, minimum=0, maximum=100_000, label="To bar", help="This one is still changed."
+)
+CONTINUE_SCORE = (
+    TAKES,
+    Param(name="bars", type=int, default=8, minimum=1, maximum=MOST_BARS - 8, label="Bars", help="How many are added."),
+    *DRAWING,
+)
+FILL_SCORE = (TAKES, FROM_BAR, TO_BAR, *DRAWING)
+VARY_SCORE = (
+    TAKES,
+    FROM_BAR,
+    TO_BAR,
+    Param(
+        name="strength",
+        type=float,
+        default=0.5,
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        label="Strength",
+        help="Share of the notes that are composed anew.",
+    ),
+    *DRAWING,
+)
+HARMONISE_SCORE = (TAKES, STYLE, *DRAWING)
+RESTYLE_SCORE = (TAKES, STYLE, *DRAWING)
