@@ -4,7 +4,7 @@ import importlib
 
 from studio.families.family import Family
 
-FAMILIES: tuple[str, ...] = ("diffusion", "gan", "causal_lm", "captioning", "audio")
+FAMILIES: tuple[str, ...] = ("diffusion", "gan", "causal_lm", "captioning", "score", "audio")
 
 
 def family(name: str) -> Family:

@@ -99,11 +99,7 @@ def read_brief(words: str) -> dict[str, Value]:
     found |= _key(words)
     metres = {f"{int(beats)}/{int(unit)}" for beats, unit in METRE.findall(words)}
     if metres:
-        metre = _one(metres, "metres", "metre")
-        if metre not in METRES:
-            said = f"The metre {metre} is not one that this model can write."
-            raise InvalidInput(said, f"Ask for one of {', '.join(METRES)}.", field="metre")
-        found["metre"] = metre
+        found["metre"] = nearest_metre(str(_one(metres, "metres", "metre")))
     if tempo := _tempo(words, style):
         found["tempo"] = tempo
     bars = {NUMBERS.get(number.lower()) or int(number) for number in BARS.findall(words)}
@@ -120,6 +116,25 @@ def read_brief(words: str) -> dict[str, Value]:
     if instruments := instruments_in(words):
         found["instruments"] = ", ".join(instruments)
     return found
+
+
+def nearest_metre(metre: str) -> str:
+    """Of those that can be written: of the same unit of beats where there is one, then of the nearest length."""
+
+    def distance(other: str) -> tuple[float, bool]:
+        (beats, unit), (others, of) = (map(int, text.split("/")) for text in (metre, other))
+        return abs(beats / max(unit, 1) - others / of), unit != of
+
+    return min(METRES, key=distance)
+
+
+def unmet(words: str) -> list[str]:
+    """Sentences about what a brief asks for and does not get as it is."""
+    asked = {f"{int(beats)}/{int(unit)}" for beats, unit in METRE.findall(words)}
+    return [
+        f"The metre {metre} is not one that this model can write; {nearest_metre(metre)} is the nearest."
+        for metre in sorted(asked - set(METRES))
+    ]
 
 
 def _has(pattern: str, words: str) -> bool:
@@ -149,10 +164,11 @@ def _one(values: set, what: str, field: str) -> Value:
 
 def _key(words: str) -> dict[str, Value]:
     keys: set[str] = set()
-    for letter, sign, mode, other, other_sign, minor in KEY.findall(words):
+    for match in KEY.finditer(words):
+        letter, sign, mode, other, other_sign, minor = (group or "" for group in match.groups())
+        if letter == "a" and not sign and re.match(r"\s+(?!with|for|at|and)\w", words[match.end() :]):
+            continue  # the article, in "a minor work"
         if letter:
-            if letter == "a" and not sign and mode in ("major", "minor") and re.search(r"\ba major\b", words):
-                continue  # the article, in "a major work"
             keys.add(letter.upper() + SIGNS[sign.strip(" -")] + ("m" if mode in ("minor", "min", "moll") else ""))
         else:
             keys.add(other + SIGNS[other_sign.strip(" -")] + minor)
