@@ -171,7 +171,8 @@ def read_model(folder: Path, source: str) -> Model | None:
     family = card.get("family") or _family_of(folder)
     if family not in FAMILIES:  # no model, or one that nothing here can run
         return None
-    tasks = next((tuple(f.tasks) for f in families() if f.name == family), ())
+    declared = next(f for f in families() if f.name == family)
+    tasks = (declared.able(folder) if declared.able else ()) or tuple(declared.tasks)
     return Model(
         id=str(card.get("id", folder.name)),
         family=family,
@@ -198,6 +199,9 @@ def read_card(folder: Path) -> Mapping[str, Any]:
 
 
 def _family_of(folder: Path) -> str | None:
+    told = next((f.name for f in families() if f.able and f.able(folder)), None)
+    if told:
+        return told
     index = folder / "model_index.json"
     if not index.is_file():
         return "captioning" if _tells_pictures(folder) else "causal_lm" if _writes(folder) else None

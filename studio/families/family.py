@@ -82,6 +82,8 @@ class Family:
     defaults: Callable[[Path], Mapping[str, Value]] | None = (
         None  # what a model folder suggests when its card is silent
     )
+    able: Callable[[Path], tuple[str, ...]] | None = None
+    """Which of the tasks a model folder can do whose card does not say it; () for a folder of another family."""
 
     def params(self, task: str) -> tuple[Param, ...]:
         return {**self.tasks, **self.trainings}[task]

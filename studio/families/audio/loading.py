@@ -1,0 +1,89 @@
+"""Opens a folder of sound by its configuration: a diffusers pipeline, a MusicGen, or a speech model of transformers.
+Local files, safetensors, no remote code; says in a sentence why one cannot be opened.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoModelForTextToSpectrogram,
+    AutoModelForTextToWaveform,
+    AutoProcessor,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    SpeechT5HifiGan,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING_NAMES,
+    MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES,
+)
+
+from studio.errors import ModelError
+from studio.families.audio.diffused import Diffused
+from studio.families.audio.folders import MUSICAL, read
+from studio.families.audio.musicgen import Musicgen, open_musicgen
+from studio.families.audio.speech import Speaker
+from studio.families.diffusion import loading as diffusion
+from studio.types import Device
+
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
+DAMAGE = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError, SafetensorError)
+AGAIN = "Download or import the model again, or choose another."
+
+
+def open_folder(folder: Path, device: Device) -> Musicgen | Diffused | Speaker:
+    """On the device, in its dtype. ModelError says what is wrong with the folder."""
+    if (folder / "model_index.json").is_file():
+        return Diffused(diffusion.open_folder(folder, device), folder.name)
+    try:
+        return _transformers(folder, device)
+    except DAMAGE as error:
+        if "out of memory" in str(error).lower():
+            raise
+        line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ModelError(f"The model in {folder.name!r} cannot be opened: {line[:200]}", AGAIN) from error
+
+
+def _transformers(folder: Path, device: Device) -> Musicgen | Speaker:
+    kind = str(read(folder / "config.json").get("model_type", ""))
+    speaks = kind in MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES
+    if not speaks and kind not in MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING_NAMES:
+        raise ModelError(
+            f"{folder.name!r} is no model of sound that this version knows ({kind or 'no config.json'}).",
+            "Choose a folder of a text-to-waveform or text-to-spectrogram class.",
+        )
+    auto: Any = AutoModelForTextToWaveform if speaks else AutoModelForTextToSpectrogram
+    where = torch.device("cpu" if device.kind == "cpu" else device.kind)
+
+    def opened(auto: Any, place: Path) -> PreTrainedModel:
+        model = auto.from_pretrained(place, **LOCAL, use_safetensors=True, dtype=diffusion.DTYPES[device.dtype])
+        return model.eval().requires_grad_(False).to(where)
+
+    model = opened(auto, folder)
+    if kind in MUSICAL:
+        return open_musicgen(model, folder)
+    vocoder = None if speaks else opened(SpeechT5HifiGan, _vocoder(folder))
+    return Speaker(model, *_reader(folder), vocoder, folder)
+
+
+def _reader(folder: Path) -> tuple[PreTrainedTokenizerBase, Any]:
+    """The tokenizer, and the processor around it where the class has one."""
+    processor = AutoProcessor.from_pretrained(folder, **LOCAL)
+    if isinstance(processor, PreTrainedTokenizerBase):
+        return processor, None
+    tokenizer = getattr(processor, "tokenizer", None) or AutoTokenizer.from_pretrained(folder, **LOCAL)
+    return tokenizer, processor
+
+
+def _vocoder(folder: Path) -> Path:
+    """Where what turns a spectrogram into sound lies: in the model's folder, or beside it."""
+    places = [folder / "vocoder", *sorted(path for path in folder.parent.iterdir() if path.is_dir())]
+    kinds = {place: read(place / "config.json").get("architectures") or () for place in places}
+    found = next((place for place, heads in kinds.items() if "SpeechT5HifiGan" in heads), None)
+    if found is None:
+        said = f"{folder.name!r} makes spectrograms and has no vocoder that makes sound of them."
+        raise ModelError(said, "Put a HiFi-GAN (as microsoft/speecht5_hifigan) into its folder, as `vocoder`.")
+    return found

@@ -1,0 +1,333 @@
+"""Sound models of the real classes at tiny size with random weights, saved as people's folders are."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sentencepiece
+import torch
+from diffusers import (
+    AutoencoderOobleck,
+    CosineDPMSolverMultistepScheduler,
+    StableAudioDiTModel,
+    StableAudioPipeline,
+    StableAudioProjectionModel,
+)
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    BarkCoarseConfig,
+    BarkConfig,
+    BarkFineConfig,
+    BarkModel,
+    BarkProcessor,
+    BarkSemanticConfig,
+    EncodecConfig,
+    MusicgenConfig,
+    MusicgenDecoderConfig,
+    MusicgenForConditionalGeneration,
+    MusicgenMelodyConfig,
+    MusicgenMelodyDecoderConfig,
+    MusicgenMelodyForConditionalGeneration,
+    PreTrainedTokenizerFast,
+    SpeechT5Config,
+    SpeechT5FeatureExtractor,
+    SpeechT5ForTextToSpeech,
+    SpeechT5HifiGan,
+    SpeechT5HifiGanConfig,
+    SpeechT5Processor,
+    SpeechT5Tokenizer,
+    T5Config,
+    T5EncoderModel,
+    VitsConfig,
+    VitsModel,
+    VitsTokenizer,
+)
+
+LETTERS = [chr(code) for code in range(33, 127)]
+
+
+def tokenizer(**marks: Any) -> PreTrainedTokenizerFast:
+    """One token a letter, `</s>` at the end."""
+    words = {"<pad>": 0, "</s>": 1, "<unk>": 2, **{letter: 3 + k for k, letter in enumerate(["▁", *LETTERS])}}
+    made = Tokenizer(models.BPE(words, [], unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    made.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    names = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", **marks}
+    return PreTrainedTokenizerFast(tokenizer_object=made, **names)
+
+
+def lively(model: torch.nn.Module, std: float = 0.2) -> torch.nn.Module:
+    """Larger weights than fresh ones, whose choices all look alike."""
+    with torch.no_grad():
+        for part in model.parameters():
+            if part.ndim > 1:
+                part.normal_(std=std)
+        for name, part in model.named_buffers():
+            if name.endswith("codebook.embed"):
+                part.normal_(std=0.5)
+    return model.eval()
+
+
+def codec(books: int) -> EncodecConfig:
+    """100 frames a second at 3,200 Hz."""
+    return EncodecConfig(
+        sampling_rate=3200,
+        audio_channels=1,
+        num_filters=4,
+        hidden_size=16,
+        codebook_dim=16,
+        codebook_size=64,
+        upsampling_ratios=[8, 4],
+        target_bandwidths=[books * 0.6],
+        num_lstm_layers=1,
+        use_causal_conv=False,
+        norm_type="weight_norm",
+        chunk_length_s=None,
+        normalize=False,
+    )
+
+
+def musicgen(folder: Path, *, melody: bool = False, stereo: bool = False, places: int = 512) -> Path:
+    text = T5Config(
+        vocab_size=len(tokenizer()), d_model=24, d_kv=8, d_ff=32, num_layers=2, num_heads=2, is_encoder_decoder=False
+    )
+    books = 8 if stereo else 4
+    shape: dict[str, Any] = {
+        "vocab_size": 64,
+        "max_position_embeddings": places,
+        "num_hidden_layers": 3,
+        "ffn_dim": 64,
+        "num_attention_heads": 4,
+        "hidden_size": 32,
+        "num_codebooks": books,
+        "audio_channels": 2 if stereo else 1,
+        "pad_token_id": 64,
+        "bos_token_id": 64,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        if melody:
+            config = MusicgenMelodyConfig(
+                text_encoder=text.to_dict(),
+                audio_encoder=codec(4).to_dict(),
+                decoder=MusicgenMelodyDecoderConfig(**shape).to_dict(),
+                chroma_length=5,
+            )
+            model: Any = MusicgenMelodyForConditionalGeneration(config)
+        else:
+            config = MusicgenConfig(
+                text_encoder=text.to_dict(),
+                audio_encoder=codec(4).to_dict(),
+                decoder=MusicgenDecoderConfig(**shape).to_dict(),
+            )
+            model = MusicgenForConditionalGeneration(config)
+        lively(model)
+    settings = {"decoder_start_token_id": 64, "pad_token_id": 64, "bos_token_id": 64}
+    model.generation_config.update(guidance_scale=3.0, do_sample=True, max_length=200, **settings)
+    model.save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return folder
+
+
+def vits(folder: Path, speakers: int = 3) -> Path:
+    letters = ["<pad>", "<unk>", " ", "'", "-", *"abcdefghijklmnopqrstuvwxyz"]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.json").write_text(json.dumps({letter: k for k, letter in enumerate(letters)}), "utf-8")
+    config = VitsConfig(
+        vocab_size=len(letters),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        ffn_dim=16,
+        flow_size=16,
+        spectrogram_bins=17,
+        upsample_initial_channel=16,
+        upsample_rates=[8, 8],
+        upsample_kernel_sizes=[16, 16],
+        resblock_kernel_sizes=[3],
+        resblock_dilation_sizes=[[1, 3]],
+        prior_encoder_num_flows=2,
+        prior_encoder_num_wavenet_layers=1,
+        posterior_encoder_num_wavenet_layers=1,
+        depth_separable_num_layers=1,
+        duration_predictor_num_flows=2,
+        num_speakers=speakers,
+        speaker_embedding_size=8 if speakers > 1 else 0,
+        sampling_rate=4000,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        VitsModel(config).eval().save_pretrained(folder)
+    VitsTokenizer(str(folder / "vocab.json"), phonemize=False, language="eng").save_pretrained(folder)
+    return folder
+
+
+def bark(folder: Path) -> Path:
+    """Two voices; half a second a sentence."""
+    shape: dict[str, Any] = {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "block_size": 256}
+    words = tokenizer()
+    start = len(words)  # the text's tokens come behind this offset
+    semantic = BarkSemanticConfig(**shape, input_vocab_size=64 + start + 32, output_vocab_size=64)
+    coarse = BarkCoarseConfig(**shape, input_vocab_size=200, output_vocab_size=200)
+    fine = BarkFineConfig(
+        **shape, input_vocab_size=65, output_vocab_size=65, n_codes_total=4, n_codes_given=1
+    )
+    config = BarkConfig(
+        semantic_config=semantic.to_dict(),
+        coarse_acoustics_config=coarse.to_dict(),
+        fine_acoustics_config=fine.to_dict(),
+        codec_config=codec(4).to_dict(),
+    )
+    ids = {"semantic_vocab_size": 32, "text_encoding_offset": 64, "semantic_pad_token": 33, "semantic_infer_token": 34}
+    settings = dict(
+        semantic_config={
+            **ids,
+            "text_pad_token": 35,
+            "eos_token_id": 33,
+            "max_new_tokens": 12,
+            "max_input_semantic_length": 64,
+            "semantic_rate_hz": 25,
+            "do_sample": True,
+        },
+        coarse_acoustics_config={
+            "n_coarse_codebooks": 2,
+            "coarse_rate_hz": 50,
+            "coarse_semantic_pad_token": 190,
+            "coarse_infer_token": 191,
+            "max_coarse_input_length": 64,
+            "max_coarse_history": 30,
+            "sliding_window_len": 30,
+            "do_sample": True,
+        },
+        fine_acoustics_config={
+            "max_fine_history_length": 32,
+            "max_fine_input_length": 64,
+            "n_fine_codebooks": 4,
+            "temperature": 0.5,
+        },
+        sample_rate=3200,
+        codebook_size=64,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        lively(BarkModel(config)).save_pretrained(folder)
+    (folder / "generation_config.json").write_text(json.dumps(settings), "utf-8")
+    voices = {}
+    noise = np.random.default_rng(7)
+    for name in ("en_speaker_1", "en_speaker_2"):
+        parts = {"semantic_prompt": (8,), "coarse_prompt": (2, 16), "fine_prompt": (4, 16)}
+        (folder / "voices").mkdir(exist_ok=True)
+        voices[name] = {}
+        for part, shape_of in parts.items():
+            np.save(folder / "voices" / f"{name}_{part}.npy", noise.integers(0, 32, shape_of))
+            voices[name][part] = f"voices/{name}_{part}.npy"
+    (folder / "speaker_embeddings_path.json").write_text(json.dumps({"repo_or_path": str(folder), **voices}))
+    BarkProcessor(words).tokenizer.save_pretrained(folder)
+    (folder / "processor_config.json").write_text(json.dumps({"processor_class": "BarkProcessor"}))
+    return folder
+
+
+def speecht5(folder: Path) -> Path:
+    """Two voices, and the vocoder in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["the quick brown fox jumps over the lazy dog's back, again. why? no! -"] * 4),
+        model_writer=made,
+        model_type="char",
+        vocab_size=40,
+        hard_vocab_limit=False,
+        bos_id=0,
+        pad_id=1,
+        eos_id=2,
+        unk_id=3,
+        minloglevel=2,
+    )
+    (folder / "spm_char.model").write_bytes(made.getvalue())
+    words = SpeechT5Tokenizer(str(folder / "spm_char.model"))
+    config = SpeechT5Config(
+        vocab_size=len(words),
+        hidden_size=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        num_mel_bins=8,
+        speech_decoder_prenet_units=16,
+        speech_decoder_postnet_units=16,
+        speaker_embedding_dim=8,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+        conv_dim=[16],
+        conv_stride=[2],
+        conv_kernel=[3],
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        model = SpeechT5ForTextToSpeech(config).eval()
+        model.speech_decoder_postnet.prob_out.bias.data.fill_(-9.0)  # it goes on until it may no longer
+        model.save_pretrained(folder)
+        horn = SpeechT5HifiGanConfig(
+            model_in_dim=8,
+            sampling_rate=4000,
+            upsample_initial_channel=8,
+            upsample_rates=[4, 4],
+            upsample_kernel_sizes=[8, 8],
+            resblock_kernel_sizes=[3],
+            resblock_dilation_sizes=[[1]],
+        )
+        lively(SpeechT5HifiGan(horn)).save_pretrained(folder / "vocoder")
+    SpeechT5Processor(SpeechT5FeatureExtractor(num_mel_bins=8, sampling_rate=16000), words).save_pretrained(folder)
+    (folder / "voices").mkdir()
+    for name, value in (("anna", 0.5), ("bert", -0.5)):
+        np.save(folder / "voices" / f"{name}.npy", np.full(8, value, np.float32))
+    return folder
+
+
+def small_text(width: int) -> T5EncoderModel:
+    config = T5Config(vocab_size=len(tokenizer()), d_model=width, d_kv=4, d_ff=16, num_layers=1, num_heads=2)
+    return T5EncoderModel(config)
+
+
+def stable_audio(folder: Path) -> Path:
+    """At most 2 seconds, stereo, at 4,000 Hz."""
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        pipe = StableAudioPipeline(
+            vae=AutoencoderOobleck(
+                encoder_hidden_size=6,
+                downsampling_ratios=[2, 4],
+                decoder_channels=3,
+                decoder_input_channels=3,
+                audio_channels=2,
+                channel_multiples=[2, 4],
+                sampling_rate=4000,
+            ),
+            text_encoder=small_text(4),
+            projection_model=StableAudioProjectionModel(
+                text_encoder_dim=4, conditioning_dim=4, min_value=0, max_value=32
+            ),
+            tokenizer=tokenizer(model_max_length=24),
+            transformer=StableAudioDiTModel(
+                sample_size=1000,
+                in_channels=3,
+                num_layers=1,
+                attention_head_dim=4,
+                num_attention_heads=2,
+                num_key_value_attention_heads=2,
+                out_channels=3,
+                cross_attention_dim=4,
+                time_proj_dim=4,
+                global_states_input_dim=8,
+                cross_attention_input_dim=4,
+            ),
+            scheduler=CosineDPMSolverMultistepScheduler(
+                solver_order=2, prediction_type="v_prediction", sigma_data=1.0, sigma_schedule="exponential"
+            ),
+        )
+    pipe.save_pretrained(folder)
+    return folder
