@@ -184,6 +184,26 @@ def bar_ticks(beats: int, unit: int) -> int:
     return beats * 4 * QUARTER // unit
 
 
+def metres_of(bars: Iterable[tuple[int, tuple[int, int]]]) -> tuple[tuple[int, int, int], ...]:
+    """The metres of bars given as (length in ticks, (beats, unit) that is written).
+
+    A bar that is shorter or longer than its metre gets one that fits it, in the largest unit that does.
+    """
+    found: list[tuple[int, int, int]] = []
+    tick = 0
+    for length, (beats, unit) in bars:
+        if length != bar_ticks(beats, unit):
+            fits = (
+                u for u in UNITS if u >= min(unit, 4) and not length % bar_ticks(1, u) and length <= bar_ticks(64, u)
+            )
+            unit = next(fits, 64)
+            beats = max(length // bar_ticks(1, unit), 1)
+        if not found or found[-1][1:] != (beats, unit):
+            found.append((tick, beats, unit))
+        tick += length
+    return tuple(found)
+
+
 def tidy(notes: Iterable[Note]) -> tuple[Note, ...]:
     """Sorted by onset and pitch; a pitch that is struck again ends there, and of two struck at once the longer stays.
 
