@@ -17,14 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
-from studio import __version__
+from studio import __version__, adoption
 from studio.catalog import Catalog
 from studio.engine import protocol
 from studio.engine.engine import Engine, Event, Started
 from studio.errors import InvalidInput, NotFound, StudioError
 from studio.families import family, scratch_family
 from studio.families.family import MODEL, Family
-from studio.intake import clean_copy
 from studio.lab.captions import take_captions
 from studio.lab.dataset import Dataset
 from studio.lab.probe import Probe
@@ -289,19 +288,14 @@ class Studio:
         return request.replace(seed=request.seed + artifact.index, params=params)
 
     def adopt(self, file: Path, *, name: str = "", role: str = "upload") -> Artifact:
-        """A person's own picture into the library, as a clean PNG; the file itself stays as it is. InvalidInput."""
-        target = self.settings.staging / f"adopt-{secrets.token_hex(6)}.png"
-        try:
-            clean_copy(file, target, name)
-            kept = self.library.keep(target, media_type="image/png", meta={"name": name or file.name, "role": role})
-        finally:
-            target.unlink(missing_ok=True)
+        """A person's own file into the library as a clean copy; the file itself stays as it is. InvalidInput."""
+        kept = adoption.adopt(self.library, self.settings.staging, file, name=name or file.name, role=role)
         self.touch()
         return kept
 
-    def recover(self, file: Path) -> provenance.Recovered | None:
-        """The settings that a picture carries inside: ours, A1111's, ComfyUI's, InvokeAI's ... or None."""
-        return provenance.read(file)
+    def recover(self, file: Path, name: str = "") -> provenance.Recovered | None:
+        """The settings that a work carries inside: ours, A1111's, ComfyUI's, InvokeAI's ... or None."""
+        return adoption.recover(file, name or file.name)
 
     def warm(self, task: str = "text_to_image") -> None:
         """Starts the worker and loads the model that the first click will want, so that it need not wait."""
@@ -414,7 +408,7 @@ class Studio:
         delivers = event.meta.get("model") is True
         if delivers:
             meta |= {"model": job.request.model, "delivers": "model"}
-        embed(file, event.media_type, self.record(job, event.index, meta))
+        adoption.embed(file, event.media_type, self.record(job, event.index, meta))
         kept = self.library.keep(file, media_type=event.media_type, job=job.id, index=event.index, meta=meta)
         description(file).unlink(missing_ok=True)
         if dataset := event.meta.get("captions_of"):
@@ -571,11 +565,6 @@ def new_id(now: float) -> str:
 def description(file: Path) -> Path:
     """Where the worker described a finished file."""
     return file.with_name(file.name + ".json")
-
-
-def embed(file: Path, media_type: str, record: provenance.Provenance) -> None:
-    if media_type == "image/png":
-        provenance.write_png(file, file, record)
 
 
 def earlier_variations(take: Request) -> str | None:

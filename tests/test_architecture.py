@@ -22,10 +22,12 @@ LAYERS = {
     "errors": set(),
     "__init__": set(),
     "settings": {"errors"},
-    "families": {"types", "errors", "families", "music"},  # the declarations; pipelines and trainings may use more, see below
+    "families": {"types", "errors", "families", "music"},  # the declarations; pipelines may use more, see below
     "presets": {"errors", "settings", "types", "wildcards"},
     "wildcards": {"errors", "settings", "types"},
     "intake": {"errors", "settings", "types"},
+    "sound_intake": {"errors", "types", "music"},
+    "adoption": {"types", "intake", "sound_intake", "library", "music"},
     "loras": {"errors", "types"},
     "catalog": {"errors", "settings", "types", "families"},
     "engine": {"errors", "settings", "types", "families", "engine"},
@@ -46,6 +48,7 @@ LAYERS = {
         "wildcards",
         "loras",
         "intake",
+        "adoption",
         "catalog",
         "engine",
         "library",

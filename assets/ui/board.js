@@ -13,7 +13,9 @@
     ["star", "star", "Star", "s"],
     ["vary-subtle", "subtle", "Vary subtly", "v"],
     ["vary-strong", "strong", "Vary strongly", "Shift+V"],
+    ["hear", "play", "Hear", "h"],
     ["open-up", "open", "Open up", "o"],
+    ["rework", "rework", "Rework", "w"],
     ["continue", "right", "Continue", "k"],
     ["more", "retry", "More like this", "r"],
     ["edit", "edit", "Edit prompt", "e"],
@@ -24,9 +26,12 @@
     ["inpaint", "inpaint", "Inpaint", "n"],
     ["walk", "walk", "Walk to another take", "l"],
     ["rewrite", "edit", "Edit the text by hand", "t"],
+    ["notes", "note", "Change notes by hand", "t"],
+    ["cover", "strong", "Cover with an audio model", "m"],
     ["notebook", "page", "Put into the notebook", "n"],
     ["copy", "copy", "Copy", "y"],
     ["to-image", "start", "Send to Image", "m"],
+    ["to-music", "note", "Send to Music", "h"],
     ["ancestry", "tree", "Ancestry", "a"],
     ["download", "download", "Download", "d"],
     ["export", "download", "Export as …", "d"],
@@ -57,9 +62,9 @@
       this.build();
       atelier.boards.set(this.panel, this);
       if (options.restores) {
-        addEventListener("atelier:restored", (event) => this.ask("restored", null, { restored: event.detail.restored }));
+        addEventListener("atelier:restored", ({ detail }) => detail.panel === this.panel && this.ask("restored", null, { restored: detail.restored }));
         addEventListener("atelier:models", () => this.ask("menus"));
-        addEventListener("atelier:open", (event) => this.ask("open", null, { sha256: event.detail.sha256 }));
+        addEventListener("atelier:open", ({ detail }) => detail.panel === this.panel && this.ask("open", null, { sha256: detail.sha256 }));
       }
       document.addEventListener("visibilitychange", () => !document.hidden && this.poke());
       document.addEventListener("keydown", (event) => this.key(event), true);
@@ -315,7 +320,9 @@
       const alt = `Take ${entry.take.index + 1}: ${entry.job.prompt}`;
       const take = entry.take.state === "done" ? entry.take : { ...entry.take, url, media_type: entry.take.media_type || "image/jpeg" };
       if (same && url && this.largePane?.media.classList.contains("bd-text")) return void atelier.fillText(this.largePane.media, url);
-      const media = url ? atelier.media(take, alt) : el("p", { class: "bd-quiet", text: "Nothing to see yet." });
+      if (same && url && this.largePane?.media.sounding) return void this.largePane.media.sounding.update(take, url);
+      const large = atelier.sounds(take) ? atelier.soundView : atelier.media;
+      const media = url ? large(take, alt, this) : el("p", { class: "bd-quiet", text: "Nothing to see yet." });
       const place = () => {
         if (this.shownUrl !== url || this.shownKey !== entry.key) return;
         this.largePane?.close();
@@ -348,7 +355,7 @@
       const list = el("dl", { class: "bd-settings" });
       const row = (name, value) => value !== "" && value !== null && value !== undefined && list.append(el("dt", { text: name }), el("dd", { dir: "auto", text: atelier.shown(value) }));
       row("Seed", take.seed);
-      for (const fact of take.facts || []) row("Text", fact);
+      for (const fact of take.facts || []) row(atelier.sounds(take) ? "Music" : "Text", fact);
       for (const [name, value] of Object.entries(atelier.own({ take, job }))) {
         if (name !== "prompt" && name !== "seed" && name !== "num_images_per_prompt") row(this.label(name), value);
       }
@@ -432,6 +439,10 @@
         rewrite: () => this.merge([entry]),
         copy: () => this.copyText(entry),
         "to-image": () => this.sendToImage(entry),
+        "to-music": () => this.sendToMusic(entry),
+        hear: () => this.hear(entry),
+        rework: () => this.rework(entry),
+        notes: () => this.changeNotes(entry),
         export: () => this.exportAs(entry),
       }[name];
       if (run) run();

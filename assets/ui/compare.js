@@ -112,9 +112,24 @@
         two &&
           button(this.wipe ? "compare" : "wipe", this.wipe ? "Side by side" : "Wipe", () => this.flip(), { key: "w" }),
         button("blind", this.blind ? "Shuffle again" : "Blind", () => this.hide(), { key: "b" }),
-        button("focus", "Fit", () => this.view.fit(), { key: "0" }),
+        this.music && button("play", "Hear", () => this.hear(), { key: "Space" }),
+        this.music && button("right", "Next, in step", () => this.hear((this.at + 1) % this.entries.length), { key: "x" }),
+        !this.music && button("focus", "Fit", () => this.view.fit(), { key: "0" }),
         button("close", "Close", () => this.board.closeCompare(), { key: "Esc" }),
       );
+    }
+
+    get music() {
+      return this.entries.every(({ take }) => atelier.sounds(take));
+    }
+
+    /** The take that is looked at, heard from where another one is: all are equally loud. */
+    async hear(index = this.at) {
+      this.go(index);
+      const address = atelier.soundOf(this.entries[index].take);
+      const { player } = atelier;
+      if (player.playing && player.address !== address) await player.change(address);
+      else await player.toggle(address);
     }
 
     flip() {
@@ -248,6 +263,8 @@
         p: () => this.choose(this.at),
         Enter: () => this.choose(this.at),
         w: () => (this.texts ? this.flipDiff() : this.entries.length === 2 && this.flip()),
+        " ": () => this.music && this.hear(),
+        x: () => this.music && this.hear((this.at + 1) % this.entries.length),
         b: () => this.hide(),
         0: () => this.view.fit(),
         "+": () => this.view.zoom(1.25),

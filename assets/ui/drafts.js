@@ -241,6 +241,14 @@
       window.atelier.goTo("image");
     },
 
+    async sendToMusic(entry) {
+      const music = atelier.boards.get("music");
+      if (!music || !window.atelier) return;
+      const text = await atelier.readText(entry.take);
+      window.atelier.goTo("music");
+      music.ask("lyrics", null, { text });
+    },
+
     exportAs(entry) {
       const dialog = el("dialog", { class: "bd-dialog", "aria-label": "Export" });
       const link = ([format, name, what]) =>

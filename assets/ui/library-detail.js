@@ -7,7 +7,9 @@
   const media = (item) => {
     const alt = atelier.nameOf(item);
     if (item.media_type.startsWith("image/") && item.thumb) return el("img", { src: item.url, alt, decoding: "async" });
-    if (item.media_type.startsWith("audio/")) return el("audio", { src: item.url, controls: true, preload: "metadata", "aria-label": alt });
+    const board = window.atelierBoard;
+    if (item.media_type.startsWith("audio/") && board?.soundTile) return board.soundTile(item, alt);
+    if (item.media_type.startsWith("text/") && board?.fillText) return board.fillText(el("div", { class: "lib-text", tabindex: "0", "aria-label": alt, dir: "auto" }), item.url);
     if (item.media_type.startsWith("video/")) return el("video", { src: item.url, controls: true, loop: true, playsinline: true, "aria-label": alt });
     return el("p", { class: "lib-quiet", text: `${item.media_type}: this can be downloaded, and is not shown here.` });
   };
@@ -33,6 +35,9 @@
     if (typeof item.seconds === "number") words.push(`made in ${atelier.seconds(item.seconds)}`);
     return words.join(" · ");
   };
+
+  const OPENS = ["image/", "text/", "audio/"];
+  const NAMED = { image: "Image", text: "Text", music: "Music" };
 
   class Detail {
     constructor(library) {
@@ -110,7 +115,7 @@
       return el(
         "div",
         { class: "lib-actions" },
-        item.thumb ? tool("open", "Open in Image", () => atelier.openIn(item.sha256), { kind: "strong" }) : null,
+        OPENS.some((kind) => item.media_type.startsWith(kind)) ? tool("open", `Open in ${NAMED[atelier.panelOf(item)]}`, () => atelier.openIn(item), { kind: "strong" }) : null,
         item.restored ? tool("use", "Use settings", () => this.use(item)) : null,
         star,
         download,
@@ -118,8 +123,7 @@
       );
     }
     use(item) {
-      atelier.goTo("image");
-      setTimeout(() => dispatchEvent(new CustomEvent("atelier:restored", { detail: item })), 60);
+      atelier.useSettings(item);
     }
     again() {
       const now = this.item && this.library.grid.tiles.get(this.item.sha256);

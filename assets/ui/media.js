@@ -8,6 +8,7 @@
     const type = take.media_type || "image/png";
     if (type.startsWith("image/") && type !== "image/svg+xml") return "image";
     if (type.startsWith("video/")) return "video";
+    if (type === "audio/midi") return "score";
     if (type.startsWith("audio/")) return "audio";
     return type.startsWith("text/") || type === "application/json" ? "text" : "other";
   };
@@ -16,8 +17,8 @@
     image: (take, alt) => el("img", { src: take.url, alt, draggable: "false", decoding: "async" }),
     video: (take, alt) =>
       el("video", { src: take.url, "aria-label": alt, controls: true, loop: true, muted: true, playsinline: true }),
-    audio: (take, alt) =>
-      el("div", { class: "bd-audio" }, el("audio", { src: take.url, "aria-label": alt, controls: true, preload: "metadata" })),
+    audio: (take, alt) => atelier.soundTile(take, alt),
+    score: (take, alt) => atelier.soundTile(take, alt),
     text: (take, alt) => atelier.fillText(el("div", { class: "bd-text", tabindex: "0", "aria-label": alt, dir: "auto" }), take.url),
     other: (take, alt) =>
       take.thumb ? el("img", { src: take.thumb, alt }) : el("div", { class: "bd-text", text: take.media_type || "file" }),
@@ -51,6 +52,8 @@
   };
 
   atelier.kind = kind;
+  /** Whether a take is something to hear. */
+  atelier.sounds = (take) => ["audio", "score"].includes(kind(take));
   atelier.media = (take, alt) => RENDERERS[kind(take)](take, alt);
 
   /** What all panes of a comparison share: how much they are enlarged (1 = fits) and moved (in picture widths, heights). */

@@ -147,25 +147,29 @@
       const answer = await atelier.upload(file);
       dispatchEvent(new CustomEvent("atelier:dropped", { detail: answer }));
       if (!answer.restored) {
-        atelier.toast(`${file.name} is in the library. It carries no settings.`, { kind: "good", label: "Use as start", run: () => openIn(answer.sha256) });
+        atelier.toast(`${file.name} is in the library. It carries no settings.`, { kind: "good", label: "Use as start", run: () => openIn(answer) });
         return;
       }
-      atelier.goTo("image");
-      setTimeout(() => dispatchEvent(new CustomEvent("atelier:restored", { detail: answer })), 60);
+      atelier.useSettings(answer);
       atelier.toast(`The settings of ${file.name} are back${answer.restored.source ? ` (from ${answer.restored.source})` : ""}.`, { kind: "good" });
     } catch (error) {
       atelier.failed(error);
     }
   });
-  const openIn = (sha256) => {
-    atelier.goTo("image");
-    setTimeout(() => dispatchEvent(new CustomEvent("atelier:open", { detail: { sha256 } })), 60);
+  /** The panel in which works of this kind are made. */
+  atelier.panelOf = ({ media_type: type }) => (type.startsWith("audio/") ? "music" : type.startsWith("text/") ? "text" : "image");
+  const hand = (event, item) => {
+    const panel = atelier.panelOf(item);
+    atelier.goTo(panel);
+    setTimeout(() => dispatchEvent(new CustomEvent(event, { detail: { ...item, panel } })), 60);
   };
+  const openIn = (item) => hand("atelier:open", item);
   atelier.openIn = openIn;
+  atelier.useSettings = (item) => hand("atelier:restored", item);
 
   const dropping = () => {
-    const veil = el("div", { class: "at-drop", hidden: true, "aria-hidden": "true" }, glyph("drop"), el("span", { text: "Drop pictures here" }), el("small"));
-    const purpose = () => (veil.lastChild.textContent = atelier.panel() === "train" ? "They are checked, mended in a copy and added to the data set." : "A picture that carries its settings brings them back.");
+    const veil = el("div", { class: "at-drop", hidden: true, "aria-hidden": "true" }, glyph("drop"), el("span", { text: "Drop pictures, scores or sounds here" }), el("small"));
+    const purpose = () => (veil.lastChild.textContent = atelier.panel() === "train" ? "They are checked, mended in a copy and added to the data set." : "A file that carries its settings brings them back.");
     document.body.append(veil);
     let depth = 0;
     const files = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");

@@ -145,7 +145,7 @@
 
     letters(key) {
       return {
-        " ": () => this.choose(this.active),
+        " ": () => (this.view === "focus" && this.largePane?.media.sounding ? this.hear() : this.choose(this.active)),
         x: () => this.choose(this.active),
         Enter: () => (this.view === "focus" ? this.toGrid() : this.clickEntry(this.active)),
         f: () => (this.view === "focus" ? this.toGrid() : this.focusEntry(this.active)),
@@ -160,11 +160,13 @@
         o: () => this.does("open-up"),
         k: () => this.does("continue"),
         r: () => this.does("more"),
-        t: () => this.does("rewrite"),
+        h: () => this.either("hear", "to-music"),
+        w: () => this.does("rework"),
+        t: () => this.either("rewrite", "notes"),
         y: () => this.does("copy"),
         j: () => this.mergeChosen(),
         u: () => this.does("use"),
-        m: () => this.either("start", "to-image"),
+        m: () => this.either("start", "to-image", "cover"),
         n: () => this.either("inpaint", "notebook"),
         l: () => this.does("walk"),
         a: () => this.ancestry.toggle(),

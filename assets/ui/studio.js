@@ -90,6 +90,13 @@
       ["Ctrl+Z", "Undo a change of the data set"],
       ["Ctrl+Shift+Z", "Redo it"],
     ]],
+    ["In Music", [
+      ["H", "Hear"],
+      ["Space", "Play or pause in the large view"],
+      ["X", "The next take in step, while comparing"],
+      ["W", "Rework bars"],
+      ["T", "Change notes by hand"],
+    ]],
     ["On the board", [
       ["← → ↑ ↓", "Move between takes"],
       ["1 … 9", "Choose a take by its number"],

@@ -99,7 +99,7 @@
         return;
       }
       if (kind === "text") return this.write(wanted);
-      if (take.state === "done" && kind === "audio" && !this.small) return this.put(atelier.media(take, ""));
+      if (atelier.sounds(take)) return this.sound(take, wanted);
       if (take.state === "done" && kind === "other" && !take.thumb) return this.put(atelier.media(take, ""));
       const next = el("img", { alt: "", draggable: "false", decoding: "async", src: wanted });
       const mine = this.source;
@@ -110,7 +110,7 @@
     }
 
     source_of(take, kind) {
-      if (kind === "text") return take.url;
+      if (kind === "text" || kind === "score" || kind === "audio") return take.url;
       if (this.small || kind !== "image") return take.thumb || take.url;
       return take.url;
     }
@@ -119,6 +119,13 @@
     write(url) {
       if (this.picture?.classList.contains("bd-text")) atelier.fillText(this.picture, url);
       else this.put(atelier.fillText(el("div", { class: "bd-text", dir: "auto" }), url));
+    }
+
+    /** Music grows in the element that shows it, too. */
+    sound(take, url) {
+      const told = { ...take, url };
+      if (this.picture?.sounding) this.picture.sounding.show(told, url);
+      else this.put(atelier.soundTile(told, this.describe(take, { state: "", prompt: "" })));
     }
 
     put(next) {
@@ -214,7 +221,7 @@
       const height = this.node.clientHeight - parseFloat(style.paddingTop) - parseFloat(style.paddingBottom);
       if (width < 20 || height < 20) return;
       const first = this.brief.entries[0];
-      if (first && atelier.kind(first.take) === "text" && !this.brief.axes) return this.pages(width, height);
+      if (first && ["text", "score", "audio"].includes(atelier.kind(first.take)) && !this.brief.axes) return this.pages(width, height);
       const aspect = this.aspect();
       const axes = this.brief.axes;
       if (axes) {
@@ -242,7 +249,9 @@
       this.columns = columns;
       this.node.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
       this.node.style.gridTemplateRows = "";
-      this.node.style.gridAutoRows = `${Math.max(220, Math.floor((height - 10 * (rows - 1)) / rows))}px`;
+      const room = Math.max(220, Math.floor((height - 10 * (rows - 1)) / rows));
+      const heard = atelier.sounds(this.brief.entries[0].take);
+      this.node.style.gridAutoRows = `${heard ? Math.min(room, Math.max(260, Math.round(width / columns))) : room}px`;
     }
 
     mark() {

@@ -196,7 +196,7 @@ def _understood(texts: Mapping[str, str]) -> Recovered | None:
     software = texts.get("Software", "")
     is_fooocus = scheme in ("fooocus", "a1111") and ("Fooocus" in software or "fooocus_scheme" in texts)
     return (
-        _ours(texts.get(containers.OWN_KEYWORD, ""))
+        own_record(texts.get(containers.OWN_KEYWORD, ""))
         or peers.invokeai(texts.get("invokeai_metadata", ""))
         or _peers_json(parameters)
         or _peers_json(comment)
@@ -224,7 +224,8 @@ def _comment(text: str, is_fooocus: bool) -> Recovered:
     return peers.recovered("exif", prompt=text)
 
 
-def _ours(text: str) -> Recovered | None:
+def own_record(text: str) -> Recovered | None:
+    """Our own JSON; None for any other text."""
     plain = peers.as_json(text)
     if plain is None or "request" not in plain:
         return None

@@ -31,6 +31,10 @@ SCRIPTS = (
     "board.js",
     "steering.js",
     "drafts.js",
+    "music-player.js",
+    "music-roll.js",
+    "music-view.js",
+    "music-board.js",
     "painter.js",
     "fields.js",
 )
@@ -58,7 +62,16 @@ HIDDEN = {
     "suffix",
     "beginning",
     "word_filter",
+    "key_weight",
 }  # settings that say nothing about one take
+REWORKED = {  # music made from music
+    "vary_score": "Varied",
+    "fill_score": "Written anew",
+    "continue_score": "Continued",
+    "harmonise_score": "Harmonised",
+    "restyle_score": "Another style",
+}
+LEFT_OPEN = {"tempo", "bars", "from_bar", "to_bar"}  # 0 says nothing of them
 MAX_DIFF = 800  # words; longer prompts are shown as struck out and new
 
 LOAD = """
@@ -83,7 +96,8 @@ window.atelierScripts.then(() => {
 class Board(gr.HTML):
     """The board of one panel. Its event `act` carries {do, sha256, ...}: all that the panel's form must do.
 
-    `restores`: dropped pictures with settings, and pictures opened in the library, are sent to this panel.
+    `restores`: dropped files with settings, and works opened in the library, are sent to this panel where they are
+    of its medium. `told` is handed to the page beside the rest.
     """
 
     def __init__(
@@ -95,9 +109,11 @@ class Board(gr.HTML):
         actions: Sequence[str] = ACTIONS,
         icon: str = "start",
         restores: bool = False,
+        told: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
         told = {
+            **(told or {}),
             "panel": panel,
             "invitation": invitation,
             "icon": icon,
@@ -213,7 +229,7 @@ def take_state(job: Job, live: Live, index: int, made: Mapping[int, Artifact]) -
                 "state": "done",
                 "url": f"/atelier/files/{kept.sha256}",
                 "thumb": f"/atelier/thumbs/{kept.sha256}"
-                if kept.media_type.startswith(("image/", "video/", "model/"))
+                if kept.media_type.startswith(("image/", "video/", "model/", "audio/"))
                 else None,
                 "preview": None,
                 "seed": kept.meta.get("seed", job.request.seed + index),
@@ -223,9 +239,7 @@ def take_state(job: Job, live: Live, index: int, made: Mapping[int, Artifact]) -
                 "starred": kept.starred,
                 "picked": "picked" in kept.tags,
                 "tags": list(kept.tags),
-                "facts": drafts.facts(kept, [one for at, one in made.items() if at != index])
-                if kept.media_type.startswith("text/")
-                else [],
+                "facts": facts(kept, [one for at, one in made.items() if at != index]),
             }
         )
     if job.state.finished:
@@ -248,11 +262,22 @@ def take_state(job: Job, live: Live, index: int, made: Mapping[int, Artifact]) -
     }
 
 
+def facts(kept: Artifact, siblings: Sequence[Artifact]) -> list[str]:
+    """Short words under a take: what can be said of a text beside its siblings, of a piece of music, of a sound."""
+    if kept.media_type.startswith("text/"):
+        return drafts.facts(kept, siblings)
+    if not kept.media_type.startswith("audio/"):
+        return []
+    seconds = kept.duration or kept.meta.get("seconds")
+    told = [str(kept.meta["line"])] if kept.meta.get("line") else []
+    return [*told, f"{int(seconds) // 60}:{int(seconds) % 60:02d}"] if isinstance(seconds, int | float) else told
+
+
 @lru_cache
 def expected(task: str) -> str | None:
     """The media type of a take that grows, where it is no picture."""
-    texts = {task for declared in families() if declared.media == "text" for task in declared.tasks}
-    return "text/plain" if task in texts else None
+    grown = {"text": "text/plain", "music": "audio/midi", "audio": "audio/flac"}
+    return next((grown.get(declared.media) for declared in families() if task in declared.tasks), None)
 
 
 def count(request: Request) -> int:
@@ -278,6 +303,7 @@ def warnings(job: Job, live: Live, kept: Iterable[Artifact]) -> list[str]:
 def settings(request: Request) -> Json:
     """Everything that makes one take differ from another, flat, in a person's order."""
     params = {k: v for k, v in request.params.items() if k not in HIDDEN and v not in (None, "")}
+    params = {k: v for k, v in params.items() if v or k not in LEFT_OPEN}
     if not params.get("variation_strength"):
         params = {k: v for k, v in params.items() if not k.startswith("variation_")}
     flat: Json = {"prompt": request.prompt, **params, "model": request.model, "seed": request.seed}
@@ -327,6 +353,8 @@ def operation(job: Job, changed: Json | None) -> str:
         return "Walk"
     if job.group.startswith(GRID):
         return "X/Y grid"
+    if request.task in ("edit_score", *REWORKED):
+        return REWORKED.get(request.task, "Notes by hand")
     if request.task == "edit_text":
         return "Merged by hand" if len(request.inputs) > 1 else "Edited by hand"
     if request.params.get("beginning_tokens"):

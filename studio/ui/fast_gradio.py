@@ -6,6 +6,7 @@ less time. It is an internal of gradio: if the name is gone, nothing happens her
 nothing is saved any more.
 """
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -56,7 +57,13 @@ def prepare() -> None:
 prepare()
 
 import gradio  # noqa: E402  (the hook must stand first)
+import gradio.utils  # noqa: E402
 from gradio.context import Context  # noqa: E402
+
+# gradio sets matplotlib's backend around every event where that is installed, and two first events at once fail in its
+# import; no figure is drawn here
+if hasattr(gradio.utils, "MatplotlibBackendMananger"):
+    gradio.utils.MatplotlibBackendMananger = contextlib.nullcontext  # type: ignore[assignment, misc]
 
 # a menu whose value is put back before its choices are: nothing that the person at the terminal could mend
 warnings.filterwarnings("ignore", message="The value passed into gr.Dropdown", category=UserWarning)

@@ -26,12 +26,12 @@ OWN_TAGS = (PICKED, BLIND)  # shown as marks, not as tags of the person's
 
 def item(artifact: Artifact) -> Json:
     """One artifact as a tile: addresses by hash, never a path."""
-    picture = artifact.media_type.startswith("image/") and artifact.media_type != "image/svg+xml"
+    seen = artifact.media_type.startswith(("image/", "audio/")) and artifact.media_type != "image/svg+xml"
     meta = artifact.meta
     return {
         "sha256": artifact.sha256,
         "url": f"/atelier/files/{artifact.sha256}",
-        "thumb": f"/atelier/thumbs/{artifact.sha256}" if picture else None,
+        "thumb": f"/atelier/thumbs/{artifact.sha256}" if seen else None,
         "media_type": artifact.media_type,
         "size": artifact.size,
         "width": artifact.width,

@@ -20,9 +20,10 @@ from starlette.routing import Route, Router
 from studio.errors import InvalidInput, NotFound, StudioError
 from studio.studio import Studio
 from studio.types import Artifact, Json
-from studio.ui import board, listing
+from studio.ui import board, listing, sounding
 from studio.ui.actions import act
 from studio.ui.answers import body, failure, fresh, receive_file
+from studio.ui.music_routes import music_routes
 from studio.ui.text_routes import text_routes
 from studio.ui.train_routes import train_routes
 
@@ -78,6 +79,7 @@ def routes(studio: Studio) -> Router:
             route("upload", upload, "POST"),
             route("export", export, "POST"),
             *text_routes(studio),
+            *music_routes(studio),
             *train_routes(studio),
         ]
     )
@@ -121,9 +123,14 @@ def disposition(kind: str, name: str) -> str:
 
 
 async def thumbnail(studio: Studio, request: Request) -> Response:
-    path = await to_thread.run_sync(studio.library.thumbnail, hash_of(request))
+    path = await to_thread.run_sync(thumbnail_of, studio, hash_of(request))
     kind = mimetypes.guess_type(path.name)[0] or "image/webp"
     return FileResponse(path, media_type=kind, headers={"cache-control": FOREVER})
+
+
+def thumbnail_of(studio: Studio, sha256: str) -> Path:
+    kept = studio.library.artifact(sha256)
+    return sounding.thumbnail(studio, kept) if sounding.heard(kept) else studio.library.thumbnail(sha256)
 
 
 async def preview(studio: Studio, request: Request) -> Response:
@@ -194,7 +201,7 @@ async def upload(studio: Studio, request: Request) -> Response:
 
 def take_in(studio: Studio, path: Path, name: str, role: str) -> Json:
     adopted = studio.adopt(path, name=name, role=role)
-    recovered = studio.recover(path)
+    recovered = studio.recover(path, name)
     return {**listing.item(adopted), "restored": listing.restored(recovered) if recovered else None}
 
 

@@ -84,6 +84,18 @@ def start_value(sha256: str | None = None, mask: str | None = None, name: str = 
     return {"sha256": sha256, "mask": mask, "name": name, "paint": paint}
 
 
+class StartScore(_Widget):
+    """What a piece begins with: a score of the library, or notes played on a small keyboard."""
+
+    def __init__(self, panel: str, **options: Any) -> None:
+        super().__init__("startScore", start_score_value(), elem_id=f"{panel}-start", **options)
+
+
+def start_score_value(sha256: str | None = None, name: str = "") -> Json:
+    """`notes` are (pitch, quarters) each; they count where no score is chosen."""
+    return {"sha256": sha256, "name": name, "notes": []}
+
+
 class ModelWishes(_Widget):
     """Draws nothing: what each model wants in the fields, by model id, so that the page can put it in without asking.
 

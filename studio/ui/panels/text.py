@@ -36,6 +36,7 @@ ACTIONS = (
     "notebook",
     "copy",
     "to-image",
+    "to-music",
     "ancestry",
     "export",
     "merge",
@@ -74,6 +75,7 @@ class TextPanel:
                     examples=[f"{example.title}: {example.prompt}" for example in self.examples],
                     actions=ACTIONS,
                     icon="page",
+                    restores=True,
                 )
         self.connect(demo)
 
@@ -180,6 +182,8 @@ class TextPanel:
             "notebook": self.notebook,
             "passage": self.passage,
             "example": self.example,
+            "restored": self.restored,
+            "open": self.notebook,
             "menus": self.menus,
             "taught": self.taught,
         }.get(str(asked.get("do")))
@@ -231,6 +235,13 @@ class TextPanel:
         chosen = self.examples[int(asked.get("index", 0)) % len(self.examples)]
         empty = {name: "" for name in writing.ONLY["brief"] if name in self.form.fields and name != "length"}
         return self.form.fill({**empty, "prompt": chosen.prompt, **chosen.params})
+
+    def restored(self, asked: Json, _: Mapping[str, Any]) -> Updates:
+        """The settings of a draft of the library."""
+        plain = (asked.get("restored") or {}).get("request")
+        if not isinstance(plain, dict) or plain.get("task") != writing.TASK:
+            raise InvalidInput("That text was not written by a model here.", "Put it into the notebook instead.")
+        return self.show_request(Request.from_dict(plain))
 
     def taught(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         """A LoRA that was just learnt, chosen, with the model that it was taught to."""

@@ -1,0 +1,57 @@
+"""How works enter the library: a person's own files as clean copies, finished ones with their settings inside."""
+
+import json
+import secrets
+from pathlib import Path
+
+import soundfile
+
+from studio import sound_intake
+from studio.intake import clean_copy
+from studio.library import provenance
+from studio.library.library import Library
+from studio.music.midi import read_midi, write_midi
+from studio.types import Artifact, Value
+
+
+def adopt(library: Library, staging: Path, file: Path, *, name: str, role: str) -> Artifact:
+    """A picture as PNG, a score as MIDI, a sound as FLAC, whatever it came as. InvalidInput for anything else."""
+    kind = sound_intake.kind(file, name)
+    suffix, media_type = {"score": (".mid", "audio/midi"), "sound": (".flac", "audio/flac")}.get(
+        kind, (".png", "image/png")
+    )
+    target = staging / f"adopt-{secrets.token_hex(6)}{suffix}"
+    facts: dict[str, Value] = {}
+    try:
+        if kind == "score":
+            facts = sound_intake.clean_score(file, target, name)
+        elif kind == "sound":
+            facts = sound_intake.clean_sound(file, target, name)
+        else:
+            clean_copy(file, target, name)
+        return library.keep(target, media_type=media_type, meta={"name": name, "role": role, **facts})
+    finally:
+        target.unlink(missing_ok=True)
+
+
+def recover(file: Path, name: str) -> provenance.Recovered | None:
+    """The settings that a work carries inside, or None."""
+    if not sound_intake.kind(file, name):
+        return provenance.read(file)
+    from studio.music import files  # heavy, as below
+
+    inside = files.settings_inside(file.read_bytes(), name)
+    return provenance.own_record(json.dumps(inside)) if inside else None
+
+
+def embed(file: Path, media_type: str, record: provenance.Provenance) -> None:
+    """Writes the complete record into a finished file, in place, where its kind can carry it."""
+    if media_type == "image/png":
+        provenance.write_png(file, file, record)
+    elif media_type == "audio/midi":
+        file.write_bytes(write_midi(read_midi(file.read_bytes(), file.name), json.loads(record.json())))
+    elif media_type == "audio/flac":
+        from studio.music.sound import audio_file  # scipy.signal takes a second to import: the page starts without it
+
+        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+        file.write_bytes(audio_file(samples.astype("float32"), "flac", json.loads(record.json()), rate=rate))

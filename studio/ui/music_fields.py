@@ -1,0 +1,157 @@
+"""The fields of the Music panel as components: what every mode has, and those that one mode alone has."""
+
+import secrets
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from studio.families import family
+from studio.families.family import Param
+from studio.studio import Studio
+from studio.types import Model
+from studio.ui import composing, form
+from studio.ui.composing import COUNT, PANEL, TASKS
+from studio.ui.fast_gradio import gradio as gr
+from studio.ui.widgets import ModelWishes, PromptNotes, StartScore
+
+WISHED = ("temperature", "top_p", "bars", "seconds", "guidance_scale", "num_inference_steps")  # follow the model
+# rows of fields by mode; what a family declares beyond them stands in a fold below
+ROWS = {
+    "score": (("style", "key"), ("metre", "tempo", "bars"), ("instruments", "density")),
+    "audio": (("lyrics",), ("seconds", "guidance_scale", "num_inference_steps"), ("negative_prompt",)),
+    "speech": (("voice", "speed"),),
+}
+FOLDED = {"score": ("temperature", "top_p"), "audio": ("temperature", "top_k", "top_p"), "speech": ("temperature",)}
+FREE = {"tempo": "Tempo (0: auto)", "bars": "Bars (0: auto)"}  # numbers for which 0 leaves it to the words
+PLACEHOLDERS = {"instruments": "cello, piano", "lyrics": "Words to sing", "voice": "the model's own"}
+KEYS = ("", *(tonic + mode for mode in ("", "m") for tonic in "C Db D Eb E F F# G Ab A Bb B".split()))
+
+
+class MusicFields:
+    """Draws them where it is constructed; `fields` are those that are settings, by name."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.fields: dict[str, Any] = {}
+        self.groups: dict[str, Any] = {}
+        self.draw()
+
+    # --- drawing
+
+    def draw(self) -> None:
+        fields, models = self.fields, self.models("score")
+        fields["mode"] = gr.Radio(
+            list(composing.MODES), value="score", label="Mode", elem_id="music-mode", interactive=True
+        )
+        fields["prompt"] = gr.Textbox(
+            label="Brief",
+            lines=3,
+            max_lines=14,
+            elem_id="music-prompt",
+            max_length=20_000,
+            placeholder="A sad slow waltz in D minor for cello and piano, 16 bars",
+        )
+        self.notes = PromptNotes(PANEL)
+        for mode in TASKS:
+            with gr.Column(visible=mode == "score", elem_id=f"music-{mode}-fields") as self.groups[mode]:
+                self.draw_mode(mode)
+        fields["model"] = gr.Dropdown(
+            models,
+            value=models[0][1] if models else None,
+            label="Model",
+            elem_id="music-model",
+            interactive=True,
+            info=described(self.first("score"), "score"),
+        )
+        with gr.Row():
+            first = secrets.randbelow(composing.MAX_SEED)
+            fields["seed"] = gr.Number(first, label="Seed", precision=0, elem_id="music-seed", min_width=80)
+            fields["lock"] = gr.Checkbox(value=False, label="Lock", elem_id="music-lock", min_width=60)
+        fields[COUNT] = gr.Slider(
+            1, 8, value=3, step=1, label="Takes", elem_id="music-count", buttons=[], interactive=True
+        )
+        self.wishes = ModelWishes(PANEL, self.wished())
+
+    def draw_mode(self, mode: str) -> None:
+        declared = {param.name: param for param in family(composing.FAMILIES[mode]).params(TASKS[mode])}
+        model = self.first(mode)
+        for row in ROWS[mode]:
+            with gr.Row():
+                for name in row:
+                    if name in declared:
+                        self.setting(declared[name], mode, model)
+        if mode == "score":
+            with gr.Accordion("Begin with notes", open=False, elem_id="music-start-fold") as self.start_fold:
+                self.start = StartScore(PANEL)
+        folded = [name for name in FOLDED[mode] if name in declared and name not in self.fields]
+        if folded:
+            with gr.Accordion("Sampling", open=False, elem_id=f"music-{mode}-sampling"), gr.Row():
+                for name in folded:
+                    self.setting(declared[name], mode, model)
+
+    def setting(self, param: Param, mode: str, model: Model | None) -> None:
+        """One field; a name that two modes share gets one component in each, the second under `mode.name`."""
+        name = param.name if param.name not in self.fields else f"{mode}.{param.name}"
+        wanted = self.defaults(model, mode).get(param.name, param.default)
+        elem_id = form.elem_id(PANEL, name.replace(".", "-"))
+        if param.name == "key" or (param.choices and "" in param.choices):
+            offered = KEYS if param.name == "key" else param.choices
+            choices = [(shown(param.name, choice), choice) for choice in offered]
+            self.fields[name] = gr.Dropdown(
+                choices,
+                value=str(param.default or ""),
+                label=param.label or param.name,
+                elem_id=elem_id,
+                interactive=True,
+                min_width=80,
+            )
+        elif param.type is str and not param.choices:
+            self.fields[name] = gr.Textbox(
+                label=param.label or param.name,
+                placeholder=PLACEHOLDERS.get(param.name, ""),
+                lines=4 if param.name == "lyrics" else 1,
+                elem_id=elem_id,
+                interactive=True,
+                min_width=80,
+            )
+        else:
+            label = FREE.get(param.name, param.label or param.name)
+            self.fields[name] = form.field(param, PANEL, typed=True, value=wanted, elem_id=elem_id, label=label)
+
+    # --- what there is to choose from
+
+    def models(self, mode: str) -> list[tuple[str, str]]:
+        return [(model.name, model.id) for model in self.studio.catalog.models(TASKS[mode])]
+
+    def first(self, mode: str) -> Model | None:
+        known = self.studio.catalog.models(TASKS[mode])
+        return known[0] if known else None
+
+    def defaults(self, model: Model | None, mode: str) -> Mapping[str, Any]:
+        return self.studio.catalog.defaults(model, TASKS[mode]) if model else {}
+
+    def wished(self) -> dict[str, dict[str, Any]]:
+        """By model id, what it wants in the fields of WISHED."""
+        found: dict[str, dict[str, Any]] = {}
+        for mode, task in TASKS.items():
+            for model in self.studio.catalog.models(task):
+                known = self.defaults(model, mode)
+                found[model.id] = {name: known[name] for name in WISHED if name in known}
+        return found
+
+
+def shown(name: str, choice: str) -> str:
+    """A choice as a musician says it."""
+    if not choice:
+        return "auto"
+    if name == "key":
+        return f"{choice[:-1]} minor" if choice.endswith("m") else f"{choice} major"
+    return choice.replace("_", " ")
+
+
+def described(model: Model | None, mode: str) -> str:
+    if model is None:
+        kind = {"score": "composes", "audio": "makes sounds", "speech": "speaks"}[mode]
+        return f"No model that {kind} is installed. Put its folder into the home's models folder."
+    told = str(model.card.get("summary") or model.card.get("description") or "")
+    return textwrap.shorten(told, 90, placeholder=" …")
