@@ -4,6 +4,8 @@ Knows no model and no music of its own; light, so that the page can show what wa
 """
 
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from studio.errors import InvalidInput
 from studio.families.score.instruments import instruments_in
@@ -90,32 +92,43 @@ BARS = re.compile(rf"\b(\d{{1,6}}|{'|'.join(NUMBERS)})[ -](?:bars?|measures?)\b"
 NOT = re.compile(r"\b(?:not|no|without|never|less)\s+(?:too\s+|very\s+|so\s+|a\s+)?$", re.I)
 
 
-def read_brief(words: str) -> dict[str, Value]:
+def read_brief(words: str, given: Mapping[str, Any] | None = None) -> dict[str, Value]:
     """Those settings of text_to_score that the words say, by its names; "mode" ("major", "minor") where only the mood
-    tells it. InvalidInput for words that cannot be met or contradict each other."""
+    tells it. What is `given` already is not looked for. InvalidInput for words that cannot be met or contradict each
+    other."""
+    known = {name for name, value in (given or {}).items() if value}
+    style = str((given or {}).get("style") or _style(words))
+    readers: dict[str, Callable[[], Mapping[str, Value]]] = {
+        "style": lambda: {"style": style},
+        "key": lambda: _key(words),
+        "metre": lambda: {"metre": _metre(words)},
+        "tempo": lambda: {"tempo": _tempo(words, style)},
+        "bars": lambda: {"bars": _bars(words, style)},
+        "density": lambda: {"density": next((name for name, p in DENSITY_WORDS.items() if _has(p, words)), "")},
+        "instruments": lambda: {"instruments": ", ".join(instruments_in(words))},
+    }
     found: dict[str, Value] = {}
-    if style := _style(words):
-        found["style"] = style
-    found |= _key(words)
+    for name, read in readers.items():
+        if name not in known:
+            found |= {said: value for said, value in read().items() if value}
+    return found
+
+
+def _metre(words: str) -> str:
     metres = {f"{int(beats)}/{int(unit)}" for beats, unit in METRE.findall(words)}
-    if metres:
-        found["metre"] = nearest_metre(str(_one(metres, "metres", "metre")))
-    if tempo := _tempo(words, style):
-        found["tempo"] = tempo
-    bars = {NUMBERS.get(number.lower()) or int(number) for number in BARS.findall(words)}
+    return nearest_metre(str(_one(metres, "metres", "metre"))) if metres else ""
+
+
+def _bars(words: str, style: str) -> int:
+    bars = {int(NUMBERS.get(number.lower(), number)) for number in BARS.findall(words)}
     if style == "blues" and len(bars) > 1:  # a 12-bar blues is a form
         bars -= {12}
-    if bars:
-        number = _one(bars, "numbers of bars", "bars")
-        if not 1 <= number <= MOST_BARS:
-            raise InvalidInput(f"The brief asks for {number} bars.", f"Ask for 1 to {MOST_BARS}.", field="bars")
-        found["bars"] = number
-    density = next((name for name, pattern in DENSITY_WORDS.items() if _has(pattern, words)), "")
-    if density:
-        found["density"] = density
-    if instruments := instruments_in(words):
-        found["instruments"] = ", ".join(instruments)
-    return found
+    if not bars:
+        return 0
+    number = int(str(_one(bars, "numbers of bars", "bars")))
+    if not 1 <= number <= MOST_BARS:
+        raise InvalidInput(f"The brief asks for {number} bars.", f"Ask for 1 to {MOST_BARS}.", field="bars")
+    return number
 
 
 def nearest_metre(metre: str) -> str:

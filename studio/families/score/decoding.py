@@ -5,7 +5,7 @@ a take alone is the take in its batch. Where the model's context is full, it goe
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -36,17 +36,17 @@ class Row:
     chance: np.random.Generator
     lean: KeyLean | None = None
     given_bars: int = 0  # at the beginning, decided wholly
+    until: int | None = None  # the bar before which it ends, where that is not the end of the piece
     scored_from: int | None = None
     likelihood: float = 0.0
     scored: int = 0
     ended: bool = False
-    fed: int = field(default=0, repr=False)  # tokens that the model has read
 
     def take(self, token: int) -> None:
         self.tokens.append(token)
         if self.grammar:
             self.grammar.take(token)
-            self.ended = self.grammar.done
+            self.ended = self.grammar.done or (self.until is not None and self.grammar.bar >= self.until)
 
     def begin(self) -> None:
         """Takes what is decided of the first bars."""
@@ -126,10 +126,9 @@ class Composer:
     def _read_all(self, rows: Sequence[Row]) -> tuple[Cache, np.ndarray]:
         """A cache of what all rows can look back at, of the same number of tokens each, and what comes next."""
         least = min(len(row.tokens) for row in rows)
+        assert all(len(row.tokens) == least for row in rows), "rows begin together and go in step"
         length = least if least + 1 < self.room else HEAD + self.room // 2
         wanted = [(*row.tokens[:HEAD], *row.tokens[len(row.tokens) - (length - HEAD) :]) for row in rows]
-        if len({len(row.tokens) for row in rows}) > 1 and length == least:
-            raise ValueError("The rows begin with different numbers of tokens.")
         read: dict[tuple[int, ...], tuple[Cache, np.ndarray]] = {}
         for tokens in wanted:
             if tokens not in read:
@@ -148,6 +147,8 @@ class Composer:
         raw = scores
         scores = scores.copy()
         pad = self.vocabulary.ids["PAD"]
+        passes: dict[int, np.ndarray] = {}
+        towards: dict[int, int] = {}
         for place, row in enumerate(rows):
             grammar = row.grammar
             if row.ended or grammar is None:
@@ -157,12 +158,20 @@ class Composer:
                 scores[place] += row.lean.of(grammar)
             if grammar.expects == "CHORD" and grammar.here.chord_lean is not None:
                 scores[place, self.vocabulary.kinds["CHORD"]] += grammar.here.chord_lean
-            scores[place][~grammar.allowed()] = -np.inf
+            may = grammar.allowed()
+            if ways := grammar.detours():
+                passing, towards[place] = ways
+                passing &= ~may
+                passes[place] = passing
+                may = may | passing
+            scores[place][~may] = -np.inf
         draws = np.array([row.chance.random() for row in rows])
         chosen = drawn(scores, temperature, top_p, draws)
         for place, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
             if row.ended:
                 continue
+            if place in passes and passes[place][token]:
+                token = towards[place]
             if row.scored_from is not None and row.grammar and row.grammar.bar >= row.scored_from:
                 line = raw[place].astype(np.float64)
                 row.likelihood += float(line[token] - line.max() - np.log(np.exp(line - line.max()).sum()))

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from studio.families.score.piece import DRUMS, MELODY, PARTS, bar_ticks
-from studio.families.score.vocabulary import PHRASE, Vocabulary, shift_of
+from studio.families.score.vocabulary import MOST_BARS, PHRASE, Vocabulary, shift_of
 
 LOWEST, HIGHEST = 21, 108  # MIDI pitches of a piano
 MOST_AT_ONCE = 14  # notes that begin together
@@ -34,12 +34,14 @@ class GivenNote:
 class GivenBar:
     """What is decided of a bar: its notes in the order of their tokens, the parts that may be added to, its chord.
 
+    At the first place at which anything begins, notes of the `wanted` parts begin too.
     `room` says how long a new melody note may be that begins at a place, 0 where none may begin; places that it does
     not name are free. `chord_lean` (chord tokens,) is added to the scores of the bar's chord.
     """
 
     notes: tuple[GivenNote, ...] = ()
     free: frozenset[int] = FREE
+    wanted: frozenset[int] = frozenset()
     chord: int | None = None
     room: Mapping[int, int] = field(default_factory=dict)
     chord_lean: np.ndarray | None = None
@@ -70,6 +72,7 @@ class Tables:
         self.lengths = vocabulary.kinds["LENGTH"]
         self.length_ticks = np.array([int(vocabulary.value(token)) for token in self.lengths])
         self.length_tokens = dict(zip(self.length_ticks.tolist(), self.lengths.tolist(), strict=True))
+        self.place_tokens = dict(zip(self.place_ticks.tolist(), self.places.tolist(), strict=True))
         self.longest = int(self.length_ticks.max())
         self.notes, self.meaning = [], {}
         for part, name in enumerate(PARTS):
@@ -91,12 +94,13 @@ class Tables:
         free: frozenset[int],
         room: int,
         forced: tuple[int, int, int] | None,
+        lacks: int | None = None,
     ) -> np.ndarray:
         """(tokens,) bool within a bar, but for its end and for notes taken or given; the same array for the same state.
 
-        `forced` is place, part and length of the next given note.
+        `forced` is place, part and length of the next given note, `lacks` the first part that must begin here too.
         """
-        key = (after, place, length, part, min(left, self.longest), free, min(room, self.longest), forced)
+        key = (after, place, length, part, min(left, self.longest), free, min(room, self.longest), forced, lacks)
         if key not in self.masks:
             self.masks[key] = self._within(*key)
         return self.masks[key]
@@ -111,10 +115,11 @@ class Tables:
         free: frozenset[int],
         room: int,
         forced: tuple[int, int, int] | None,
+        lacks: int | None,
     ) -> np.ndarray:
         may = np.zeros(len(self.vocabulary), bool)
         here = forced is not None and forced[0] == place
-        if not after and not here:
+        if not after and not here and lacks is None:
             last = forced[0] if forced else self.bar_length - 1
             if free:
                 may[self.places[(self.place_ticks > place) & (self.place_ticks <= last)]] = True
@@ -122,18 +127,22 @@ class Tables:
                 may[self.places[self.place_ticks == last]] = True
         if place < 0:
             return may
-        top = forced[1] if forced and here else DRUMS
-        most = {q: min(left, room) if q == MELODY else left for q in free if part <= q <= top and q != DRUMS}
+        top = min(forced[1] if forced and here else DRUMS, DRUMS if lacks is None else lacks)
+        able = [q for q in free if part <= q <= top]
+        if here or lacks is not None:  # one note of each part on the way to what must come
+            able = [q for q in able if q == lacks or q > part or after == "PLACE" or (after and q == part)]
+            able = [q for q in able if not (forced and here) or q < forced[1]]
+        most = {q: min(left, room) if q == MELODY else left for q in able if q != DRUMS}
         for q, limit in most.items():
             if 0 < length <= limit:
                 may[self.notes[q]] = True
         if after != "LENGTH":
-            if DRUMS in free and part <= DRUMS == top:
+            if DRUMS in able:
                 may[self.notes[DRUMS]] = True
             if most:
                 limit = max(most.values())
                 may[self.lengths[(self.length_ticks <= limit) & (self.length_ticks != length)]] = True
-            if forced and here and forced[1] != DRUMS and forced[2] != length:
+            if forced and here and top == forced[1] != DRUMS and forced[2] != length:
                 may[self.length_tokens[forced[2]]] = True
         return may
 
@@ -166,6 +175,7 @@ class Grammar:
         self.here = NOTHING  # what is given of this bar
         self.come = 0  # how many of its given notes have come
         self.since = 0  # tokens since the bar's beginning
+        self.first = -1  # place at which its first notes begin
 
     @property
     def left(self) -> int:
@@ -181,7 +191,7 @@ class Grammar:
         if self.done:
             may[ids["PAD"]] = True
         elif self.expects == "BAR":
-            may[ids[f"BAR={self.bars - 1}"]] = True
+            may[self._bar_token(self.bars - 1)] = True
         elif self.expects == "PHRASE":
             may[ids[f"PHRASE={self.bar % PHRASE}"]] = True
         else:
@@ -195,23 +205,67 @@ class Grammar:
         free = frozenset() if full and given.free else given.free
         forced = (notes[0].place, notes[0].part, notes[0].length) if notes else None
         room = given.room.get(self.place, self.tables.longest)
-        may = self.tables.within(after, self.place, self.length, self.part, self.left, free, room, forced).copy()
+        lacks = None if full else self._lacks()
+        state = (after, self.place, self.length, self.part, self.left, free, room, forced, lacks)
+        may = self.tables.within(*state).copy()
         if full and not after and self.since < MOST_A_BAR and not (forced and forced[0] == self.place):
             may |= self.tables.within("", self.place, 0, len(PARTS), 0, given.free, 0, forced)  # the places to go on to
+        if given.free == {MELODY} and not after:  # no place at which nothing could begin
+            held = [tick for tick, most in given.room.items() if not most and (not forced or tick != forced[0])]
+            may[[self.tables.place_tokens[tick] for tick in held if tick in self.tables.place_tokens]] = False
         if self.used:
             may[list(self.used)] = False
         for note in notes:
             if note.place != self.place:
                 break
             may[note.token] = False
-        if notes and notes[0].place == self.place and after != "LENGTH" and notes[0].part == DRUMS:
-            may[notes[0].token] = True
-        elif notes and notes[0].place == self.place and notes[0].part != DRUMS and notes[0].length == self.length:
-            may[notes[0].token] = True
-        if not notes and not after:
+        if notes and notes[0].place == self.place and (lacks is None or notes[0].part <= lacks):
+            drum = notes[0].part == DRUMS
+            may[notes[0].token] = after != "LENGTH" if drum else notes[0].length == self.length
+        if not notes and not after and lacks is None:
             last = self.bar == self.bars - 1
-            may[self.vocabulary.ids["END" if last else f"BAR={self.bars - 2 - self.bar}"]] = True
+            may[self.vocabulary.ids["END"] if last else self._bar_token(self.bars - 2 - self.bar)] = True
         return may
+
+    def _bar_token(self, left: int) -> int:
+        """With the number of bars that are still to come; more than it can say are said as its most."""
+        return self.vocabulary.ids[f"BAR={min(left, MOST_BARS - 1)}"]
+
+    def detours(self) -> tuple[np.ndarray, int] | None:
+        """(tokens,) bool of what would pass over the next given note, and the token that goes towards it instead; None
+        where nothing is passed over.
+
+        To strike such tokens out would leave what is given to be delayed by whatever else may come; so they may be
+        drawn, and mean: go on.
+        """
+        notes = self.here.notes[self.come :]
+        if self.done or self.expects != "notes" or not notes or self.after in ("PLACE", "LENGTH"):
+            return None
+        if self._lacks() is not None and len(self.used) < MOST_AT_ONCE and self.since < MOST_A_BAR:
+            return None
+        tables, forced = self.tables, notes[0]
+        passing = np.zeros(len(self.vocabulary), bool)
+        passing[self.vocabulary.kinds["BAR"]] = passing[self.vocabulary.ids["END"]] = True
+        passing[tables.places[tables.place_ticks > forced.place]] = True
+        if forced.place != self.place:
+            return passing, tables.place_tokens[forced.place]
+        for part in range(forced.part, len(PARTS)):
+            passing[tables.notes[part]] = True
+        if forced.part == DRUMS or forced.length == self.length:
+            passing[forced.token] = False
+            return passing, forced.token
+        return passing, tables.length_tokens[forced.length]
+
+    def _lacks(self) -> int | None:
+        """The first wanted part that has not begun, at the first place of a bar."""
+        if self.place < 0 or self.place != self.first or not self.here.wanted:
+            return None
+        begun = {self.tables.meaning[token][0] for token in self.used}
+        able = self.here.wanted & self.here.free
+        if not self.here.room.get(self.place, 1):
+            able -= {MELODY}
+        lacks = [q for q in able if q not in begun and q >= self.part]
+        return min(lacks, default=None)
 
     def take(self, token: int) -> None:
         kind, _, value = self.vocabulary.names[token].partition("=")
@@ -219,12 +273,13 @@ class Grammar:
         if kind == "BAR":
             self.bar += 1
             self.expects, self.place, self.length, self.after = "PHRASE", -1, 0, "BAR"
-            self.part, self.used, self.come, self.since = 0, set(), 0, 0
+            self.part, self.used, self.come, self.since, self.first = 0, set(), 0, 0, -1
             self.here = self.given.get(self.bar, NOTHING)
         elif kind in ("PHRASE", "CHORD"):
             self.expects, self.after = ("CHORD", kind) if kind == "PHRASE" else ("notes", kind)
         elif kind == "PLACE":
             self.place, self.part, self.used, self.after = int(value), 0, set(), kind
+            self.first = self.place if self.first < 0 else self.first
         elif kind == "LENGTH":
             self.length, self.after = int(value), kind
         elif kind in PARTS:

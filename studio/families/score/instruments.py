@@ -72,11 +72,12 @@ def programs_of(text: str) -> list[Instrument]:
 def voices_for(players: Sequence[Instrument], style: str) -> tuple[tuple[Voice, ...], list[str]]:
     """The voices of a piece of that style for these players, and what could not be met; none: as the style has it."""
     usual = style_of(style)
-    if not players:
-        programs = (*usual.programs, KIT)
-        return tuple(_voice(part, instrument(programs[part])) for part in usual.parts), []
     pitched = [player for player in players if not player.drums]
-    voices = _pitched(pitched, usual.parts) if pitched else []
+    if pitched:
+        voices = _pitched(pitched, usual.parts)
+    else:
+        programs = (*usual.programs, KIT)
+        voices = [_voice(part, instrument(programs[part])) for part in usual.parts if part != DRUMS or not players]
     warnings = []
     if len(pitched) < len(players):
         if DRUMS in usual.parts:
@@ -84,8 +85,6 @@ def voices_for(players: Sequence[Instrument], style: str) -> tuple[tuple[Voice, 
         else:
             named = f"In the style {style}" if style else "Without a style"
             warnings.append(f"{named} this model writes no drums; march, lo-fi, house, blues and chiptune have them.")
-    if not voices:
-        raise InvalidInput("Only drums are asked for.", "Add an instrument that has a melody.", field="instruments")
     return tuple(voices), warnings
 
 
@@ -98,7 +97,9 @@ def _pitched(players: list[Instrument], parts: Sequence[int]) -> list[Voice]:
     rest.remove(lead)
     voices = [_voice(MELODY, lead)]
     if not rest:
-        return [*voices, _voice(CHORDS, lead), _voice(BASS, lead)] if _chordal(lead) else voices
+        return (
+            [*voices, *(_voice(part, lead) for part in (CHORDS, BASS) if part in parts)] if _chordal(lead) else voices
+        )
     low = next((player for player in reversed(rest) if player.family == "bass" or player.name in LOW), None)
     if low:
         rest.remove(low)
@@ -114,7 +115,7 @@ def _pitched(players: list[Instrument], parts: Sequence[int]) -> list[Voice]:
     if low and low not in rest:
         # a style for two hands has its bass in the chords
         voices.append(_voice(BASS, low) if BASS in parts else _voice(CHORDS, low, len(rest), lowest=True))
-    elif not low and chordal:
+    elif not low and chordal and BASS in parts:
         voices.append(_voice(BASS, chordal))
     return voices
 

@@ -1,24 +1,32 @@
 """Takes of a brief or of a source as MIDI files, by a loaded model. Knows no training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from studio.errors import Cancelled
+from studio.errors import Cancelled, InvalidInput
 from studio.families.causal_lm.loading import DTYPES, read_card, unusable
 from studio.families.family import Context
-from studio.families.score.arrangement import score_of
+from studio.families.score.arrangement import Setting, fifths_of, score_of
+from studio.families.score.beginnings import beginning_with, first_beats, opening_bars
+from studio.families.score.briefs import read_brief
 from studio.families.score.decoding import Composer, Row, chance_of
-from studio.families.score.grammar import GivenBar, Grammar
+from studio.families.score.edits import Plan, continued, filled, harmonised, melody_kept, restyled, varied
+from studio.families.score.grammar import GivenBar, Grammar, Written
 from studio.families.score.key_lean import KeyLean
 from studio.families.score.piece import STYLES
 from studio.families.score.takes import Composing, Take
 from studio.families.score.vocabulary import Vocabulary
-from studio.families.score.wishes import Asked, asked
+from studio.families.score.wishes import Wish, asked, key_name
+from studio.music.midi import read_midi as read_score
 from studio.music.score import Score
-from studio.types import Device, Request
+from studio.types import Device, Request, Value
+
+COMPOSING, SETTING = 0, 100  # streams of a seed's random numbers: notes (and on, for candidates), what is left open
+CANDIDATES = 3  # fillings of a gap, of which the one stays that makes what follows likeliest
 
 
 class ScorePipeline:
@@ -26,7 +34,6 @@ class ScorePipeline:
         """ModelError for a model that the composer cannot read with."""
         self.model, self.vocabulary, self.card = model, vocabulary, card
         self.composer = Composer(model, vocabulary)
-        self._tasks = {"text_to_score": self._from_words}
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -40,11 +47,15 @@ class ScorePipeline:
     def run(self, request: Request, context: Context) -> None:
         """Take k is the piece of the seed + k; of what is stopped whole bars are kept. InvalidInput names the field."""
         context.check()
-        takes = self._tasks[request.task](request, context)
+        takes = (
+            self._from_words(request, context)
+            if request.task == "text_to_score"
+            else self._from_source(request, context)
+        )
         job = Composing(context, takes)
         try:
             self.composer.compose(
-                [take.row for take in takes],
+                [row for take in takes for row in take.rows],
                 temperature=float(str(request.params["temperature"])),
                 top_p=float(str(request.params["top_p"])),
                 each=job.each,
@@ -55,34 +66,84 @@ class ScorePipeline:
         job.keep()
 
     def _from_words(self, request: Request, context: Context) -> list[Take]:
+        begun = self._source(context, "beginning") if "beginning" in context.inputs else None
         takes = []
         for seed in seeds_of(request):
-            one = asked(request.params, request.prompt, chance_of(seed, 1), self.styles)
+            one = asked(request.params, request.prompt, chance_of(seed, SETTING), self.styles)
+            if begun:
+                one = beginning_with(one, begun, request.params, request.prompt)
             for warning in one.warnings:
                 context.warn(warning)
-            row = self._row(one, seed, float(str(request.params["key_weight"])))
-            meta = {"style": one.wish.style or "", "key": one.key}
-            takes.append(Take(seed, row, arranged_as(one, row), meta))
+            given = opening_bars(one, begun, self.vocabulary) if begun else first_beats(one)
+            wish, setting = one.wish, one.setting
+            row = self._row(wish, given, seed, request)
+
+            def arranged(written: Sequence[Written], bars: int, setting: Setting = setting) -> Score | None:
+                return score_of(written, setting, bars) if bars else None
+
+            meta = {"style": wish.style or "", "key": one.key}
+            takes.append(Take(seed, [row], wish.bars, arranged, meta))
         return takes
 
-    def _row(self, one: Asked, seed: int, key_weight: float) -> Row:
-        wish = one.wish
-        only = {bar: GivenBar(free=one.setting.parts) for bar in range(wish.bars)}
-        grammar = Grammar(self.vocabulary, wish.metre, wish.bars, wish.tonic, only)
-        lean = KeyLean(wish.tonic, wish.mode or 0, key_weight) if key_weight else None
-        return Row(wish.head(self.vocabulary), grammar, chance_of(seed), lean)
+    def _from_source(self, request: Request, context: Context) -> list[Take]:
+        score = self._source(context, "source")
+        plan_of = self._planned(request, score)
+        takes = []
+        for seed in seeds_of(request):
+            plan = plan_of(chance_of(seed, SETTING))
+            several = CANDIDATES if request.task == "fill_score" and plan.until > plan.new.stop else 1
+            rows = [self._row(plan.wish, plan.given, seed, request, stream) for stream in range(several)]
+            for row in rows:
+                row.given_bars, row.until = plan.new.start, plan.until
+                row.scored_from = plan.new.stop if several > 1 else None
+            takes.append(Take(seed, rows, plan.new.stop, plan.rewritten, told_of(plan), kept_of(plan, request.task)))
+        return takes
+
+    def _planned(self, request: Request, score: Score) -> Callable[[np.random.Generator], Plan]:
+        """What becomes of the score, once a take. InvalidInput names the field that it cannot be done with."""
+        params, words = request.params, self.vocabulary
+        first, last = int(str(params.get("from_bar", 0))), int(str(params.get("to_bar", 0)))
+        style = str(params.get("style") or read_brief(request.prompt).get("style", ""))
+        if request.task == "vary_score":
+            return varied(score, words, first, last, style, float(str(params["strength"])))
+        if request.task == "continue_score":
+            plan = continued(score, words, int(str(params["bars"])), style)
+        elif request.task == "fill_score":
+            plan = filled(score, words, first, last, style)
+        elif request.task == "harmonise_score":
+            plan = harmonised(score, words, style)
+        else:
+            plan = restyled(score, words, style)
+        return lambda chance: plan
+
+    def _source(self, context: Context, role: str) -> Score:
+        """InvalidInput where the file is no score or no note sounds in it."""
+        path = context.inputs[role][0]
+        score = read_score(path.read_bytes(), "The source")
+        if not any(track.notes for track in score.tracks):
+            raise InvalidInput("No note sounds in the source.", "Give a score that has notes.", field=role)
+        return score
+
+    def _row(self, wish: Wish, given: Mapping[int, GivenBar], seed: int, request: Request, stream: int = 0) -> Row:
+        grammar = Grammar(self.vocabulary, wish.metre, wish.bars, wish.tonic, given)
+        weight = float(str(request.params["key_weight"]))
+        lean = KeyLean(wish.tonic, wish.mode or 0, weight) if weight else None
+        return Row(wish.head(self.vocabulary), grammar, chance_of(seed, COMPOSING + stream), lean)
 
 
 def seeds_of(request: Request) -> Sequence[int]:
     return range(request.seed, request.seed + int(str(request.params["num_return_sequences"])))
 
 
-def arranged_as(one: Asked, row: Row):
-    def arranged(bars: int) -> Score | None:
-        assert row.grammar is not None
-        return score_of(row.grammar.written, one.setting, bars) if bars else None
+def told_of(plan: Plan) -> dict[str, Value]:
+    tonic, mode = plan.wish.tonic, plan.wish.mode or 0
+    new = {"new_from": plan.first_new, "new_to": plan.first_new + len(plan.new) - 1}
+    return {"style": plan.wish.style or "", "key": key_name(fifths_of(tonic, mode), mode), **new}
 
-    return arranged
+
+def kept_of(plan: Plan, task: str) -> Callable[[Sequence[Written]], Mapping[str, Value]]:
+    """How much of the melody a new style has left."""
+    return lambda written: {"melody_kept": melody_kept(plan.source, written)} if task == "restyle_score" else {}
 
 
 def load(folder: Path, device: Device) -> ScorePipeline:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from studio.families.family import Context
 from studio.families.score.decoding import Row
-from studio.families.score.grammar import Grammar
+from studio.families.score.grammar import Grammar, Written
 from studio.music.instruments import instrument
 from studio.music.midi import write_midi
 from studio.music.score import Score
@@ -19,22 +19,27 @@ SHOWN_EVERY = 0.25  # seconds between two looks at the takes
 
 @dataclass
 class Take:
-    """A sequence that becomes a score. `arranged` makes it of the bars that are written; None where nothing sounds."""
+    """Sequences of which the likeliest becomes a score. `arranged` makes it of what is written and of how many bars
+    that is; None where nothing is new."""
 
     seed: int
-    row: Row
-    arranged: Callable[[int], Score | None]
+    rows: Sequence[Row]
+    bars: int
+    arranged: Callable[[Sequence[Written], int], Score | None]
     meta: Mapping[str, Value] = field(default_factory=dict)
+    told: Callable[[Sequence[Written]], Mapping[str, Value]] = lambda written: {}
 
     @property
-    def grammar(self) -> Grammar:
-        assert self.row.grammar is not None
-        return self.row.grammar
+    def best(self) -> Grammar:
+        """Of the row that makes what follows likeliest, token by token; the first while none has got there."""
+        row = max(self.rows, key=lambda row: row.likelihood / row.scored if row.scored else -float("inf"))
+        assert row.grammar is not None
+        return row.grammar
 
     @property
     def whole_bars(self) -> int:
         """How many bars are written to their ends."""
-        return self.grammar.bars if self.grammar.done else max(self.grammar.bar, 0)
+        return self.bars if self.best.done else min(max(self.best.bar, 0), self.bars)
 
 
 class Composing:
@@ -48,12 +53,13 @@ class Composing:
         """After every token; Cancelled when the person pressed Stop."""
         self.context.check()
         written = sum(take.whole_bars for take in self.takes)
-        self.context.progress(written, sum(take.grammar.bars for take in self.takes), "Composing")
+        self.context.progress(written, sum(take.bars for take in self.takes), "Composing")
         if time.monotonic() - self.shown < SHOWN_EVERY:
             return
         self.shown = time.monotonic()
         for index, take in enumerate(self.takes):
-            score = take.arranged(take.grammar.bar + 1)
+            grammar = take.best
+            score = take.arranged(grammar.written, min(grammar.bar + 1, take.bars))
             if score:
                 self.context.preview(index, writer(json.dumps(score.to_json()).encode()), ".json")
 
@@ -61,10 +67,17 @@ class Composing:
         """Every take with its whole bars as an artifact; those without a note are left out."""
         seconds = time.monotonic() - self.began
         for index, take in enumerate(self.takes):
-            score = take.arranged(take.whole_bars)
+            written = take.best.written
+            score = take.arranged(written, take.whole_bars)
             if score is None or not score.notes:
                 continue
-            meta = {"seed": take.seed, "composed_in": round(seconds, 3), **facts(score), **take.meta}
+            meta = {
+                "seed": take.seed,
+                "composed_in": round(seconds, 3),
+                **facts(score),
+                **take.meta,
+                **take.told(written),
+            }
             self.context.output(index, writer(write_midi(score)), ".mid", "audio/midi", meta)
 
 

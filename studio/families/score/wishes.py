@@ -8,7 +8,7 @@ import numpy as np
 
 from studio.errors import InvalidInput
 from studio.families.score.arrangement import Setting, fifths_of
-from studio.families.score.briefs import read_brief
+from studio.families.score.briefs import read_brief, unmet
 from studio.families.score.instruments import programs_of, voices_for
 from studio.families.score.params import DENSITIES, SLOWEST
 from studio.families.score.piece import METRES, MODES, STYLES, TONICS
@@ -55,6 +55,7 @@ class Asked:
     wish: Wish
     setting: Setting
     warnings: tuple[str, ...] = ()
+    named: bool = False  # whether instruments were
 
     @property
     def key(self) -> str:
@@ -85,19 +86,17 @@ def key_of(text: str) -> tuple[int, int, int]:
 
 def settled(params: Mapping[str, Any], words: str) -> dict[str, Any]:
     """The settings, with what the words say where the settings are silent; "mode" as the words have it, or ""."""
-    said = read_brief(words)
     names = ("style", "key", "metre", "tempo", "bars", "instruments", "density")
     given = {name: params.get(name) for name in names if params.get(name)}
-    if "style" in given and "tempo" in said and "tempo" not in given:
-        said |= {"tempo": read_brief(f"{given['style']}, {words}").get("tempo", 0.0)}
-    return {"mode": "", **dict.fromkeys(names[:-1], ""), "density": "", **said, **given}
+    said = read_brief(words, given)
+    return {"mode": "", **dict.fromkeys(names, ""), **said, **given}
 
 
 def asked(params: Mapping[str, Any], words: str, chance: np.random.Generator, known: Collection[str] = STYLES) -> Asked:
     """The wish and the setting of one take. What is left open is drawn from what is usual in the style. `known`: styles
     that the model has learnt. InvalidInput names the wrong field."""
     found = settled(params, words)
-    warnings: list[str] = []
+    warnings = unmet(words)
     style = str(found["style"])
     if style and style not in known:
         warnings.append(f"This model does not know the style {style}; it is left open.")
@@ -130,4 +129,9 @@ def asked(params: Mapping[str, Any], words: str, chance: np.random.Generator, kn
     bars = int(found["bars"] or usual.bars)
     tempo_class = class_of(tempo, TEMPI) if found["tempo"] else None
     wish = Wish(style or None, bars, metre, tonic, mode, tempo_class, density)
-    return Asked(wish, Setting(metre, bars, fifths, mode, tempo, voices, words.strip()[:120]), (*warnings, *bent))
+    return Asked(
+        wish,
+        Setting(metre, bars, fifths, mode, tempo, voices, words.strip()[:120]),
+        (*warnings, *bent),
+        bool(found["instruments"]),
+    )

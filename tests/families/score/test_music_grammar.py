@@ -9,10 +9,10 @@ import pytest
 from studio.errors import InvalidInput
 from studio.families.score.composer import COMPOSERS, compose
 from studio.families.score.figures import bars_that_add_up
-from studio.families.score.grammar import Grammar
+from studio.families.score.grammar import GivenBar, GivenNote, Grammar
 from studio.families.score.keys import bar_chords, find_key
 from studio.families.score.midi import read_midi, write_midi
-from studio.families.score.piece import DRUMS, METRES, Piece, transpose
+from studio.families.score.piece import DRUMS, METRES, PARTS, Piece, bar_ticks, transpose
 from studio.families.score.sequences import composed
 from studio.families.score.vocabulary import MOST_BARS, Vocabulary, shift_of
 from studio.families.score.wishes import Wish
@@ -124,3 +124,50 @@ def test_the_vocabulary_survives_its_file(tmp_path: Path) -> None:
     VOCABULARY.save(tmp_path)
     assert Vocabulary.load(tmp_path) == VOCABULARY
     assert len(VOCABULARY.kinds["BAR"]) == MOST_BARS
+
+
+def drawn_bars(rng: np.random.Generator, metre: tuple[int, int], bars: int) -> dict[int, GivenBar]:
+    """Bars with random notes given, random parts free, some of them wanted, and places held by a melody."""
+    full, given = bar_ticks(metre), {}
+    places = [int(VOCABULARY.value(token)) for token in VOCABULARY.kinds["PLACE"]]
+    for bar in range(bars):
+        notes: dict[tuple[int, int], GivenNote] = {}
+        for _ in range(int(rng.integers(0, 8))):
+            place, part = int(rng.choice([at for at in places if at < full])), int(rng.integers(4))
+            token = int(rng.choice(VOCABULARY.kinds[PARTS[part]]))
+            notes[place, token] = GivenNote(place, part, 0 if part == DRUMS else 3, token)
+        given[bar] = GivenBar(
+            tuple(sorted(notes.values(), key=lambda n: (n.place, n.part, -n.length, n.token))),
+            frozenset(rng.choice(4, int(rng.integers(0, 5)), replace=False).tolist()),
+            frozenset(rng.choice(4, 2, replace=False).tolist()) if rng.random() < 0.4 else frozenset(),
+            room={at: int(rng.integers(0, 3)) * 12 for at in range(full)} if rng.random() < 0.5 else {},
+        )
+    return given
+
+
+def test_given_notes_come_and_nothing_else_in_parts_that_are_not_free() -> None:
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        metre = METRES[int(rng.integers(len(METRES)))]
+        given = drawn_bars(rng, metre, 3)
+        grammar = Grammar(VOCABULARY, metre, 3, int(rng.integers(12)), given)
+        tokens = Wish(None, 3, metre).head(VOCABULARY)
+        while not grammar.done:
+            may, ways = grammar.allowed(), grammar.detours()
+            assert may.any() and (ways is None or may[ways[1]]), "there is always a way on"
+            token = int(rng.choice(np.flatnonzero(may | ways[0] if ways else may)))
+            token = token if may[token] or ways is None else ways[1]
+            tokens.append(token)
+            grammar.take(token)
+        assert bars_that_add_up(np.array(tokens), VOCABULARY, Wish(None, 3, metre)) == (3, 3)
+        for bar, asked in given.items():
+            came = [note for note in grammar.written if note.bar == bar]
+            assert sum(note.given for note in came) == len(asked.notes)
+            assert {note.part for note in came if not note.given} <= asked.free
+
+
+def test_more_bars_than_can_be_counted_down_from() -> None:
+    grammar = Grammar(VOCABULARY, (2, 4), MOST_BARS + 3, 0, {bar: GivenBar(free=frozenset()) for bar in range(60)})
+    while not grammar.done:
+        grammar.take(int(np.flatnonzero(grammar.allowed())[0]))
+    assert grammar.bar == MOST_BARS + 2
