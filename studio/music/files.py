@@ -2,6 +2,7 @@
 that a file of ours carries, audio and PDF too.
 """
 
+import html
 import io
 import json
 import re
@@ -97,6 +98,9 @@ def settings_inside(data: bytes, name: str = "The file") -> dict[str, Any] | Non
 def _settings_text(data: bytes, name: str) -> str | None:
     if data[:4] == b"%PDF":
         return _of_pdf(data)
+    if b"<svg" in data[:1000]:
+        found = re.search(rb'<metadata id="atelier">([^<]*)</metadata>', data)
+        return html.unescape(found[1].decode("utf-8", "replace")) if found else None
     if data[:4] == b"PK\3\4":
         packed = _of_zip(data)
         return packed if packed is not None else _of_score(data, name)

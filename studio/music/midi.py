@@ -23,6 +23,7 @@ from studio.music.score import (
     Track,
     bar_ticks,
     check,
+    metres_of,
     tidy,
 )
 
@@ -285,11 +286,12 @@ def _whole_bars(score: Score, reach: int) -> Score:
     longer = replace(score, length=score.length + bar_ticks(beats, unit))
     length = next(start for start in [*longer.bar_starts, longer.length] if start >= reach)
     length = max([length, *(start for start in longer.bar_starts if start <= score.length)])
+    bars = replace(score, length=length, metres=tuple(metre for metre in score.metres if metre[0] < length))
+    lengths = ((end - start, bars.metre_at(start)) for start, end in zip(bars.bar_starts, bars.bar_ends, strict=True))
     return replace(
-        score,
-        length=length,
+        bars,
         tempi=tuple(tempo for tempo in score.tempi if tempo[0] < length),
-        metres=tuple(metre for metre in score.metres if metre[0] < length),
+        metres=metres_of(lengths),
         keys=tuple(key for key in score.keys if key[0] < length),
     )
 

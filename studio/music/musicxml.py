@@ -188,7 +188,7 @@ def _pitch(note: Note | None, bar: Bar, track: Track, symbol: Written) -> list[s
         return [f"<unpitched>{step}{octave}</unpitched>"]
     name = spell(note.pitch, *bar.key)
     alter = f"<alter>{name.alter}</alter>" if name.alter else ""
-    return [f"<pitch><step>{name.step}</step>{alter}<octave>{name.octave}</octave></pitch>"]
+    return [f"<pitch><step>{name.step}</step>{alter}<octave>{max(name.octave, 0)}</octave></pitch>"]
 
 
 def _ties(symbol: Written) -> list[str]:

@@ -118,10 +118,21 @@ def _plan(score: Score) -> list[Bar]:
 
 
 def rough(score: Score) -> bool:
-    """Whether it was played rather than written: many notes stand on no grid of any value or tuplet."""
+    """Whether it was played rather than written: many notes begin or end on no grid of any value or tuplet."""
+    if not score.notes:
+        return False
     onsets = [note.onset for track in score.tracks for note in track.notes]
-    off = sum(all(onset % grid for grid in (GRID, 20, 24)) and not _seventh(onset) for onset in onsets)
-    return off > ROUGH * len(onsets)
+    ends = [note.onset + note.duration for track in score.tracks for note in track.notes]
+    return max(_off(onsets), _off(ends) / 2) > ROUGH
+
+
+def _off(ticks: list[int]) -> float:
+    """The share of ticks on no grid."""
+    return sum(not _on_grid(tick) for tick in ticks) / len(ticks)
+
+
+def _on_grid(tick: int) -> bool:
+    return any(tick % grid == 0 for grid in (GRID, 20, 24)) or _seventh(tick)
 
 
 def _seventh(onset: int) -> bool:
@@ -130,7 +141,7 @@ def _seventh(onset: int) -> bool:
 
 
 def quantised(score: Score) -> Score:
-    """Onsets and ends moved to sixteenths or triplets of eighths, whichever fits the notes of a beat better."""
+    """Onsets and ends on no grid moved to sixteenths or triplets of eighths, whichever fits a beat's onsets better."""
     beats: dict[int, list[int]] = {}
     for track in score.tracks:
         for note in track.notes:
@@ -142,14 +153,15 @@ def quantised(score: Score) -> Score:
     }
 
     def moved(tick: int) -> int:
-        return _snapped(tick, 160 if tick // QUARTER in thirds else 120)
+        return tick if _on_grid(tick) else _snapped(tick, 160 if tick // QUARTER in thirds else 120)
 
     tracks = []
     for track in score.tracks:
         notes = []
         for note in track.notes:
-            onset = min(moved(note.onset), score.length - 120)
-            end = min(max(moved(note.onset + note.duration), onset + 120), score.length)
+            onset = min(moved(note.onset), score.length - 2 * GRID)
+            end = moved(note.onset + note.duration)
+            end = min(end if end > onset else onset + 120, score.length)
             notes.append(note._replace(onset=onset, duration=end - onset))
         tracks.append(replace(track, notes=tidy(notes)))
     return replace(score, tracks=tuple(tracks))

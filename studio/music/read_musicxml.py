@@ -6,8 +6,9 @@ import io
 import zipfile
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
-from lxml import etree
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  (it comes without types)
 from lxml.etree import _Element as Element
 
 from studio.errors import InvalidInput
@@ -34,7 +35,8 @@ class _Part:
     velocity: int = 80
     onset: Fraction = Fraction(0)  # of the last note that was not part of a chord, since the bar's start
     notes: list[tuple[Fraction, Fraction, int, int]] = field(default_factory=list)  # onset, end, pitch, velocity
-    tied: dict[int, tuple[Fraction, Fraction, int]] = field(default_factory=dict)  # pitch -> onset, end, velocity
+    # pitch and end of what is tied on -> its onset and velocity
+    tied: dict[tuple[int, Fraction], tuple[Fraction, int]] = field(default_factory=dict)
     lyrics: list[tuple[Fraction, str]] = field(default_factory=list)
 
 
@@ -160,8 +162,8 @@ def _read(root: Element, parts: list[_Part]) -> Score:
     )
 
 
-def _settled(events: dict[int, object], end: int) -> tuple:
-    kept: list[tuple] = []
+def _settled(events: dict[int, Any], end: int) -> tuple[Any, ...]:
+    kept: list[tuple[Any, ...]] = []
     for tick in sorted(tick for tick in events if tick < end):
         value = events[tick] if isinstance(events[tick], tuple) else (events[tick],)
         if not kept or kept[-1][1:] != value:
@@ -170,7 +172,7 @@ def _settled(events: dict[int, object], end: int) -> tuple:
 
 
 def _track(part: _Part) -> Track:
-    part.notes += [(*place[:2], pitch, place[2]) for pitch, place in part.tied.items()]
+    part.notes += [(onset, end, pitch, velocity) for (pitch, end), (onset, velocity) in part.tied.items()]
     notes = []
     for onset, end, pitch, velocity in part.notes:
         tick = round(onset)
@@ -242,13 +244,10 @@ def _sound(part: _Part, element: Element, onset: Fraction, length: Fraction) -> 
     if loud := element.get("dynamics"):
         velocity = min(max(round(float(loud) * FORTE / 100), 1), 127)
     kinds = {tie.get("type") for tie in element.findall("tie")}
-    before = part.tied.pop(key, None)
-    if before and not ("stop" in kinds and before[1] == onset):
-        part.notes.append((*before[:2], key, before[2]))  # its tie leads nowhere
-        before = None
-    first, velocity = (before[0], before[2]) if before else (onset, velocity)
+    before = part.tied.pop((key, onset), None) if "stop" in kinds else None
+    first, velocity = before or (onset, velocity)
     if "start" in kinds:
-        part.tied[key] = (first, onset + length, velocity)
+        part.tied[key, onset + length] = (first, velocity)
     else:
         part.notes.append((first, onset + length, key, velocity))
     lyric = element.find("lyric")

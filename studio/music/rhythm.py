@@ -124,8 +124,10 @@ def _regions(start: int, end: int, edges: list[int], metre: Metre, level: int) -
         for actual in TUPLETS:
             for finer in (1, 2, 4):
                 count = actual * finer
-                if (finer == 1 or len(inner) + 1 >= actual / 2) and all(
-                    edge in _places(start, end, count) for edge in inner
+                if (
+                    _shortest(actual, end - start)
+                    and (finer == 1 or len(inner) + 1 >= actual / 2)
+                    and all(edge in _places(start, end, count) for edge in inner)
                 ):
                     return [(start, end, _tuplet(actual, end - start))]
     if not cuts or grids[0] < 2 * GRID:
@@ -135,15 +137,25 @@ def _regions(start: int, end: int, edges: list[int], metre: Metre, level: int) -
     return [region for low, high in parts for region in _regions(low, high, edges, metre, deeper)]
 
 
+def _shortest(actual: int, ticks: int) -> bool:
+    """Whether the units of such a tuplet can be written."""
+    return ticks // _normal(actual, ticks) >= 4 * GRID
+
+
+def _normal(actual: int, ticks: int) -> int:
+    """In a dotted length the normal count is three times a power of two."""
+    normal = 1 if ticks in VALUES.values() else 3
+    while normal * 2 < actual:
+        normal *= 2
+    return normal
+
+
 def _places(start: int, end: int, count: int) -> set[int]:
     return {start + round(k * (end - start) / count) for k in range(count + 1)}
 
 
 def _tuplet(actual: int, ticks: int) -> Tuplet:
-    """In a dotted length the normal count is three times a power of two."""
-    normal = 1 if ticks in VALUES.values() else 3
-    while normal * 2 < actual:
-        normal *= 2
+    normal = _normal(actual, ticks)
     unit = next(name for name, value in VALUES.items() if value <= ticks // normal)
     return Tuplet(actual, normal, unit)
 
