@@ -11,6 +11,7 @@ from typing import Any
 
 from studio import __version__
 from studio.errors import InvalidInput, StudioError
+from studio.music_commands import add_music, music
 from studio.settings import DEVICES, Settings
 from studio.studio import Studio
 from studio.terminal import adapter_of, clear_progress, copy_out, print_json, show_progress
@@ -53,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
         _add_ui,
         _add_image,
         add_text,
+        add_music,
         _add_library,
         _add_models,
         add_train,
@@ -147,7 +149,7 @@ def _add_doctor(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _add_bench(commands: Any, shared: argparse.ArgumentParser) -> None:
     bench = commands.add_parser("bench", parents=[shared], help="measure this machine")
-    bench.add_argument("what", choices=("image", "text", "train", "starters"))
+    bench.add_argument("what", choices=("image", "text", "music", "train", "starters"))
     bench.add_argument("--data", type=Path, help="starters: folder with sprites/, books/ and tunes/")
     bench.add_argument("--only", default="", metavar="ID", help="starters: one of them")
     bench.add_argument("--quick", action="store_true", help="smaller, with few repeats")
@@ -362,6 +364,12 @@ def bench(settings: Settings, given: argparse.Namespace) -> int:
         figures = writing.run(settings, quick=given.quick, tell=lambda text: print(text, file=sys.stderr))
         print_json(figures) if given.json else print("\n".join(figures["table"]))
         return 0
+    if given.what == "music":
+        from studio.bench import music as composing
+
+        figures = composing.run(settings, quick=given.quick, tell=lambda text: print(text, file=sys.stderr))
+        print_json(figures) if given.json else print("\n".join(figures["table"]))
+        return 0
     if given.what == "train":
         from studio.bench import train as training
 
@@ -391,6 +399,7 @@ COMMANDS = {
     "ui": ui,
     "image": image,
     "text": text,
+    "music": music,
     "library": library,
     "models": models,
     "train": train,

@@ -36,7 +36,7 @@ LAYERS = {
     "music": {"errors", "types", "music"},  # light: for the page's process and for the worker
     "install": {"install"},  # runs before anything else is there: standard library only
     "doctor": {"errors", "settings", "types", "catalog", "engine", "install", "__init__"},
-    "bench": {"errors", "settings", "types", "catalog", "engine", "families", "studio"},
+    "bench": {"errors", "settings", "types", "catalog", "engine", "families", "music", "studio"},
     "evaluations": {"errors", "settings", "types", "lab", "studio"},
     "checkpoints": {"errors", "types", "families", "studio"},
     "studio": {
@@ -76,6 +76,7 @@ LAYERS = {
         "__init__",
     },
     "terminal": {"types", "studio"},
+    "music_commands": {"errors", "settings", "types", "families", "catalog", "music", "studio", "terminal"},
     "text_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
     "training_commands": {"errors", "settings", "types", "families", "lab", "studio", "evaluations", "terminal"},
     "cli": {
@@ -93,6 +94,7 @@ LAYERS = {
         "music",
         "studio",
         "terminal",
+        "music_commands",
         "text_commands",
         "training_commands",
         "ui",
@@ -137,6 +139,7 @@ def is_worker_side(path: Path) -> bool:
         "bench/image_sides.py",
         "bench/train_sides.py",
         "bench/text_sides.py",
+        "bench/music_sides.py",
     )
 
 

@@ -101,7 +101,7 @@ class Composer:
         step = 0
         while True:
             step += 1
-            self._choose(going, scores, temperature, top_p)
+            choose(going, scores, self.vocabulary, temperature, top_p)
             each(step)
             kept = [place for place, row in enumerate(going) if not row.ended]
             if not kept or (most and len(going[kept[0]].tokens) >= most):
@@ -142,43 +142,44 @@ class Composer:
             return copied(caches[0], 0, length, len(caches), room), scores
         return stacked(caches, length, room), scores
 
-    def _choose(self, rows: Sequence[Row], scores: np.ndarray, temperature: float, top_p: float) -> None:
-        """Draws the next token of each row and takes it."""
-        raw = scores
-        scores = scores.copy()
-        pad = self.vocabulary.ids["PAD"]
-        passes: dict[int, np.ndarray] = {}
-        towards: dict[int, int] = {}
-        for place, row in enumerate(rows):
-            grammar = row.grammar
-            if row.ended or grammar is None:
-                scores[place, pad] = -np.inf
-                continue
-            if row.lean:
-                scores[place] += row.lean.of(grammar)
-            if grammar.expects == "CHORD" and grammar.here.chord_lean is not None:
-                scores[place, self.vocabulary.kinds["CHORD"]] += grammar.here.chord_lean
-            may = grammar.allowed()
-            if ways := grammar.detours():
-                passing, towards[place] = ways
-                passing &= ~may
-                passes[place] = passing
-                may = may | passing
-            scores[place][~may] = -np.inf
-        draws = np.array([row.chance.random() for row in rows])
-        chosen = drawn(scores, temperature, top_p, draws)
-        for place, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
-            if row.ended:
-                continue
-            if place in passes and passes[place][token]:
-                token = towards[place]
-            if row.scored_from is not None and row.grammar and row.grammar.bar >= row.scored_from:
-                line = raw[place].astype(np.float64)
-                row.likelihood += float(line[token] - line.max() - np.log(np.exp(line - line.max()).sum()))
-                row.scored += 1
-            row.take(token)
-            if row.grammar is None:
-                row.ended = token == self.vocabulary.ids["END"]
+
+def choose(rows: Sequence[Row], scores: np.ndarray, vocabulary: Vocabulary, temperature: float, top_p: float) -> None:
+    """Draws the next token of each row that has not ended from the scores (rows, tokens), and takes it."""
+    raw = scores
+    scores = scores.copy()
+    pad = vocabulary.ids["PAD"]
+    passes: dict[int, np.ndarray] = {}
+    towards: dict[int, int] = {}
+    for place, row in enumerate(rows):
+        grammar = row.grammar
+        if row.ended or grammar is None:
+            scores[place, pad] = -np.inf
+            continue
+        if row.lean:
+            scores[place] += row.lean.of(grammar)
+        if grammar.expects == "CHORD" and grammar.here.chord_lean is not None:
+            scores[place, vocabulary.kinds["CHORD"]] += grammar.here.chord_lean
+        may = grammar.allowed()
+        if ways := grammar.detours():
+            passing, towards[place] = ways
+            passing &= ~may
+            passes[place] = passing
+            may = may | passing
+        scores[place][~may] = -np.inf
+    draws = np.array([row.chance.random() for row in rows])
+    chosen = drawn(scores, temperature, top_p, draws)
+    for place, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
+        if row.ended:
+            continue
+        if place in passes and passes[place][token]:
+            token = towards[place]
+        if row.scored_from is not None and row.grammar and row.grammar.bar >= row.scored_from:
+            line = raw[place].astype(np.float64)
+            row.likelihood += float(line[token] - line.max() - np.log(np.exp(line - line.max()).sum()))
+            row.scored += 1
+        row.take(token)
+        if row.grammar is None:
+            row.ended = token == vocabulary.ids["END"]
 
 
 def stacked(caches: Sequence[Cache], length: int, room: int) -> Cache:

@@ -1,6 +1,6 @@
 """Takes of a brief or of a source as MIDI files, by a loaded model. Knows no training."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from studio.families.score.piece import STYLES
 from studio.families.score.takes import Composing, Take
 from studio.families.score.vocabulary import Vocabulary
 from studio.families.score.wishes import Wish, asked, key_name
-from studio.music.midi import read_midi as read_score
+from studio.music.files import read_score, settings_inside
 from studio.music.score import Score
 from studio.types import Device, Request, Value
 
@@ -66,7 +66,7 @@ class ScorePipeline:
         job.keep()
 
     def _from_words(self, request: Request, context: Context) -> list[Take]:
-        begun = self._source(context, "beginning") if "beginning" in context.inputs else None
+        begun = self._source(context, "beginning")[0] if "beginning" in context.inputs else None
         takes = []
         for seed in seeds_of(request):
             one = asked(request.params, request.prompt, chance_of(seed, SETTING), self.styles)
@@ -86,8 +86,8 @@ class ScorePipeline:
         return takes
 
     def _from_source(self, request: Request, context: Context) -> list[Take]:
-        score = self._source(context, "source")
-        plan_of = self._planned(request, score)
+        score, style = self._source(context, "source")
+        plan_of = self._planned(request, score, style)
         takes = []
         for seed in seeds_of(request):
             plan = plan_of(chance_of(seed, SETTING))
@@ -99,11 +99,13 @@ class ScorePipeline:
             takes.append(Take(seed, rows, plan.new.stop, plan.rewritten, told_of(plan), kept_of(plan, request.task)))
         return takes
 
-    def _planned(self, request: Request, score: Score) -> Callable[[np.random.Generator], Plan]:
+    def _planned(self, request: Request, score: Score, own_style: str) -> Callable[[np.random.Generator], Plan]:
         """What becomes of the score, once a take. InvalidInput names the field that it cannot be done with."""
         params, words = request.params, self.vocabulary
         first, last = int(str(params.get("from_bar", 0))), int(str(params.get("to_bar", 0)))
         style = str(params.get("style") or read_brief(request.prompt).get("style", ""))
+        if request.task in ("vary_score", "continue_score", "fill_score"):
+            style = style or own_style
         if request.task == "vary_score":
             return varied(score, words, first, last, style, float(str(params["strength"])))
         if request.task == "continue_score":
@@ -116,19 +118,31 @@ class ScorePipeline:
             plan = restyled(score, words, style)
         return lambda chance: plan
 
-    def _source(self, context: Context, role: str) -> Score:
-        """InvalidInput where the file is no score or no note sounds in it."""
-        path = context.inputs[role][0]
-        score = read_score(path.read_bytes(), "The source")
+    def _source(self, context: Context, role: str) -> tuple[Score, str]:
+        """The score and, where it was composed here, its style. InvalidInput where it is none or no note sounds."""
+        data = context.inputs[role][0].read_bytes()
+        score = read_score(data, "The source")
         if not any(track.notes for track in score.tracks):
             raise InvalidInput("No note sounds in the source.", "Give a score that has notes.", field=role)
-        return score
+        settings = settings_inside(data, "The source") or {}
+        return score, style_inside(settings, self.styles)
 
     def _row(self, wish: Wish, given: Mapping[int, GivenBar], seed: int, request: Request, stream: int = 0) -> Row:
         grammar = Grammar(self.vocabulary, wish.metre, wish.bars, wish.tonic, given)
         weight = float(str(request.params["key_weight"]))
         lean = KeyLean(wish.tonic, wish.mode or 0, weight) if weight else None
         return Row(wish.head(self.vocabulary), grammar, chance_of(seed, COMPOSING + stream), lean)
+
+
+def style_inside(settings: Mapping[str, Any], known: Collection[str]) -> str:
+    """The style of the request that a file of ours carries, chosen or in its words; "" where there is none."""
+    params, words = settings.get("params"), settings.get("prompt")
+    chosen = str(params.get("style", "")) if isinstance(params, Mapping) else ""
+    try:
+        style = chosen or str(read_brief(str(words or "")).get("style", ""))
+    except InvalidInput:  # its words were for another program
+        return ""
+    return style if style in known else ""
 
 
 def seeds_of(request: Request) -> Sequence[int]:

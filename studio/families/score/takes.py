@@ -88,7 +88,7 @@ def facts(score: Score) -> dict[str, Value]:
         "metre": f"{beats}/{unit}",
         "tempo": round(score.tempi[0][1], 1) if score.tempi else 120.0,
         "bars": score.bars,
-        "duration": round(score.seconds, 3),
+        "seconds": round(score.seconds, 3),
         "instruments": list(
             dict.fromkeys("Drums" if track.drums else instrument(track.program).name for track in score.tracks)
         ),
