@@ -101,7 +101,8 @@ def _box(element: Element) -> tuple[float, float]:
 
 def _draw(element: Element, matrix: Matrix, look: _Look, glyphs: dict[str, Element], out: list[str]) -> None:
     tag = _tag(element)
-    if not tag or tag in ("defs", "style", "title", "desc", "metadata"):
+    hidden = "placeholder" in (element.get("class") or "") or element.get("visibility") == "hidden"
+    if not tag or hidden or tag in ("defs", "style", "title", "desc", "metadata"):
         return
     matrix = _times(matrix, _transform(element.get("transform") or ""))
     look = _styled(element, look)
