@@ -139,7 +139,19 @@ class Diffused:
             self.covering = self.covering or StableAudio3AudioToAudioPipeline(**self.pipe.components)
             self.covering.set_progress_bar_config(disable=True)
             return self.covering, {"audio": wave.repeat(count, 1, 1), "init_noise_level": brief.strength}
-        return self.pipe, {"initial_audio_waveforms": wave.repeat(count, 1, 1)}
+        given = {"initial_audio_waveforms": wave.repeat(count, 1, 1), "initial_audio_sampling_rate": self.rate}
+        return self._from_less_noise(brief.strength), given
+
+    def _from_less_noise(self, strength: float) -> DiffusionPipeline:
+        """The pipeline with a schedule that begins between its least noise (0) and its most (1), by equal ratios."""
+        scheduler = self.pipe.scheduler
+        least, most = float(scheduler.config.sigma_min), float(scheduler.config.sigma_max)
+        begins = max(least * 1.01, least * (most / least) ** strength)
+        made = type(self.pipe)(
+            **{**self.pipe.components, "scheduler": scheduler.from_config(scheduler.config, sigma_max=begins)}
+        )
+        made.set_progress_bar_config(disable=True)
+        return made
 
     def size(self) -> int:
         return sum(t.nbytes for part in modules(self.pipe) for t in (*part.parameters(), *part.buffers()))

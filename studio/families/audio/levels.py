@@ -12,48 +12,20 @@ import soundfile
 from scipy import signal
 
 from studio.errors import InvalidInput, ModelError
+from studio.music.loudness import loudness
 
 Samples = np.ndarray
 SILENCE = 1e-4  # of full scale, -80 dB
-BLOCK, OVERLAP = 0.4, 0.75  # seconds, share: the gating blocks of BS.1770
 LEAST_RATE = 8000  # Hz, below which the filters of loudness have no room
 LONGEST = 600.0  # seconds of a given file that are used
 Writer = Callable[[Path], None]
 
 
-def loudness(samples: Samples, rate: int) -> float:
-    """Integrated loudness in LUFS by ITU-R BS.1770-4; -70 for silence, and for less than one block of 0.4 s as is."""
+def lufs(samples: Samples, rate: int) -> float:
+    """Integrated loudness by ITU-R BS.1770; -70 for silence."""
     if rate < LEAST_RATE:
         samples, rate = resampled(samples, rate, LEAST_RATE), LEAST_RATE
-    weighted = k_weighted(samples.astype(np.float64), rate)
-    block, hop = round(BLOCK * rate), round(BLOCK * (1 - OVERLAP) * rate)
-    starts = range(0, max(1, weighted.shape[1] - block + 1), hop)
-    power = np.array([np.mean(weighted[:, at : at + block] ** 2, axis=1).sum() for at in starts])
-    levels = _decibels(power)
-    heard = power[levels > -70]
-    if not len(heard):
-        return -70.0
-    kept = power[(levels > -70) & (levels > _decibels(heard.mean()) - 10)]
-    return float(_decibels(kept.mean()))
-
-
-def _decibels(power: np.ndarray | np.floating) -> np.ndarray:
-    return -0.691 + 10 * np.log10(np.maximum(power, 1e-12))
-
-
-def k_weighted(samples: Samples, rate: int) -> Samples:
-    """Through the shelf and the high-pass of BS.1770, designed for any rate as in its annex (De Man, 2014)."""
-    gain, q, corner = 3.999843853973347, 0.7071752369554196, 1681.974450955533
-    k, high = np.tan(np.pi * corner / rate), 10 ** (gain / 20)
-    middle = high**0.4996667741545416
-    over = 1 + k / q + k * k
-    shelf_b = np.array([high + middle * k / q + k * k, 2 * (k * k - high), high - middle * k / q + k * k]) / over
-    shelf_a = np.array([1, 2 * (k * k - 1) / over, (1 - k / q + k * k) / over])
-    q, corner = 0.5003270373238773, 38.13547087602444
-    k = np.tan(np.pi * corner / rate)
-    over = 1 + k / q + k * k
-    pass_a = np.array([1, 2 * (k * k - 1) / over, (1 - k / q + k * k) / over])
-    return np.asarray(signal.lfilter([1.0, -2.0, 1.0], pass_a, np.asarray(signal.lfilter(shelf_b, shelf_a, samples))))
+    return max(-70.0, loudness(samples, rate))
 
 
 def sound(samples: Samples, name: str) -> Samples:

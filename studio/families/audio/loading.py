@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
+    AutoModelForSpeechSeq2Seq,
     AutoModelForTextToSpectrogram,
     AutoModelForTextToWaveform,
     AutoProcessor,
@@ -30,7 +32,17 @@ from studio.families.diffusion import loading as diffusion
 from studio.types import Device
 
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
-DAMAGE = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError, SafetensorError)
+DAMAGE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RuntimeError,
+    ImportError,
+    SafetensorError,
+    StrictDataclassError,
+)
 AGAIN = "Download or import the model again, or choose another."
 
 
@@ -49,13 +61,15 @@ def open_folder(folder: Path, device: Device) -> Musicgen | Diffused | Speaker:
 
 def _transformers(folder: Path, device: Device) -> Musicgen | Speaker:
     kind = str(read(folder / "config.json").get("model_type", ""))
-    speaks = kind in MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES
-    if not speaks and kind not in MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING_NAMES:
+    draws = kind in MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING_NAMES
+    auto: Any = AutoModelForTextToSpectrogram if draws else AutoModelForTextToWaveform
+    if kind == "dia":  # which transformers counts among those that turn one sequence into another
+        auto = AutoModelForSpeechSeq2Seq
+    elif not draws and kind not in MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES:
         raise ModelError(
             f"{folder.name!r} is no model of sound that this version knows ({kind or 'no config.json'}).",
             "Choose a folder of a text-to-waveform or text-to-spectrogram class.",
         )
-    auto: Any = AutoModelForTextToWaveform if speaks else AutoModelForTextToSpectrogram
     where = torch.device("cpu" if device.kind == "cpu" else device.kind)
 
     def opened(auto: Any, place: Path) -> PreTrainedModel:
@@ -65,7 +79,7 @@ def _transformers(folder: Path, device: Device) -> Musicgen | Speaker:
     model = opened(auto, folder)
     if kind in MUSICAL:
         return open_musicgen(model, folder)
-    vocoder = None if speaks else opened(SpeechT5HifiGan, _vocoder(folder))
+    vocoder = opened(SpeechT5HifiGan, _vocoder(folder)) if draws else None
     return Speaker(model, *_reader(folder), vocoder, folder)
 
 

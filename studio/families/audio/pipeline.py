@@ -10,7 +10,7 @@ import torch
 
 from studio.errors import Cancelled, InvalidInput
 from studio.families.audio.diffused import Brief, Diffused
-from studio.families.audio.levels import Samples, loudness, read_sound, silent, sound, writer
+from studio.families.audio.levels import Samples, lufs, read_sound, silent, sound, writer
 from studio.families.audio.loading import open_folder
 from studio.families.audio.musicgen import Musicgen
 from studio.families.audio.speech import Speaker, speak
@@ -161,7 +161,7 @@ class _Job:
             "seconds": round(made.shape[1] / rate, 3),
             "sample_rate": rate,
             "channels": len(made),
-            "lufs": round(loudness(made, rate), 1),
+            "lufs": round(lufs(made, rate), 1),
             "took": round(time.monotonic() - self.began, 3),
             **(more or {}),
         }

@@ -9,11 +9,24 @@ import numpy as np
 import sentencepiece
 import torch
 from diffusers import (
+    AceStepPipeline,
+    AceStepTransformer1DModel,
+    AudioLDM2Pipeline,
+    AudioLDM2ProjectionModel,
+    AudioLDM2UNet2DConditionModel,
+    AutoencoderKL,
     AutoencoderOobleck,
     CosineDPMSolverMultistepScheduler,
+    DDIMScheduler,
+    FlowMatchEulerDiscreteScheduler,
     StableAudioDiTModel,
     StableAudioPipeline,
     StableAudioProjectionModel,
+)
+from diffusers.pipelines.ace_step import (
+    AceStepAudioTokenDetokenizer,
+    AceStepAudioTokenizer,
+    AceStepConditionEncoder,
 )
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
@@ -23,7 +36,12 @@ from transformers import (
     BarkModel,
     BarkProcessor,
     BarkSemanticConfig,
+    ClapConfig,
+    ClapFeatureExtractor,
+    ClapModel,
     EncodecConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
     MusicgenConfig,
     MusicgenDecoderConfig,
     MusicgenForConditionalGeneration,
@@ -31,6 +49,9 @@ from transformers import (
     MusicgenMelodyDecoderConfig,
     MusicgenMelodyForConditionalGeneration,
     PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3Model,
+    RobertaTokenizer,
     SpeechT5Config,
     SpeechT5FeatureExtractor,
     SpeechT5ForTextToSpeech,
@@ -40,12 +61,14 @@ from transformers import (
     SpeechT5Tokenizer,
     T5Config,
     T5EncoderModel,
+    T5Tokenizer,
     VitsConfig,
     VitsModel,
     VitsTokenizer,
 )
 
 LETTERS = [chr(code) for code in range(33, 127)]
+WORDS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "Ġ", *LETTERS]
 
 
 def tokenizer(**marks: Any) -> PreTrainedTokenizerFast:
@@ -66,21 +89,21 @@ def lively(model: torch.nn.Module, std: float = 0.2) -> torch.nn.Module:
                 part.normal_(std=std)
         for name, part in model.named_buffers():
             if name.endswith("codebook.embed"):
-                part.normal_(std=0.5)
+                part.normal_(std=3.0)
     return model.eval()
 
 
 def codec(books: int) -> EncodecConfig:
-    """100 frames a second at 3,200 Hz."""
+    """50 frames a second at 8,000 Hz."""
     return EncodecConfig(
-        sampling_rate=3200,
+        sampling_rate=8000,
         audio_channels=1,
         num_filters=4,
         hidden_size=16,
         codebook_dim=16,
         codebook_size=64,
-        upsampling_ratios=[8, 4],
-        target_bandwidths=[books * 0.6],
+        upsampling_ratios=[8, 5, 4],
+        target_bandwidths=[books * 0.3],
         num_lstm_layers=1,
         use_causal_conv=False,
         norm_type="weight_norm",
@@ -171,9 +194,7 @@ def bark(folder: Path) -> Path:
     start = len(words)  # the text's tokens come behind this offset
     semantic = BarkSemanticConfig(**shape, input_vocab_size=64 + start + 32, output_vocab_size=64)
     coarse = BarkCoarseConfig(**shape, input_vocab_size=200, output_vocab_size=200)
-    fine = BarkFineConfig(
-        **shape, input_vocab_size=65, output_vocab_size=65, n_codes_total=4, n_codes_given=1
-    )
+    fine = BarkFineConfig(**shape, input_vocab_size=65, output_vocab_size=65, n_codes_total=4, n_codes_given=1)
     config = BarkConfig(
         semantic_config=semantic.to_dict(),
         coarse_acoustics_config=coarse.to_dict(),
@@ -207,7 +228,7 @@ def bark(folder: Path) -> Path:
             "n_fine_codebooks": 4,
             "temperature": 0.5,
         },
-        sample_rate=3200,
+        sample_rate=8000,
         codebook_size=64,
     )
     with torch.random.fork_rng():
@@ -257,6 +278,7 @@ def speecht5(folder: Path) -> Path:
         encoder_ffn_dim=16,
         decoder_ffn_dim=16,
         num_mel_bins=8,
+        reduction_factor=10,
         speech_decoder_prenet_units=16,
         speech_decoder_postnet_units=16,
         speaker_embedding_dim=8,
@@ -328,6 +350,144 @@ def stable_audio(folder: Path) -> Path:
             scheduler=CosineDPMSolverMultistepScheduler(
                 solver_order=2, prediction_type="v_prediction", sigma_data=1.0, sigma_schedule="exponential"
             ),
+        )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def audioldm2(folder: Path) -> Path:
+    """Mono at 16,000 Hz."""
+    bare = RobertaTokenizer(vocab={word: k for k, word in enumerate(WORDS)}, merges=[], model_max_length=24)
+    text = {"vocab_size": len(WORDS), "hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1}
+    hears = {
+        "spec_size": 64,
+        "window_size": 4,
+        "num_mel_bins": 64,
+        "patch_size": 16,
+        "patch_stride": [16, 16],
+        "depths": [1, 1],
+        "num_attention_heads": [1, 1],
+        "num_hidden_layers": 1,
+        "hidden_size": 32,
+        "patch_embeds_hidden_size": 16,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        clap = ClapConfig(
+            text_config={**text, "num_attention_heads": 2, "projection_dim": 16, "pad_token_id": 1},
+            audio_config={**hears, "projection_dim": 16},
+            projection_dim=16,
+        )
+        pipe = AudioLDM2Pipeline(
+            vae=AutoencoderKL(
+                block_out_channels=[8, 16],
+                in_channels=1,
+                out_channels=1,
+                norm_num_groups=8,
+                down_block_types=["DownEncoderBlock2D"] * 2,
+                up_block_types=["UpDecoderBlock2D"] * 2,
+                latent_channels=4,
+            ),
+            text_encoder=ClapModel(clap),
+            text_encoder_2=small_text(16),
+            projection_model=AudioLDM2ProjectionModel(
+                text_encoder_dim=16, text_encoder_1_dim=16, langauge_model_dim=16
+            ),
+            language_model=GPT2LMHeadModel(
+                GPT2Config(
+                    n_embd=16,
+                    n_head=2,
+                    n_layer=1,
+                    vocab_size=30,
+                    n_positions=99,
+                    bos_token_id=1,
+                    eos_token_id=2,
+                    max_new_tokens=8,
+                )
+            ),
+            tokenizer=bare,
+            tokenizer_2=T5Tokenizer(
+                vocab=[(word, 0.0) for word in ("<pad>", "</s>", "<unk>", "▁", *LETTERS)],
+                extra_ids=0,
+                model_max_length=24,
+            ),
+            feature_extractor=ClapFeatureExtractor(feature_size=64, hop_length=480),
+            unet=AudioLDM2UNet2DConditionModel(
+                block_out_channels=[8, 16],
+                layers_per_block=1,
+                norm_num_groups=8,
+                sample_size=32,
+                in_channels=4,
+                out_channels=4,
+                down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+                up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+                cross_attention_dim=(16, 16),
+            ),
+            scheduler=DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"),
+            vocoder=lively(
+                SpeechT5HifiGan(
+                    SpeechT5HifiGanConfig(
+                        model_in_dim=64,
+                        sampling_rate=16_000,
+                        upsample_initial_channel=16,
+                        upsample_rates=[5, 4, 8],
+                        upsample_kernel_sizes=[10, 8, 16],
+                        resblock_kernel_sizes=[3],
+                        resblock_dilation_sizes=[[1]],
+                        normalize_before=False,
+                    )
+                )
+            ),
+        )
+    pipe.save_pretrained(folder)
+    return folder
+
+
+def ace_step(folder: Path) -> Path:
+    """Stereo at 4,000 Hz, 40 latents a second; sings, and makes covers."""
+    layer: dict[str, Any] = {
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "head_dim": 16,
+        "sliding_window": 16,
+    }
+    words = tokenizer()
+    text = {"vocab_size": len(words), "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1}
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        pooled = {
+            **layer,
+            "audio_acoustic_hidden_dim": 8,
+            "pool_window_size": 5,
+            "num_attention_pooler_hidden_layers": 1,
+        }
+        pipe = AceStepPipeline(
+            vae=AutoencoderOobleck(
+                encoder_hidden_size=16,
+                downsampling_ratios=[10, 10],
+                decoder_channels=8,
+                decoder_input_channels=8,
+                audio_channels=2,
+                channel_multiples=[1, 2],
+                sampling_rate=4000,
+            ),
+            text_encoder=Qwen3Model(Qwen3Config(**text, num_attention_heads=2, num_key_value_heads=1, head_dim=16)),
+            tokenizer=words,
+            transformer=AceStepTransformer1DModel(
+                **layer, num_hidden_layers=2, in_channels=24, audio_acoustic_hidden_dim=8, patch_size=2
+            ),
+            condition_encoder=AceStepConditionEncoder(
+                **layer,
+                text_hidden_dim=32,
+                timbre_hidden_dim=8,
+                num_lyric_encoder_hidden_layers=1,
+                num_timbre_encoder_hidden_layers=1,
+            ),
+            scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1, shift=1.0),
+            audio_tokenizer=AceStepAudioTokenizer(**pooled, fsq_dim=32, fsq_input_levels=[4, 4]),
+            audio_token_detokenizer=AceStepAudioTokenDetokenizer(**pooled),
         )
     pipe.save_pretrained(folder)
     return folder
