@@ -4,6 +4,7 @@ unfolded, grace notes and ornaments are passed over, transposing instruments are
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -17,6 +18,10 @@ from studio.music.notation import PITCH_OF
 from studio.music.score import MAX_BARS, QUARTER, TEMPO_RANGE, Note, Score, Track, bar_ticks, check, metres_of, tidy
 
 LARGEST = 40_000_000  # bytes of a score; a compressed file may claim more
+_BROKEN_ARCHIVE = (
+    *(zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, OSError),
+    *(NotImplementedError, RuntimeError),  # a method of packing that nobody uses, a password
+)
 HINT = "Give a valid MusicXML file, saved by a notation program."
 FORTE = 90  # the velocity that `dynamics` counts in per cent of
 MARKS = {"pppp": 16, "ppp": 24, "pp": 36, "p": 49, "mp": 64, "mf": 80, "f": 96, "ff": 112, "fff": 122, "ffff": 127}
@@ -86,7 +91,7 @@ def unpacked(data: bytes, name: str) -> bytes:
             if not files or not files[0]:
                 raise InvalidInput(f"{name} does not say which of its files is the score.", HINT)
             return _member(archive, files[0], name)
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, OSError, EOFError) as problem:
+    except _BROKEN_ARCHIVE as problem:
         raise InvalidInput(f"{name} is no whole archive of a score.", "Fetch or save the file once more.") from problem
 
 

@@ -134,7 +134,13 @@ def _regions(start: int, end: int, edges: list[int], metre: Metre, level: int) -
         return [(start, end, None)]
     deeper = level + 1
     parts = pairwise([start, *cuts, end])
-    return [region for low, high in parts for region in _regions(low, high, edges, metre, deeper)]
+    found: list[tuple[int, int, Tuplet | None]] = []
+    for region in (region for low, high in parts for region in _regions(low, high, edges, metre, deeper)):
+        if found and found[-1][2] is None and region[2] is None:
+            found[-1] = (found[-1][0], region[1], None)
+        else:
+            found.append(region)
+    return found
 
 
 def _shortest(actual: int, ticks: int) -> bool:
