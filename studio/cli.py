@@ -149,7 +149,7 @@ def _add_doctor(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _add_bench(commands: Any, shared: argparse.ArgumentParser) -> None:
     bench = commands.add_parser("bench", parents=[shared], help="measure this machine")
-    bench.add_argument("what", choices=("image", "text", "music", "train", "starters"))
+    bench.add_argument("what", choices=("image", "text", "music", "musicgen", "train", "starters"))
     bench.add_argument("--data", type=Path, help="starters: folder with sprites/, books/ and tunes/")
     bench.add_argument("--only", default="", metavar="ID", help="starters: one of them")
     bench.add_argument("--quick", action="store_true", help="smaller, with few repeats")
@@ -362,6 +362,12 @@ def bench(settings: Settings, given: argparse.Namespace) -> int:
         from studio.bench import text as writing
 
         figures = writing.run(settings, quick=given.quick, tell=lambda text: print(text, file=sys.stderr))
+        print_json(figures) if given.json else print("\n".join(figures["table"]))
+        return 0
+    if given.what == "musicgen":
+        from studio.bench import musicgen
+
+        figures = musicgen.run(settings, quick=given.quick, tell=lambda text: print(text, file=sys.stderr))
         print_json(figures) if given.json else print("\n".join(figures["table"]))
         return 0
     if given.what == "music":

@@ -140,6 +140,7 @@ def is_worker_side(path: Path) -> bool:
         "bench/train_sides.py",
         "bench/text_sides.py",
         "bench/music_sides.py",
+        "bench/musicgen_sides.py",
     )
 
 
