@@ -2,8 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import convolve1d, minimum_filter1d
-from scipy.signal import firwin, lfilter, resample_poly
+from scipy.ndimage import minimum_filter1d, uniform_filter1d
+from scipy.signal import firwin, resample_poly, sosfilt
 
 Floats = NDArray[np.floating]
 BLOCK, STEP = 0.4, 0.1  # seconds
@@ -16,33 +16,29 @@ _ATTEMPTS = 5
 _FINER = np.asarray(firwin(OVERSAMPLED * 32 + 1, 1 / OVERSAMPLED), np.float32)
 
 
-def _k_weighting(rate: int) -> list[tuple[list[float], list[float]]]:
-    """The two filters of BS.1770, annex 1, for any sample rate: its analogue prototypes by the bilinear transform
-    (as B. De Man derived them, 2014).
+def _k_weighting(rate: int) -> list[list[float]]:
+    """The two filters of BS.1770, annex 1, as second-order sections for any sample rate: its analogue prototypes by
+    the bilinear transform (as B. De Man derived them, 2014).
     """
     turn = np.tan(np.pi * 1681.974450955533 / rate)
     quality, high = 0.7071752369554196, 10 ** (3.999843853973347 / 20)
     band = high**0.4996667741545416
     first = 1 + turn / quality + turn**2
-    shelf = (
-        [
-            (high + band * turn / quality + turn**2) / first,
-            2 * (turn**2 - high) / first,
-            (high - band * turn / quality + turn**2) / first,
-        ],
-        [1.0, 2 * (turn**2 - 1) / first, (1 - turn / quality + turn**2) / first],
-    )
+    shelf = [
+        (high + band * turn / quality + turn**2) / first,
+        2 * (turn**2 - high) / first,
+        (high - band * turn / quality + turn**2) / first,
+        *(1.0, 2 * (turn**2 - 1) / first, (1 - turn / quality + turn**2) / first),
+    ]
     turn, quality = np.tan(np.pi * 38.13547087602444 / rate), 0.5003270373238773
     first = 1 + turn / quality + turn**2
-    cut = ([1.0, -2.0, 1.0], [1.0, 2 * (turn**2 - 1) / first, (1 - turn / quality + turn**2) / first])
+    cut = [1.0, -2.0, 1.0, 1.0, 2 * (turn**2 - 1) / first, (1 - turn / quality + turn**2) / first]
     return [shelf, cut]
 
 
 def loudness(samples: Floats, rate: int) -> float:
     """Integrated loudness in LUFS of (channels, samples), gated; -inf for silence. Under 0.4 s it is one block."""
-    weighted = samples.astype(np.float32, copy=False)
-    for numerator, denominator in _k_weighting(rate):
-        weighted = lfilter(numerator, denominator, weighted)
+    weighted = sosfilt(_k_weighting(rate), samples)
     power = np.square(weighted).sum(0)
     size, step = round(BLOCK * rate), round(STEP * rate)
     total = np.concatenate([[0.0], np.cumsum(power)])
@@ -120,5 +116,5 @@ def _limiter(top: Floats, rate: int, limit: float, *, loop: bool) -> Floats:
     half = min(round(WINDOW * rate / 2), (len(top) - 1) // 2)
     mode = "wrap" if loop else "nearest"
     least = minimum_filter1d(wanted, 2 * half + 1, mode=mode)
-    window = np.hanning(2 * half + 3)[1:-1]
-    return np.minimum(convolve1d(least, (window / window.sum()).astype(np.float32), mode=mode), 1.0)
+    box = max(half + half % 2 - 1, 1)  # odd, and twice as wide with its second pass, so within the window
+    return np.minimum(uniform_filter1d(uniform_filter1d(least, box, mode=mode), box, mode=mode), 1.0)

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from scipy.signal import butter, oaconvolve, sosfilt
+from numpy.typing import NDArray
+from scipy import fft
+from scipy.signal import butter, sosfilt
 
 from studio.errors import InvalidInput
 from studio.music import loudness
@@ -28,6 +30,7 @@ __all__ = ["AUDIO_FORMATS", "RATE", "Sound", "audio_file", "render", "soundfonts
 LONGEST = 20 * 60  # seconds
 FADE = 0.02  # seconds at the very end, where a tail is cut
 DECAY = 1.7  # seconds in which the room falls by 60 dB
+BLOCK = 1 << 18  # samples of a block of the room's convolution
 ROOM_LEVEL = 0.5  # of the room at reverb 1, against the direct sound
 # container, subtype and media type by our name of the format
 AUDIO_FORMATS = {
@@ -105,7 +108,7 @@ def _played(score: Score, sound: Sound, tracks: Iterable[Track]) -> Floats:
     after = max((tail(font, track.program, track.drums) for track in score.tracks if track.notes), default=0.0)
     room = DECAY if sound.reverb else 0.0
     total = length + round((after + room) * RATE)
-    dry, sent = np.zeros((2, total), np.float32), np.zeros((2, total), np.float32)
+    dry, sent = np.zeros((2, total), np.float32), np.zeros(total, np.float32)
     places = dict(zip(map(id, score.tracks), _stage(score), strict=True))
     for track in tracks:
         if not track.notes:
@@ -115,7 +118,7 @@ def _played(score: Score, sound: Sound, tracks: Iterable[Track]) -> Floats:
         own *= np.array(_balance(places[id(track)]), np.float32)[:, None]
         dry += own
         if sound.reverb:
-            sent += own * np.float32(0.25 if _low(track) else 0.6 if track.drums else 1.0)
+            sent += own.sum(0) * np.float32(0.18 if _low(track) else 0.42 if track.drums else 0.7)
     if sound.reverb and sent.any():
         dry += _in_room(sent, sound.reverb)
     return dry
@@ -178,10 +181,21 @@ def _room() -> tuple[Floats, Floats]:
     return found[0], found[1]
 
 
+@lru_cache(maxsize=1)
+def _room_spectra() -> NDArray[np.complex64]:
+    """(2, bins) of the room, padded to one block."""
+    return np.asarray(fft.rfft(np.stack(_room()), BLOCK), np.complex64)
+
+
 def _in_room(sent: Floats, reverb: float) -> Floats:
-    """(2, samples) what the room answers, cut to the same length."""
-    level = np.float32(reverb * ROOM_LEVEL)
-    return np.stack([oaconvolve(side, room)[: len(side)] for side, room in zip(sent, _room(), strict=True)]) * level
+    """(2, samples) what the room answers to (samples,), cut to the same length: convolution by overlapping blocks."""
+    spectra = _room_spectra()
+    step = BLOCK - round(DECAY * RATE)
+    out = np.zeros((2, len(sent) + BLOCK), np.float32)
+    for begin in range(0, len(sent), step):
+        spectrum = np.asarray(fft.rfft(sent[begin : begin + step], BLOCK), np.complex64)
+        out[:, begin : begin + BLOCK] += np.asarray(fft.irfft(spectra * spectrum, BLOCK), np.float32)
+    return out[:, : len(sent)] * np.float32(reverb * ROOM_LEVEL)
 
 
 def _cut(sounding: Floats, score: Score, sound: Sound, whole: Floats | None = None) -> Floats:

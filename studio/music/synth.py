@@ -21,6 +21,7 @@ SHORTEST = 0.006  # seconds of attack-free release: shorter ones click
 CHOKE = 0.02  # seconds in which a closed hi-hat ends an open one
 GRID = 32  # samples to which durations are rounded
 BLOCK = 512  # samples for which a moving filter stands still
+STEP = 20.0  # cents in which it moves
 LOUDEST_PARTIAL = 20_000  # Hz: a filter above does nothing
 
 
@@ -137,7 +138,7 @@ def _resampled(sample: Sample, step: float, length: int, looped: bool, bend: Flo
     frames = np.concatenate([frames[:1], frames])  # the neighbour before the first frame
     whole = places.astype(np.int64)
     part = (places - whole).astype(np.float32)
-    before, here, after, second = (frames[whole + k] for k in range(4))
+    before, here, after, second = (frames[k:].take(whole) for k in range(4))
     slope, next_slope = (after - before) * 0.5, (second - here) * 0.5
     rise = after - here
     cubic = slope + next_slope - 2 * rise
@@ -225,7 +226,8 @@ def _filtered(zone: Zone, raw: Floats, moved: Floats | None) -> Floats:
         wave = _wave(zone[sf.MOD_LFO_DELAY], zone[sf.MOD_LFO_RATE], len(raw))
         moving += wave[blocks] * zone[sf.MOD_LFO_CUTOFF]
     out, state = np.empty_like(raw), np.zeros(2)
-    turns = [0, *(np.flatnonzero(np.abs(np.diff(moving)) > 1) + 1).tolist(), len(blocks)]
+    moving = np.round(moving / STEP) * STEP
+    turns = [0, *(np.flatnonzero(np.diff(moving)) + 1).tolist(), len(blocks)]
     for first, last in zip(turns, turns[1:], strict=False):
         numerator, denominator = _low_pass(_hertz(float(moving[first])), zone[sf.RESONANCE])
         part = slice(first * BLOCK, last * BLOCK)
