@@ -23,6 +23,7 @@ from studio.families.score.generate import generate
 from studio.families.score.judge import top_line, train_judge
 from studio.families.score.keys import find_key
 from studio.families.score.midi import read_midi, write_midi
+from studio.families.score.params import DRAWING
 from studio.families.score.piece import DRUMS, PARTS, STYLES, Piece, bar_ticks, excerpt
 from studio.families.score.sequences import HELD_OUT_SEEDS, composed_pieces, is_held_out
 from studio.families.score.starter_card import add_figures
@@ -33,6 +34,7 @@ HELD_OUT = 0.06  # as in the recipe
 COMPOSED = 260  # as in the recipe: training pieces of each composed style
 RUN = 12  # notes of a run that counts as copied
 TOGETHER = 60  # pieces composed at once
+DECODING: dict[str, Any] = {param.name: param.default for param in DRAWING}  # as the pipeline does it
 
 
 def all_pieces(data: Path) -> list[Piece]:
@@ -71,7 +73,16 @@ def compose_all(
     made: list[np.ndarray] = []
     for i in range(0, len(wishes), TOGETHER):
         some = wishes[i : i + TOGETHER]
-        made += generate(model, vocabulary, some, seed=seed + i, constrained=constrained)
+        made += generate(
+            model,
+            vocabulary,
+            some,
+            seed=seed + i,
+            temperature=float(DECODING["temperature"]),
+            top_p=float(DECODING["top_p"]),
+            key_weight=float(DECODING["key_weight"]) if constrained else 0.0,
+            constrained=constrained,
+        )
     return made
 
 

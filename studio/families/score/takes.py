@@ -9,6 +9,7 @@ from pathlib import Path
 from studio.families.family import Context
 from studio.families.score.decoding import Row
 from studio.families.score.grammar import Grammar, Written
+from studio.music.analysis import analyse
 from studio.music.instruments import instrument
 from studio.music.midi import write_midi
 from studio.music.score import Score
@@ -89,6 +90,7 @@ def facts(score: Score) -> dict[str, Value]:
         "tempo": round(score.tempi[0][1], 1) if score.tempi else 120.0,
         "bars": score.bars,
         "seconds": round(score.seconds, 3),
+        "line": analyse(score)["line"],
         "instruments": list(
             dict.fromkeys("Drums" if track.drums else instrument(track.program).name for track in score.tracks)
         ),
