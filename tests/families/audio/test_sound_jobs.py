@@ -1,0 +1,59 @@
+"""Sound through the whole studio: found by the catalog, made by its worker, kept in the library."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from studio.errors import InvalidInput
+from studio.settings import Settings
+from studio.studio import Studio
+from studio.types import Input, JobState, Request
+from tests.families.audio import tiny
+
+
+@pytest.mark.timeout(300)
+def test_music_and_speech_are_made_and_kept(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    tiny.musicgen(home / "models" / "melodies", melody=True)
+    tiny.vits(home / "models" / "voice")
+    tune = tmp_path / "tune.wav"
+    soundfile.write(tune, np.sin(np.arange(32_000) / 9) * 0.5, 16_000)
+    with Studio(Settings.load({"home": str(home), "device": "cpu"})) as studio:
+        assert [model.id for model in studio.catalog.models("text_to_speech")] == ["voice"]
+        assert [model.id for model in studio.catalog.models("text_to_audio")] == ["melodies"]
+        given = studio.library.keep(tune, media_type="audio/wav", meta={"name": "tune.wav", "role": "upload"})
+        with pytest.raises(InvalidInput, match="cannot do text to audio"):
+            studio.submit(Request(task="text_to_audio", model="voice", prompt="hello"), panel="test")
+        jobs = [
+            studio.submit(
+                Request(
+                    task="text_to_audio",
+                    model="melodies",
+                    prompt="a waltz",
+                    inputs=(Input(role="melody", artifact=given.sha256),),
+                    params={"seconds": 0.5, "num_return_sequences": 2},
+                    seed=7,
+                ),
+                panel="test",
+            ),
+            studio.submit(
+                Request(task="text_to_speech", model="voice", prompt="One fox. Two owls.", params={"voice": "2"}),
+                panel="test",
+            ),
+            studio.submit(
+                Request(task="text_to_speech", model="voice", prompt="Hello.", params={"voice": "nobody"}),
+                panel="test",
+            ),
+        ]
+        done = [studio.wait(job.id, timeout=240) for job in jobs]
+        assert [job.state for job in done] == [JobState.done, JobState.done, JobState.failed], done
+        assert "has no voice 'nobody'" in done[2].error and "0, 1, 2" in done[2].hint
+        music, speech = (studio.library.outputs(job.id) for job in jobs[:2])
+        assert [kept.media_type for kept in (*music, *speech)] == ["audio/flac"] * 4
+        assert [kept.meta["seed"] for kept in music] == [7, 8]
+        assert all(soundfile.info(kept.path).duration == 0.5 for kept in music)
+        assert speech[0].meta["voice"] == "2" and speech[0].meta["sentences"] == 2
+        again = studio.take(music[1].sha256)
+        assert again.seed == 8 and again.params["num_return_sequences"] == 1
