@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextToAudioPipeline
 from transformers.models.speecht5.number_normalizer import EnglishNumberNormalizer
+from transformers.utils.chat_template_utils import Chat
 
 from studio.errors import Cancelled, InvalidInput, ModelError
 from studio.families.audio.levels import Samples, read_sound, writer
@@ -19,6 +20,7 @@ from studio.families.family import Context
 from studio.types import Request, Value
 
 SUBMODELS = ("bark", "seamless_m4t", "seamless_m4t_v2")  # hand their settings on to the models they are made of
+CHATTED = ("pocket_tts", "higgs_audio_v2", "vibevoice")  # are given a text as a turn of a chat
 CLONING = ("pocket_tts",)  # say a text in the voice of a recording, without its words
 TURNS = {"csm": ("0", "1", "2", "3"), "dia": ("S1", "S2")}  # speakers of a dialogue, marked in the text
 Deliver = Callable[..., None]
@@ -79,9 +81,9 @@ class Speaker:
         if self.own_pace:
             told["speaking_rate"] = speed
         given: Any = f"[{voice}] {text}" if self.kind == "dia" else f"[{voice}]{text}" if self.kind == "csm" else text
-        if model_voice is not None:
-            content = [{"type": "audio", "audio": model_voice}, {"type": "text", "text": text}]
-            given = [{"role": "user", "content": content}]
+        if self.kind in CHATTED:
+            before = [] if model_voice is None else [{"type": "audio", "audio": model_voice}]
+            given = Chat([{"role": "user", "content": [*before, {"type": "text", "text": text}]}])
         reading = {}
         if self.kind == "bark" and voice:
             reading["voice_preset"] = voice
@@ -92,6 +94,10 @@ class Speaker:
         except ImportError as error:
             line = str(error).strip().splitlines()[0][:160]
             raise ModelError(f"{self.folder.name!r} needs a program that is not here: {line}", "") from error
+        except ValueError as error:
+            line = str(error).strip().splitlines()[0][:200]
+            said = f"The model {self.folder.name!r} does not take this: {line}"
+            raise InvalidInput(said, "Change the text, the voice or the language, then try again.") from error
         return np.atleast_2d(dict(self.pipe.postprocess(made))["audio"])[:1]
 
     def _told(self, voice: str, temperature: float, language: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from studio.types import Request
 from tests.families.audio import tiny
 from tests.families.diffusion.listener import CPU, Listener
 
-KINDS = {"vits": tiny.vits, "bark": tiny.bark, "speecht5": tiny.speecht5}
+KINDS = {"vits": tiny.vits, "bark": tiny.bark, "speecht5": tiny.speecht5, "csm": tiny.csm}
 TEXT = "The fox is here. It goes home."
 
 

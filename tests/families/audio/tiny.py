@@ -39,9 +39,15 @@ from transformers import (
     ClapConfig,
     ClapFeatureExtractor,
     ClapModel,
+    CsmConfig,
+    CsmDepthDecoderConfig,
+    CsmForConditionalGeneration,
+    CsmProcessor,
     EncodecConfig,
+    EncodecFeatureExtractor,
     GPT2Config,
     GPT2LMHeadModel,
+    MimiConfig,
     MusicgenConfig,
     MusicgenDecoderConfig,
     MusicgenForConditionalGeneration,
@@ -88,7 +94,7 @@ def lively(model: torch.nn.Module, std: float = 0.2) -> torch.nn.Module:
             if part.ndim > 1:
                 part.normal_(std=std)
         for name, part in model.named_buffers():
-            if name.endswith("codebook.embed"):
+            if name.endswith(("codebook.embed", "codebook.embed_sum")):
                 part.normal_(std=3.0)
     return model.eval()
 
@@ -490,4 +496,59 @@ def ace_step(folder: Path) -> Path:
             audio_token_detokenizer=AceStepAudioTokenDetokenizer(**pooled),
         )
     pipe.save_pretrained(folder)
+    return folder
+
+
+def csm(folder: Path) -> Path:
+    """A dialogue's speakers; the voice is made by Mimi at 8,000 Hz."""
+    words = tokenizer(
+        pad_token="<pad>", extra_special_tokens={"audio_token": "<|AUDIO|>", "audio_eos_token": "<|eos|>"}
+    )
+    shape: dict[str, Any] = {
+        "hidden_size": 16,
+        "intermediate_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+    }
+    mimi = MimiConfig(
+        **shape,
+        sampling_rate=8000,
+        num_filters=4,
+        upsampling_ratios=[8, 5],
+        codebook_size=32,
+        codebook_dim=8,
+        vector_quantization_hidden_dimension=8,
+        num_quantizers=4,
+        upsample_groups=16,
+        max_position_embeddings=256,
+    )
+    depth = CsmDepthDecoderConfig(
+        **shape, num_codebooks=4, backbone_hidden_size=16, vocab_size=20, max_position_embeddings=5
+    )
+    config = CsmConfig(
+        **shape,
+        num_codebooks=4,
+        vocab_size=20,
+        text_vocab_size=len(words),
+        max_position_embeddings=256,
+        pad_token_id=0,
+        bos_token_id=1,
+        codebook_pad_token_id=19,
+        codebook_eos_token_id=18,
+        audio_token_id=words.convert_tokens_to_ids("<|AUDIO|>"),
+        audio_eos_token_id=words.convert_tokens_to_ids("<|eos|>"),
+        depth_decoder_config=depth.to_dict(),
+        codec_config=mimi.to_dict(),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        model = lively(CsmForConditionalGeneration(config))
+    model.generation_config.update(max_new_tokens=12, do_sample=True)
+    model.depth_decoder.generation_config.update(min_new_tokens=3, max_new_tokens=3, do_sample=True)
+    model.save_pretrained(folder)
+    CsmProcessor(EncodecFeatureExtractor(sampling_rate=8000), words, chat_template="{{ messages }}").save_pretrained(
+        folder
+    )
     return folder
