@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,8 @@ def test_a_brief_becomes_takes_with_all_that_it_says(tiny: ScorePipeline, tmp_pa
 
 
 def test_a_take_alone_is_the_take_in_its_batch(tiny: ScorePipeline, source: Path, tmp_path: Path) -> None:
-    for task, params in (("text_to_score", {"bars": 2}), ("vary_score", {"from_bar": 2, "to_bar": 2})):
+    cases: dict[str, dict[str, Any]] = {"text_to_score": {"bars": 2}, "vary_score": {"from_bar": 2, "to_bar": 2}}
+    for task, params in cases.items():
         together, again, alone = (Desk(tmp_path, source=source) for _ in range(3))
         tiny.run(asked(task, "a lo-fi piece", seed=5, num_return_sequences=3, **params), together)
         tiny.run(asked(task, "a lo-fi piece", seed=5, num_return_sequences=3, **params), again)
@@ -77,7 +79,8 @@ def test_a_full_context_moves_on(tiny: ScorePipeline, tmp_path: Path) -> None:
 
 
 def test_stop_keeps_whole_bars(tiny: ScorePipeline, source: Path, tmp_path: Path) -> None:
-    for task, params in (("text_to_score", {"bars": 30}), ("vary_score", {"strength": 1.0})):
+    cases: dict[str, dict[str, Any]] = {"text_to_score": {"bars": 30}, "vary_score": {"strength": 1.0}}
+    for task, params in cases.items():
         desk = Desk(tmp_path, stop_after=150, source=source)
         with pytest.raises(Cancelled):
             tiny.run(asked(task, "a jig", **params), desk)
