@@ -113,7 +113,7 @@
           button(this.wipe ? "compare" : "wipe", this.wipe ? "Side by side" : "Wipe", () => this.flip(), { key: "w" }),
         button("blind", this.blind ? "Shuffle again" : "Blind", () => this.hide(), { key: "b" }),
         this.music && button("play", "Hear", () => this.hear(), { key: "Space" }),
-        this.music && button("right", "Next, in step", () => this.hear((this.at + 1) % this.entries.length), { key: "x" }),
+        this.music && button("right", "Next, in step", () => this.next(), { key: "x" }),
         !this.music && button("focus", "Fit", () => this.view.fit(), { key: "0" }),
         button("close", "Close", () => this.board.closeCompare(), { key: "Esc" }),
       );
@@ -123,13 +123,23 @@
       return this.entries.every(({ take }) => atelier.sounds(take));
     }
 
-    /** The take that is looked at, heard from where another one is: all are equally loud. */
-    async hear(index = this.at) {
-      this.go(index);
-      const address = atelier.soundOf(this.entries[index].take);
+    /** Plays or pauses the take that is looked at. */
+    hear() {
+      const address = atelier.soundOf(this.entries[this.at].take);
+      return atelier.player.playing ? this.inStep() : atelier.player.play(address);
+    }
+
+    /** The take that is looked at, heard from where another one is, in step: all are equally loud. */
+    inStep(begin = false) {
       const { player } = atelier;
-      if (player.playing && player.address !== address) await player.change(address);
-      else await player.toggle(address);
+      const address = atelier.soundOf(this.entries[this.at].take);
+      if (player.address === address && player.playing && !begin) return player.pause();
+      if (player.address !== address) return player.playing ? player.change(address) : begin && player.play(address, { at: player.time });
+    }
+
+    next() {
+      this.go((this.at + 1) % this.entries.length);
+      return this.inStep(true);
     }
 
     flip() {
@@ -243,6 +253,13 @@
       return el("div", { class: "bd-wipebox" }, stack, captions);
     }
 
+    /** To a neighbour; what plays goes on there. */
+    move(by) {
+      const before = this.at;
+      this.go(this.at + by);
+      if (this.music && this.at !== before && atelier.player.playing) this.inStep(true);
+    }
+
     go(index) {
       this.at = Math.max(0, Math.min(this.entries.length - 1, index));
       this.mark();
@@ -258,13 +275,13 @@
     /** True when the key meant something here. */
     key(event) {
       const does = {
-        ArrowRight: () => this.go(this.at + 1),
-        ArrowLeft: () => this.go(this.at - 1),
+        ArrowRight: () => this.move(1),
+        ArrowLeft: () => this.move(-1),
         p: () => this.choose(this.at),
         Enter: () => this.choose(this.at),
         w: () => (this.texts ? this.flipDiff() : this.entries.length === 2 && this.flip()),
         " ": () => this.music && this.hear(),
-        x: () => this.music && this.hear((this.at + 1) % this.entries.length),
+        x: () => this.music && this.next(),
         b: () => this.hide(),
         0: () => this.view.fit(),
         "+": () => this.view.zoom(1.25),

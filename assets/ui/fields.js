@@ -58,6 +58,10 @@
       document.addEventListener("input", (event) => this.typed(event));
       document.addEventListener("keydown", (event) => this.key(event));
       this.paint();
+      setTimeout(() => this.input?.value && this.note(this.input.value), 600); // typed or put back before this was here
+    }
+    note(prompt) {
+      this.trigger("act", { do: "notes", prompt });
     }
     /** Earlier prompts, newest first: those of this session are known to the board before any answer comes. */
     get history() {
@@ -74,7 +78,7 @@
       if (!this.moving) this.at = -1;
       this.paintChange();
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.trigger("act", { do: "notes", prompt: event.target.value }), 350);
+      this.timer = setTimeout(() => this.note(event.target.value), 350);
     }
     /** Arrow up at the very start of the field goes back in the history, arrow down at its end forward again. */
     key(event) {

@@ -183,7 +183,7 @@
   atelier.player = new Player();
   atelier.clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
-  /** The loudest sample of each of `count` stretches of a sound, 0 to 1. */
+  /** The loudest sample of each of `count` stretches of a sound, as shares of the loudest of all. */
   atelier.peaks = (buffer, count) => {
     const left = buffer.getChannelData(0);
     const right = buffer.numberOfChannels > 1 ? buffer.getChannelData(1) : left;
@@ -195,6 +195,7 @@
       for (let k = Math.floor(i * stretch); k < end; k += 3) most = Math.max(most, Math.abs(left[k]), Math.abs(right[k]));
       peaks[i] = most;
     }
-    return peaks;
+    const loudest = peaks.reduce((most, peak) => Math.max(most, peak), 0) || 1;
+    return peaks.map((peak) => peak / loudest);
   };
 })();

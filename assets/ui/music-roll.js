@@ -411,6 +411,7 @@
 
     edit(on) {
       this.editing = on;
+      this.canvas.toggleAttribute("data-own-keys", on);
       this.undone = [];
       this.done = [];
       this.chosen.clear();

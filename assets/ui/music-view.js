@@ -174,7 +174,7 @@
       this.play = button("play", "Play", () => this.hear(), { key: "Space", kind: "mu-play" });
       this.looping = button("loop", "Loop", () => this.flipLoop(), { bare: true });
       this.time = el("span", { class: "mu-time", text: "0:00" });
-      this.wave = el("canvas", { class: "mu-wave", role: "slider", tabindex: "0", "aria-label": "Position", "aria-valuemin": "0", "aria-valuenow": "0", onpointerdown: (event) => this.seekOn(event), onkeydown: (event) => this.seekBy(event) });
+      this.wave = el("canvas", { class: "mu-wave", role: "slider", tabindex: "0", "data-own-keys": true, "aria-label": "Position", "aria-valuemin": "0", "aria-valuenow": "0", onpointerdown: (event) => this.seekOn(event), onkeydown: (event) => this.seekBy(event) });
       this.transport = el("div", { class: "mu-transport" }, this.play, this.looping, this.time, this.wave);
       this.line = el("p", { class: "mu-line", dir: "auto" });
       this.parts = el("div", { class: "mu-parts", role: "group", "aria-label": "Parts" });
@@ -295,6 +295,7 @@
       player.seek(this.address, Math.max(0, ((event.clientX - box.left) / box.width) * this.seconds));
     }
     seekBy(event) {
+      if (event.key === " ") return void (event.preventDefault(), this.hear());
       const by = { ArrowLeft: -2, ArrowRight: 2 }[event.key];
       if (!by) return;
       event.preventDefault();
@@ -411,10 +412,10 @@
       return [
         part, undo, redo,
         button("trash", "Delete the chosen notes", () => roll.remove(), { bare: true, key: "Del" }),
-        el("span", { class: "bd-quiet mu-help", text: "Drag notes or their ends, double-click to draw or delete, arrows move, Shift+arrows lengthen or jump an octave." }),
         el("span", { class: "bd-spring" }),
         this.keep,
         button("close", "Leave", () => this.stopEditing()),
+        el("span", { class: "bd-quiet mu-help", text: "Drag notes or their ends, double-click to draw or delete, arrows move, Shift+arrows lengthen or jump an octave." }),
       ];
     }
 

@@ -106,6 +106,7 @@
     /** Keys work wherever the focus is, but in fields, dialogs and with other panels in front. */
     key(event) {
       if (!this.seen || event.defaultPrevented || atelier.typing(event.target)) return;
+      if (event.target.closest?.("[data-own-keys]") && event.key !== "Escape") return;
       const control = event.ctrlKey || event.metaKey;
       if (control && event.key.toLowerCase() === "z" && !event.shiftKey) return this.taken(event, () => this.undo());
       if (control || event.altKey) return;

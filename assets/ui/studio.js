@@ -144,17 +144,19 @@
     return tab ? tab.id.replace(/^tab-|-button$/g, "") : "";
   };
 
+  // before the fields hear of it: a checkbox of gradio's would be switched by its Enter
+  const generate = (event) => {
+    if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.isComposing || document.querySelector("dialog[open]")) return;
+    const go = button(".go");
+    if (!go || go.disabled) return;
+    event.preventDefault();
+    event.stopPropagation();
+    go.click();
+  };
+  addEventListener("keydown", generate, true);
   addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.isComposing) return;
     const command = event.ctrlKey || event.metaKey;
-    if (command && event.key === "Enter") {
-      const go = button(".go");
-      if (go && !go.disabled) {
-        event.preventDefault();
-        go.click();
-      }
-      return;
-    }
     if (event.altKey && !command && /^Digit[1-9]$/.test(event.code)) {
       const tab = tabs()[Number(event.code.slice(5)) - 1];
       if (tab) {

@@ -54,8 +54,11 @@ def score_of(studio: Studio, sha256: str) -> tuple[Artifact, Score]:
 
 def told(studio: Studio, sha256: str) -> Json:
     """The score and what can be said of it in a line."""
-    kept, score = score_of(studio, sha256)
-    return {"score": score.to_json(), "line": str(kept.meta.get("line") or "")}
+    from studio.music.analysis import analyse
+
+    _, score = score_of(studio, sha256)
+    analysis = analyse(score)
+    return {"score": score.to_json(), "line": analysis["line"], "analysis": analysis}
 
 
 def sound_settings(studio: Studio, asked: Mapping[str, str]) -> "Sound":

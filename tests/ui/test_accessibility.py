@@ -19,10 +19,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("axe") / "home"
     furnish(
         home,
-        [
-            {"prompt": f"picture {n}", "tags": ["one"], "parent": 0} if n else {"prompt": "first"}
-            for n in range(8)
-        ],
+        [{"prompt": f"picture {n}", "tags": ["one"], "parent": 0} if n else {"prompt": "first"} for n in range(8)],
     )
     with serving(home) as running:
         running.wait_usable()
@@ -38,18 +35,14 @@ def axe() -> Path:
 @pytest.fixture
 def page(browser: Any) -> Iterator[Any]:
     """Without the page's policy, which rightly forbids the script that these tests bring."""
-    context = browser.new_context(
-        viewport={"width": 1440, "height": 900}, bypass_csp=True, reduced_motion="reduce"
-    )
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, bypass_csp=True, reduced_motion="reduce")
     yield context.new_page()
     context.close()
 
 
 def violations(page: Any) -> list[str]:
     found = page.evaluate(RULES)["violations"]
-    return [
-        f"{v['id']}: {n['html'][:140]} {n.get('failureSummary', '')[:200]}" for v in found for n in v["nodes"]
-    ]
+    return [f"{v['id']}: {n['html'][:140]} {n.get('failureSummary', '')[:200]}" for v in found for n in v["nodes"]]
 
 
 @pytest.mark.parametrize("name", PANELS)

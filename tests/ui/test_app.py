@@ -91,8 +91,7 @@ def test_the_ui_process_never_loads_torch(served: Served) -> None:
 
 def test_importing_the_app_is_cheap() -> None:
     heavy = python(
-        "import sys, studio.ui.app\n"
-        "print([m for m in ('torch', 'gradio', 'pandas', 'PIL') if m in sys.modules])"
+        "import sys, studio.ui.app\nprint([m for m in ('torch', 'gradio', 'pandas', 'PIL') if m in sys.modules])"
     )
     assert heavy == "[]"
 
@@ -182,9 +181,7 @@ def test_programs_come_in_with_the_bearer_header(served: Served) -> None:
 # --- the window
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*Popen:pytest.PytestUnraisableExceptionWarning"
-)  # webbrowser waits for none
+@pytest.mark.filterwarnings("ignore:.*Popen:pytest.PytestUnraisableExceptionWarning")  # webbrowser waits for none
 def test_an_app_window_is_opened_by_a_chromium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notes = tmp_path / "notes"
     fake = tmp_path / "chromium"

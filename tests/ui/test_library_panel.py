@@ -73,9 +73,7 @@ def test_everything_is_shown_newest_first(library: Any) -> None:
     expect_count(library, "7 works")
     assert tiles(library).count() == 7
     assert "page.html" in tiles(library).first.get_attribute("aria-label")
-    widths = library.evaluate(
-        "[...document.querySelectorAll('.lib-tile img')].map(i => i.complete && i.naturalWidth)"
-    )
+    widths = library.evaluate("[...document.querySelectorAll('.lib-tile img')].map(i => i.complete && i.naturalWidth)")
     assert len(widths) == 6
 
 
@@ -224,9 +222,7 @@ def test_what_people_write_never_becomes_markup(library: Any) -> None:
 
 
 def test_a_dropped_file_is_taken_in(library: Any, served: Served) -> None:
-    library.evaluate(
-        "(window.heard = [], addEventListener('atelier:dropped', event => heard.push(event.detail)))"
-    )
+    library.evaluate("(window.heard = [], addEventListener('atelier:dropped', event => heard.push(event.detail)))")
     library.evaluate(
         """async () => {
             const canvas = Object.assign(document.createElement('canvas'), {width: 40, height: 30}); const

@@ -234,7 +234,12 @@ class MusicPanel:
             request = Request.from_dict(plain)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput("The settings in that file are damaged.", "Begin a piece with it instead.") from error
-        return self.show_request(request) if request.task in TASKS.values() else self.told(None)
+        if request.task not in TASKS.values():
+            return self.told(None)
+        seed = (asked.get("restored") or {}).get("params", {}).get("seed")  # of this take, not of its brief
+        if isinstance(seed, int):
+            request = request.replace(seed=seed).with_params(**{COUNT: 1})
+        return self.show_request(request)
 
     def open(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         """A piece of the library, opened here: a score to begin with, a sound to cover."""
