@@ -13,6 +13,7 @@ from studio import __version__
 from studio.errors import InvalidInput, StudioError
 from studio.music_commands import add_music, music
 from studio.settings import DEVICES, Settings
+from studio.sound_commands import add_speech, speech
 from studio.studio import Studio
 from studio.terminal import adapter_of, clear_progress, copy_out, print_json, show_progress
 from studio.text_commands import add_text, text
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
         _add_image,
         add_text,
         add_music,
+        add_speech,
         _add_library,
         _add_models,
         add_train,
@@ -406,6 +408,7 @@ COMMANDS = {
     "image": image,
     "text": text,
     "music": music,
+    "speech": speech,
     "library": library,
     "models": models,
     "train": train,

@@ -77,6 +77,7 @@ LAYERS = {
     },
     "terminal": {"types", "studio"},
     "music_commands": {"errors", "settings", "types", "families", "catalog", "music", "studio", "terminal"},
+    "sound_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
     "text_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
     "training_commands": {"errors", "settings", "types", "families", "lab", "studio", "evaluations", "terminal"},
     "cli": {
@@ -95,6 +96,7 @@ LAYERS = {
         "studio",
         "terminal",
         "music_commands",
+        "sound_commands",
         "text_commands",
         "training_commands",
         "ui",

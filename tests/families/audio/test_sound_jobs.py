@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
+from studio.catalog import Catalog
+from studio.cli import main, parser
 from studio.errors import InvalidInput
 from studio.settings import Settings
+from studio.sound_commands import speech_request
 from studio.studio import Studio
 from studio.types import Input, JobState, Request
 from tests.families.audio import tiny
@@ -57,3 +60,20 @@ def test_music_and_speech_are_made_and_kept(tmp_path: Path) -> None:
         assert speech[0].meta["voice"] == "2" and speech[0].meta["sentences"] == 2
         again = studio.take(music[1].sha256)
         assert again.seed == 8 and again.params["num_return_sequences"] == 1
+
+
+def test_the_command_speech_asks_for_what_it_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home, text = tmp_path / "home", tmp_path / "poem.txt"
+    tiny.vits(home / "models" / "voice")
+    text.write_text("A fox.\n\nAn owl.", "utf-8")
+    given = parser().parse_args(["speech", "--file", str(text), "--speed", "1.5", "--voice", "2", "--seed", "4"])
+    request = speech_request(Catalog(Settings.load({"home": str(home)})), given)
+    assert (request.prompt, request.seed, request.model) == ("A fox.\n\nAn owl.", 4, "voice")
+    assert dict(request.params) == {"num_return_sequences": 1, "speed": 1.5, "voice": "2"}
+    for wrong, message in (
+        (["hello", "--speed", "9"], "Speed is 9.0"),
+        (["hello", "--model", "nobody"], "no model 'nobody'"),
+        (["--file", str(tmp_path / "none.txt")], "cannot be read as text"),
+    ):
+        assert main(["speech", *wrong, "--home", str(home)]) == 2
+        assert message in capsys.readouterr().err

@@ -1,0 +1,75 @@
+"""The command `speech`: a text spoken by a speech model, a JSON line a take."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from studio.catalog import Catalog
+from studio.errors import InvalidInput
+from studio.families import family
+from studio.settings import Settings
+from studio.studio import Studio
+from studio.terminal import clear_progress, copy_out, print_json, show_progress
+from studio.types import JobState, Request, Value
+
+TASK = "text_to_speech"
+SET = {"voice": str, "speed": float, "language": str, "pause": float, "temperature": float}
+
+
+def add_speech(commands: Any, shared: argparse.ArgumentParser) -> None:
+    speech = commands.add_parser("speech", parents=[shared], help="speak a text")
+    speech.add_argument("prompt", metavar="TEXT", nargs="?", default="", help="or --file")
+    speech.add_argument("--file", type=Path, help="a text file instead of TEXT")
+    for name, kind in SET.items():
+        speech.add_argument(f"--{name}", type=kind, help=_help_of(name))
+    speech.add_argument("--count", type=int, default=1, help="takes (default: 1)")
+    speech.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
+    speech.add_argument("--out", type=Path, help="folder that gets each take as FLAC")
+    speech.add_argument("--model", default="", help="model id (default: the first that can)")
+    speech.add_argument("--json", action="store_true", help="one JSON line a take and nothing else (the default)")
+    speech.set_defaults(command="speech")
+
+
+def _help_of(name: str) -> str:
+    return next(param.help or param.label for param in family("audio").tasks[TASK] if param.name == name)
+
+
+def speech(settings: Settings, given: argparse.Namespace) -> int:
+    with Studio(settings) as studio:
+        job = studio.submit(speech_request(studio.catalog, given), panel="cli")
+        try:
+            done = studio.wait(job.id, each=show_progress)
+        except KeyboardInterrupt:  # what was said until now is kept
+            studio.cancel(job.id)
+            done = studio.wait(job.id, timeout=30)
+        clear_progress()
+        for artifact in studio.library.outputs(job.id):
+            path = artifact.path
+            if given.out:
+                given.out.mkdir(parents=True, exist_ok=True)
+                path = copy_out(artifact, done.request, given.out, "speech")
+            names = ("seed", "seconds", "sample_rate", "lufs", "voice", "sentences", "took")
+            facts = {name: artifact.meta[name] for name in names if name in artifact.meta}
+            print_json({"path": str(path), **facts, "model": done.request.model, "job": job.id})
+        if done.message:
+            print(done.message, file=sys.stderr)
+        if done.state is not JobState.done:
+            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
+            return 1
+    return 0
+
+
+def speech_request(catalog: Catalog, given: argparse.Namespace) -> Request:
+    text = given.prompt
+    if given.file:
+        try:
+            text = given.file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInput(f"{given.file} cannot be read as text.", "Give a UTF-8 text file.") from error
+    params: dict[str, Value] = {
+        "num_return_sequences": given.count,
+        **{name: getattr(given, name) for name in SET if getattr(given, name) is not None},
+    }
+    model = given.model or catalog.default(TASK).id
+    return Request(task=TASK, model=model, prompt=text, params=params, seed=given.seed)
