@@ -103,7 +103,8 @@ class ScorePipeline:
         """What becomes of the score, once a take. InvalidInput names the field that it cannot be done with."""
         params, words = request.params, self.vocabulary
         first, last = int(str(params.get("from_bar", 0))), int(str(params.get("to_bar", 0)))
-        style = str(params.get("style") or read_brief(request.prompt).get("style", ""))
+        chosen = str(params.get("style", ""))
+        style = chosen or style_in(request.prompt)
         if request.task in ("vary_score", "continue_score", "fill_score"):
             style = style or own_style
         if request.task == "vary_score":
@@ -115,7 +116,7 @@ class ScorePipeline:
         elif request.task == "harmonise_score":
             plan = harmonised(score, words, style)
         else:
-            plan = restyled(score, words, style)
+            plan = restyled(score, words, chosen)
         return lambda chance: plan
 
     def _source(self, context: Context, role: str) -> tuple[Score, str]:
@@ -136,13 +137,18 @@ class ScorePipeline:
 
 def style_inside(settings: Mapping[str, Any], known: Collection[str]) -> str:
     """The style of the request that a file of ours carries, chosen or in its words; "" where there is none."""
-    params, words = settings.get("params"), settings.get("prompt")
+    params = settings.get("params")
     chosen = str(params.get("style", "")) if isinstance(params, Mapping) else ""
-    try:
-        style = chosen or str(read_brief(str(words or "")).get("style", ""))
-    except InvalidInput:  # its words were for another program
-        return ""
+    style = chosen or style_in(str(settings.get("prompt") or ""))
     return style if style in known else ""
+
+
+def style_in(words: str) -> str:
+    """The style that words name; "" where they name none, or are no brief at all, such as the name of a file."""
+    try:
+        return str(read_brief(words).get("style", ""))
+    except InvalidInput:
+        return ""
 
 
 def seeds_of(request: Request) -> Sequence[int]:

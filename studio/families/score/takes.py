@@ -90,6 +90,7 @@ def facts(score: Score) -> dict[str, Value]:
         "tempo": round(score.tempi[0][1], 1) if score.tempi else 120.0,
         "bars": score.bars,
         "seconds": round(score.seconds, 3),
+        "duration": round(score.seconds, 3),
         "line": analyse(score)["line"],
         "instruments": list(
             dict.fromkeys("Drums" if track.drums else instrument(track.program).name for track in score.tracks)

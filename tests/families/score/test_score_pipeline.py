@@ -151,7 +151,7 @@ def test_a_melody_gets_chords_and_bass(tiny: ScorePipeline, tmp_path: Path) -> N
 
 def test_another_style_keeps_the_melodys_outline(tiny: ScorePipeline, tmp_path: Path) -> None:
     desk = Desk(tmp_path, source=write_score(tmp_path / "short.mid", tune(3)))
-    tiny.run(asked("restyle_score", "as lo-fi"), desk)
+    tiny.run(asked("restyle_score", "its earlier brief: a waltz", style="lo-fi"), desk)
     for score, (_, meta) in zip(desk.scores, desk.takes, strict=True):
         assert 0.5 <= meta["melody_kept"] <= 1.0 and meta["style"] == "lo-fi" and score.bars == 3
         lead = {(note.onset, note.pitch % 12) for note in score.tracks[0].notes}
