@@ -14,6 +14,7 @@ from studio.music.notation import PITCH_OF, in_key
 from studio.music.read_musicxml import MARKS
 from studio.music.score import (
     MAX_NOTES,
+    MAX_TRACKS,
     QUARTER,
     TEMPO_RANGE,
     UNITS,
@@ -87,6 +88,8 @@ class _Tune:
         """The present one, made where it is new."""
         self.at = self.at or "1"
         if self.at not in self.voices:
+            if len(self.voices) >= MAX_TRACKS:
+                raise InvalidInput(f"The tune has more than {MAX_TRACKS} voices.", "Give fewer.")
             unit = self.unit or Fraction(1, 16 if Fraction(*self.metre) < Fraction(3, 4) else 8)
             self.voices[self.at] = _Voice(self.fifths, unit, self.metre, program=self.program)
         return self.voices[self.at]
@@ -385,7 +388,7 @@ def _tracks(tune: _Tune) -> list[Track]:
         program = next((voice.program for voice in voices if voice.program >= 0), -1)
         program = program if program >= 0 else max(meant.program, 0) if meant else 0
         notes = []
-        for onset, whole, pitch, velocity in (note for voice in voices for note in voice.notes):
+        for onset, whole, pitch, velocity in (note[:4] for voice in voices for note in voice.notes):
             tick, last = round(onset), round(onset + whole)
             if last > tick and 0 <= pitch <= 127:
                 notes.append(Note(tick, last - tick, int(pitch), int(velocity)))

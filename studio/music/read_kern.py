@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from studio.errors import InvalidInput
 from studio.music.instruments import PROGRAMS, instrument_of
-from studio.music.score import QUARTER, TEMPO_RANGE, Note, Score, Track, check, metres_of, tidy
+from studio.music.score import MAX_NOTES, MAX_TRACKS, QUARTER, TEMPO_RANGE, Note, Score, Track, check, metres_of, tidy
 
 LETTERS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
 # Humdrum's codes of instruments that are not their English names
@@ -49,13 +49,15 @@ def read_kern(data: bytes, name: str = "The file") -> Score:
     text = data.decode("utf-8", "replace")
     kern = _Kern()
     spines: list[_Spine] = []
-    now = Fraction(0)
+    now, count = Fraction(0), 0
     for line in text.splitlines():
         cells = line.split("\t")
         if not line or line.startswith("!"):
             continue
         if cells[0].startswith("**"):
             spines = _opened(kern, cells)
+            if len(spines) > MAX_TRACKS:
+                raise InvalidInput(f"{name} has {len(spines)} spines.", f"Give at most {MAX_TRACKS}.")
         elif line.startswith("*"):
             starts = max((spine.now for spine in spines if spine.staff), default=now)
             _interpret(kern, cells, spines, starts)
@@ -67,6 +69,9 @@ def read_kern(data: bytes, name: str = "The file") -> Score:
         elif len(cells) == len(spines):
             pairs = [(s, cell) for s, cell in zip(spines, cells, strict=True) if s.staff and cell != "."]
             now = min((spine.now for spine, _ in pairs), default=now)
+            count += len(pairs)
+            if count > MAX_NOTES:
+                raise InvalidInput(f"{name} holds more than {MAX_NOTES:,} notes.", "Give a shorter piece.")
             for spine, cell in pairs:
                 spine.now = now
                 _sound(kern, spine, cell)

@@ -3,6 +3,7 @@ unfolded, grace notes and ornaments are passed over, transposing instruments are
 """
 
 import io
+import math
 import zipfile
 import zlib
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from studio.music.instruments import PROGRAMS, instrument_of
 from studio.music.notation import PITCH_OF
 from studio.music.score import MAX_BARS, QUARTER, TEMPO_RANGE, Note, Score, Track, bar_ticks, check, metres_of, tidy
 
+MOST_ELEMENTS = 250_000  # notes, their tied parts and rests
 LARGEST = 40_000_000  # bytes of a score; a compressed file may claim more
 _BROKEN_ARCHIVE = (
     *(zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError, OSError),
@@ -62,9 +64,12 @@ def read_musicxml(data: bytes, name: str = "The file") -> Score:
     parts = _parts(root)
     if root.tag != "score-partwise" or not parts:
         raise InvalidInput(f"{name} is no MusicXML score.", HINT)
+    count = sum(1 for _ in root.iter("note"))
+    if count > MOST_ELEMENTS:
+        raise InvalidInput(f"{name} holds {count:,} notes and rests.", f"Give at most {MOST_ELEMENTS:,}.")
     try:
         score = _read(root, parts)
-    except (ValueError, ZeroDivisionError, KeyError) as problem:
+    except (ValueError, ArithmeticError, KeyError) as problem:
         raise InvalidInput(f"{name} holds a value that cannot be: {problem}.", HINT) from problem
     if not score.notes:
         raise InvalidInput(f"{name} holds no notes.", "Give a score with music in it.")
@@ -235,7 +240,7 @@ def _direct(part: _Part, element: Element, now: Fraction, reading: _Reading) -> 
         unit, count = _text(mark, "beat-unit"), _text(mark, "per-minute")
         if not tempo and unit in BEATS and count.replace(".", "", 1).isdigit():
             tempo = float(count) * BEATS[unit] * (1.5 if mark.find("beat-unit-dot") is not None else 1)
-    if tempo:
+    if tempo > 0 and math.isfinite(tempo):
         reading.tempi[round(now)] = min(max(tempo, TEMPO_RANGE[0]), TEMPO_RANGE[1])
     for mark in element.iterfind("direction-type/dynamics/*"):
         part.velocity = MARKS.get(str(mark.tag), part.velocity)

@@ -237,6 +237,9 @@ def check(score: Score) -> Score:
             raise InvalidInput(f"The score changes tempo, metre or key {len(ticks):,} times.", "Give a simpler score.")
         if any(a >= b for a, b in zip(ticks, ticks[1:], strict=False)) or (ticks and ticks[0] < 0):
             raise InvalidInput("The score's changes of tempo, metre or key are not in order.", HINT)
+    for _, tempo in score.tempi:
+        if not TEMPO_RANGE[0] <= tempo <= TEMPO_RANGE[1]:
+            raise InvalidInput(f"{tempo:g} is no tempo.", "Give 4 to 1,000 quarter notes a minute.")
     for _, beats, unit in score.metres:
         if not (isinstance(beats, int) and 1 <= beats <= 64 and unit in UNITS):
             raise InvalidInput(f"{str(beats)[:9]}/{str(unit)[:9]} is no metre.", "Give one like 3/4 or 6/8.")
