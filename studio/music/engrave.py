@@ -24,6 +24,7 @@ PAGE = (2100, 2970)  # tenths of a millimetre: A4
 MAX_BARS = 1000
 MAX_NOTES = 40_000
 _ONE_AT_A_TIME = threading.Lock()
+_DATA = Path(verovio.__file__).parent / "data"
 _OPTIONS = {
     "pageWidth": PAGE[0],
     "pageHeight": PAGE[1],
@@ -73,6 +74,7 @@ def _engraved(score: Score, *, whole_pages: bool) -> tuple[list[str], list[list[
     text = write_musicxml(score, ids=True).decode()
     with _ONE_AT_A_TIME:
         verovio.enableLog(verovio.LOG_OFF)
+        verovio.setDefaultResourcePath(str(_DATA))  # each thread has its own, empty but in the one that imported it
         toolkit = verovio.toolkit()
         toolkit.setOptions({**_OPTIONS, "adjustPageHeight": not whole_pages})
         if not toolkit.loadData(text):
@@ -115,10 +117,9 @@ def _drawn(found: re.Match[str]) -> str:
 @lru_cache(maxsize=64)
 def _glyph(code: str) -> tuple[str, float]:
     """Outline and width of a sign of the Leipzig font in thousandths of its size; nothing where it has none."""
-    folder = Path(verovio.__file__).parent / "data"
     try:
-        outline = (folder / "Leipzig" / f"{code}.xml").read_text("utf-8")
-        metrics = (folder / "Leipzig.xml").read_text("utf-8")
+        outline = (_DATA / "Leipzig" / f"{code}.xml").read_text("utf-8")
+        metrics = (_DATA / "Leipzig.xml").read_text("utf-8")
     except OSError:
         return "", 0.0
     path = re.search(r' d="([^"]*)"', outline)

@@ -2,6 +2,7 @@
 
 import io
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import music21
@@ -168,6 +169,17 @@ def test_the_pdf_is_vectors_with_settings() -> None:
     assert drawn.count(b" c\n") > 500 and b"Do" not in drawn.split()
     assert "Lódz – Valse" in reader.pages[0].extract_text() or "Lódź – Valse" in reader.pages[0].extract_text()
     assert settings_inside(data, "waltz.pdf") == SETTINGS
+
+
+def test_threads_engrave_at_once_and_do_not_disturb_each_other() -> None:
+    scores = [waltz(seed, bars=2) for seed in range(4)]
+    alone = [engrave(score)["times"] for score in scores]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(engrave, scores * 2))
+    begun = [
+        [(at, [n for n in names if n.startswith("n")]) for at, names in engraved["times"]] for engraved in together
+    ]
+    assert begun == [[(at, [n for n in names if n.startswith("n")]) for at, names in times] for times in alone * 2]
 
 
 def test_nothing_is_engraved_of_nothing() -> None:
