@@ -46,7 +46,7 @@
       this.after = el("input", { type: "date", onchange: set("after") });
       this.before = el("input", { type: "date", onchange: set("before") });
       this.sort = el("select", { onchange: set("sort") }, ...[["newest", "Newest first"], ["oldest", "Oldest first"], ["starred", "Starred first"]].map(([value, text]) => el("option", { value, text })));
-      this.picker = el("input", { type: "file", accept: "image/*", multiple: true, class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => this.give() });
+      this.picker = el("input", { type: "file", accept: "image/*,audio/*,.mid,.midi,.musicxml,.mxl,.xml,.abc,.krn", multiple: true, class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => this.give() });
       this.clear = tool("close", "Clear filters", () => this.reset());
       this.more = tool("filter", "Filters", () => this.root.classList.toggle("filtering"), { kind: "lib-phone" });
       const filters = el(
@@ -59,7 +59,7 @@
         el("div", { class: "lib-two" }, field("From", this.after), field("To", this.before)),
         this.clear,
       );
-      const add = el("div", { class: "lib-add" }, tool("drop", "Add pictures", () => this.picker.click()), el("p", { text: "Or drop them anywhere on the page. A picture made by a generator brings its settings along." }), this.picker);
+      const add = el("div", { class: "lib-add" }, tool("drop", "Add files", () => this.picker.click()), el("p", { text: "Or drop them anywhere on the page. Pictures, scores and sounds; one that carries its settings brings them along." }), this.picker);
       this.count = el("div", { class: "lib-count", role: "status", id: "library-count", text: "…" });
       this.bar = el("div", { class: "lib-bar" });
       this.note = el("div", { class: "lib-note", hidden: true });

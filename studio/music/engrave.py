@@ -8,6 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from studio.music.pdf import pdf_of
 from studio.music.score import QUARTER, Score
 
 PAGE = (2100, 2970)  # tenths of a millimetre: A4
+LABEL = 16  # characters before a staff
 MAX_BARS = 1000
 MAX_NOTES = 40_000
 _ONE_AT_A_TIME = threading.Lock()
@@ -71,7 +73,8 @@ def _engraved(score: Score, *, whole_pages: bool) -> tuple[list[str], list[list[
             f"The score has {score.bars:,} bars and {score.notes:,} notes.",
             f"At most {MAX_BARS:,} bars and {MAX_NOTES:,} notes are engraved.",
         )
-    text = write_musicxml(score, ids=True).decode()
+    named = replace(score, tracks=tuple(replace(track, name=_label(track.name)) for track in score.tracks))
+    text = write_musicxml(named, ids=True).decode()
     with _ONE_AT_A_TIME:
         verovio.enableLog(verovio.LOG_OFF)
         verovio.setDefaultResourcePath(str(_DATA))  # each thread has its own, empty but in the one that imported it
@@ -82,6 +85,12 @@ def _engraved(score: Score, *, whole_pages: bool) -> tuple[list[str], list[list[
         pages = [toolkit.renderToSVG(number) for number in range(1, toolkit.getPageCount() + 1)]
         timemap = toolkit.renderToTimemap({"includeMeasures": False, "includeRests": False})
     return [_neutral(page) for page in pages], _times(timemap, score)
+
+
+def _label(name: str) -> str:
+    """A part's name that fits before its staff: "Chords - Acoustic Grand Piano" is the piano."""
+    short = name.rpartition(" - ")[2].strip()
+    return short if len(short) <= LABEL else short.split()[-1][:LABEL]
 
 
 def _times(timemap: list[dict[str, Any]], score: Score) -> list[list[Any]]:

@@ -21,6 +21,7 @@ from studio.studio import Live, Studio
 from studio.types import Artifact, Job, JobState, Json, Request
 from studio.ui import drafts
 from studio.ui.fast_gradio import gradio as gr
+from studio.ui.listing import LEFT_OPEN
 
 SCRIPTS = (
     "elements.js",
@@ -71,7 +72,6 @@ REWORKED = {  # music made from music
     "harmonise_score": "Harmonised",
     "restyle_score": "Another style",
 }
-LEFT_OPEN = {"tempo", "bars", "from_bar", "to_bar"}  # 0 says nothing of them
 MAX_DIFF = 800  # words; longer prompts are shown as struck out and new
 
 LOAD = """

@@ -21,6 +21,7 @@ RECENT = 5  # failed jobs that the queue still shows
 HOURS = 12  # ... and for how long
 PICKED = "picked"  # the tag by which a take is picked
 BLIND = "picked blind"  # ... without seeing names and settings
+LEFT_OPEN = ("tempo", "bars", "from_bar", "to_bar")  # settings of which 0 says nothing
 OWN_TAGS = (PICKED, BLIND)  # shown as marks, not as tags of the person's
 
 
@@ -107,7 +108,7 @@ def detail(studio: Studio, sha256: str) -> Json:
         **item(artifact),
         "settings": {},
         "task": "",
-        "seconds": artifact.meta.get("seconds"),
+        "seconds": artifact.meta.get("composed_in" if artifact.media_type.startswith("audio/") else "seconds"),
         "restored": None,
         "warnings": artifact.meta.get("warnings") or [],
     }
@@ -140,8 +141,8 @@ def settings(request: Request) -> Json:
     flat: Json = {"prompt": request.prompt, **request.params, "model": request.model, "seed": request.seed}
     for adapter in request.adapters:
         flat[f"lora {adapter.id}"] = adapter.weight
-    flat.pop("num_images_per_prompt", None)
-    return {name: value for name, value in flat.items() if value not in (None, "")}
+    unsaid = {name for name in LEFT_OPEN if not flat.get(name)} | {"num_images_per_prompt", "num_return_sequences"}
+    return {name: value for name, value in flat.items() if value not in (None, "") and name not in unsaid}
 
 
 def restored(found: Recovered) -> Json:
