@@ -34,7 +34,7 @@ class Brief:
     seconds: float
     steps: int
     guidance: float
-    cover: Path | None
+    cover: tuple[Path, str] | None  # the sound to follow, and the field that it came in
     strength: float  # how far a cover goes from what it covers, 0..1
 
 
@@ -91,8 +91,6 @@ class Diffused:
         if brief.seconds > self.longest():
             said = f"{brief.seconds:g} seconds are more than this model can make."
             raise InvalidInput(said, f"Ask for at most {self.longest():.4g}.", field="seconds")
-        if brief.cover and not self.covers:
-            raise InvalidInput(f"{self.name!r} makes no covers.", "Choose another model for this.", field="cover")
 
     @torch.inference_mode()
     def make(self, brief: Brief, seeds: Sequence[int], step: Step) -> list[Samples]:
@@ -130,7 +128,7 @@ class Diffused:
         """The pipeline that begins from a sound, and how it is told that sound."""
         assert brief.cover is not None
         part = next(modules(self.pipe)[0].parameters())
-        wave = torch.from_numpy(read_sound(brief.cover, self.rate, self.channels, "cover")).to(part)
+        wave = torch.from_numpy(read_sound(brief.cover[0], self.rate, self.channels, brief.cover[1])).to(part)
         wave = wave[:, : round(brief.seconds * self.rate)]
         if self._ace_covers:
             how = {"src_audio": wave, "task_type": "cover", "audio_cover_strength": 1 - brief.strength}

@@ -12,9 +12,12 @@ import soundfile
 from scipy import signal
 
 from studio.errors import InvalidInput, ModelError
+from studio.music.files import read_score
 from studio.music.loudness import loudness
+from studio.music.sound import RATE, render
 
 Samples = np.ndarray
+MIDI = b"MThd"  # how its files begin
 SILENCE = 1e-4  # of full scale, -80 dB
 LEAST_RATE = 8000  # Hz, below which the filters of loudness have no room
 LONGEST = 600.0  # seconds of a given file that are used
@@ -45,19 +48,29 @@ def silent(samples: Samples) -> bool:
 
 
 def read_sound(file: Path, rate: int, channels: int, field: str) -> Samples:
-    """A sound file (WAV, FLAC, OGG, MP3 ...) at that rate, as mono or stereo; its first ten minutes. InvalidInput."""
-    try:
-        with soundfile.SoundFile(file) as opened:
-            own = opened.samplerate
-            given = opened.read(int(LONGEST * own), dtype="float32", always_2d=True).T
-    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
-        said = f"The {field} cannot be read as sound."
-        raise InvalidInput(said, "Choose a WAV, FLAC, OGG or MP3 file.", field=field) from error
+    """A sound file (WAV, FLAC, OGG, MP3 ...) at that rate, as mono or stereo; its first ten minutes. A MIDI file is
+    played. InvalidInput.
+    """
+    given, own = _opened(file, field)
     if given.shape[1] < own // 10 or silent(given) or not np.isfinite(given).all():
         raise InvalidInput(f"The {field} has nothing to hear.", "Choose a file with sound.", field=field)
     mono = given.mean(axis=0, keepdims=True)
     given = mono if channels == 1 else given[:2] if len(given) > 1 else np.repeat(mono, channels, axis=0)
     return resampled(given, own, rate)
+
+
+def _opened(file: Path, field: str) -> tuple[Samples, int]:
+    """(channels, samples), and their rate."""
+    try:
+        with file.open("rb") as opened:
+            plays = opened.read(4) == MIDI
+        if plays:
+            return render(read_score(file.read_bytes(), file.name)).T, RATE
+        with soundfile.SoundFile(file) as opened:
+            return opened.read(int(LONGEST * opened.samplerate), dtype="float32", always_2d=True).T, opened.samplerate
+    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
+        said = f"The {field} cannot be read as sound."
+        raise InvalidInput(said, "Choose a WAV, FLAC, OGG, MP3 or MIDI file.", field=field) from error
 
 
 def resampled(samples: Samples, rate: int, wanted: int) -> Samples:

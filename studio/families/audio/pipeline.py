@@ -22,6 +22,7 @@ from studio.types import Device, Request, Value
 LONGEST_PROMPT = 20_000  # characters
 SHOWN_EVERY = 2.0  # seconds of sound between two looks at the takes
 OVERLAP, HELD = 1.0, 0.1  # seconds that are decoded again, and that wait, so that pieces join
+FOLLOWS = "Remove it, or choose a model that follows one (MusicGen melody, Stable Audio, ACE-Step)."
 LEAST_KEPT = 0.5  # seconds of a stopped take
 
 
@@ -54,12 +55,12 @@ class SoundPipeline:
         """Codes of all takes grow together; Stop keeps what was decoded of them."""
         params, context = job.params, job.context
         words = job.words(needed=True)
-        job.refuse("cover", "Give it as the melody instead." if model.takes_melody else "")
         job.without_lyrics()
         frames = model.frames(float(params["seconds"]))
-        if not model.takes_melody:
-            job.refuse("melody")
-        melody = job.sound("melody", model.chroma["sampling_rate"])
+        led = job.led_by()
+        if led and not model.takes_melody:
+            raise InvalidInput(f"{self.name!r} follows no melody.", FOLLOWS, field=led[1])
+        melody = read_sound(led[0], model.chroma["sampling_rate"], 1, led[1]) if led else None
         if model.tokens(words)[1]:
             context.warn("The prompt is long: this model reads only its beginning.")
 
@@ -88,10 +89,11 @@ class SoundPipeline:
 
     def _diffuse(self, model: Diffused, job: "_Job") -> None:
         params, context = job.params, job.context
-        job.refuse("melody", "Give it as what is to be covered." if model.covers else "")
+        led = job.led_by()
+        if led and not model.covers:
+            raise InvalidInput(f"{self.name!r} makes no covers.", FOLLOWS, field=led[1])
         if not model.sings:
             job.without_lyrics()
-        covers = context.inputs.get("cover") or ()
         brief = Brief(
             words=job.words(needed=not (model.sings and params["lyrics"])),
             without=str(params["negative_prompt"]),
@@ -99,7 +101,7 @@ class SoundPipeline:
             seconds=float(params["seconds"]),
             steps=int(params["num_inference_steps"]),
             guidance=float(params["guidance_scale"]),
-            cover=covers[0] if covers else None,
+            cover=led,
             strength=float(params["strength"]),
         )
         model.check(brief)
@@ -135,20 +137,14 @@ class _Job:
             raise InvalidInput("There are no words to make sound from.", "Write what is to be heard.", field="prompt")
         return words
 
-    def refuse(self, role: str, instead: str = "") -> None:
-        """InvalidInput where the job has such an input."""
-        if self.context.inputs.get(role):
-            hint = instead or "Remove it, or choose another model."
-            raise InvalidInput(f"{self.name!r} takes no {role}.", hint, field=role)
+    def led_by(self) -> tuple[Path, str] | None:
+        """The sound that a take is to follow, and its role: each model follows in the way that it can."""
+        roles = (role for role in ("melody", "cover") if self.context.inputs.get(role))
+        return next(((self.context.inputs[role][0], role) for role in roles), None)
 
     def without_lyrics(self) -> None:
         if str(self.params["lyrics"]).strip():
             self.context.warn("This model does not sing; the lyrics are left out.")
-
-    def sound(self, role: str, rate: int) -> Samples | None:
-        """A given file, mono."""
-        files = self.context.inputs.get(role) or ()
-        return read_sound(files[0], rate, 1, role) if files else None
 
     def deliver(
         self, index: int, samples: Samples, rate: int, more: Mapping[str, Value] | None = None, stopped: bool = False

@@ -102,7 +102,7 @@ def test_what_cannot_be_made_is_said(
         ("stable_audio", asked(seconds=60), {}, "seconds", "more than this model can make"),
         ("stable_audio", asked(prompt=""), {}, "prompt", "no words"),
         ("audioldm2", asked(), {"cover": [hum]}, "cover", "makes no covers"),
-        ("ace_step", asked(), {"melody": [hum]}, "melody", "takes no melody"),
+        ("audioldm2", asked(), {"melody": [hum]}, "melody", "makes no covers"),
     ):
         with pytest.raises(InvalidInput, match=message) as caught:
             run(loaded[kind], tmp_path / "wrong", request, inputs=inputs)

@@ -19,6 +19,8 @@ from studio.families.audio.loading import MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING_
 from studio.families.audio.loading import MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES as WAVES
 from studio.families.audio.musicgen import Musicgen
 from studio.families.audio.pipeline import SoundPipeline
+from studio.music.midi import write_midi
+from studio.music.score import Note, Score, Track
 from studio.types import Request
 from tests.families.audio import tiny
 from tests.families.diffusion.listener import CPU, Listener
@@ -123,6 +125,10 @@ def test_words_to_avoid_and_a_melody_are_heard(loaded: dict[str, SoundPipeline],
         run(loaded["melody"], tmp_path / "avoided", asked(num_return_sequences=1, negative_prompt="drums"))
     )[0]
     assert not np.array_equal(plain, hummed) and not np.array_equal(plain, avoided)
+    written = Track("", 0, False, tuple(Note(480 * k, 480, 60 + 4 * k, 90) for k in range(4)))
+    (tmp_path / "tune.mid").write_bytes(write_midi(Score((written,), 1920)))
+    played = heard_in(run(loaded["melody"], tmp_path / "played", request, inputs={"cover": [tmp_path / "tune.mid"]}))
+    assert not np.array_equal(plain, played[0])
     classes = loaded["melody"].model.tune(read_sound(tune, 32_000, 1, "melody")).argmax(-1).tolist()
     assert classes[1] == 0 and classes[6] == 4 and classes[10] == 7  # C, E, G
     mono = heard_in(run(loaded["mono"], tmp_path / "mono", request))[0]
@@ -159,10 +165,10 @@ def test_what_cannot_be_made_is_said(loaded: dict[str, SoundPipeline], tune: Pat
         ("mono", asked(prompt=" \n"), {}, "prompt", "no words"),
         ("mono", asked(prompt="la " * 700_000), {}, "prompt", "2,100,000 characters"),
         ("mono", asked(seconds=60), {}, "seconds", "more than this model has places"),
-        ("mono", asked(), {"melody": [tune]}, "melody", "takes no melody"),
+        ("mono", asked(), {"melody": [tune]}, "melody", "follows no melody"),
         ("melody", asked(), {"melody": [text]}, "melody", "cannot be read as sound"),
         ("melody", asked(), {"melody": [silence]}, "melody", "nothing to hear"),
-        ("melody", asked(), {"cover": [tune]}, "cover", "takes no cover"),
+        ("mono", asked(), {"cover": [tune]}, "cover", "follows no melody"),
         ("mono", asked(task="text_to_speech"), {}, "model", "cannot do text to speech"),
     ):
         with pytest.raises(InvalidInput, match=message) as caught:
