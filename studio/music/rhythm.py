@@ -174,7 +174,7 @@ def _plain(start: int, end: int, metre: Metre, rest: bool) -> list[Span]:
         strength = metre.strength(start)
         value, dots = single
         around = not rest and not dots and start + end == 2 * inside and not (metre.compound and level == 1)
-        shown = dots < 2 or strength <= 2
+        shown = (dots < 2 or strength <= 2) and not (rest and end - start >= VALUES["whole"])  # taken for a bar's rest
         if whole or (shown and not (rest and dots and not metre.compound) and (strength <= level or around)):
             return [Span(start, end, value, dots)]
     inside, level = metre.strongest(start, end)
