@@ -26,13 +26,14 @@ def run(
     rounds: int = 3,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Json:
-    """Figures and a table in words. `quick`: one brief of four bars, one round."""
+    """Figures and a table in words. `quick`: one brief of four bars, one round, one thread."""
     briefs = ["a hymn in G, 4 bars"] if quick else list(BRIEFS)
     rounds = 1 if quick else rounds
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "KMP_", "OMP_"))}
     folder = model or ASSETS / "models" / "starter-music"
-    figures: Json = {"threads": CORES, "dtype": "float32", "takes": 3, "rounds": rounds, "quick": quick, "briefs": []}
-    with Side("music", worker_environment(plain, threads=CORES), SIDES) as side:
+    threads = 1 if quick else CORES
+    figures: Json = {"threads": threads, "dtype": "float32", "takes": 3, "rounds": rounds, "quick": quick, "briefs": []}
+    with Side("music", worker_environment(plain, threads=threads), SIDES) as side:
         side.ask(do="load", folder=str(folder))
         for brief in briefs:
             tell(f"Measuring {brief}")

@@ -6,20 +6,23 @@ a take alone is the take in its batch. Where the model's context is full, it goe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
 from studio.errors import ModelError
 from studio.families.causal_lm.kept_text import GrowingLayer, can_grow, copied, growing_cache, room_of, scores_of
-from studio.families.causal_lm.plain_llama import plain_llama
+from studio.families.causal_lm.plain_llama import PlainLlama, plain_llama
 from studio.families.score.grammar import Grammar
 from studio.families.score.key_lean import KeyLean
 from studio.families.score.vocabulary import CONTROLS, Vocabulary
 
 HEAD = 1 + len(CONTROLS)
+SMALL = 2**24  # weights: of a smaller model, cores wait for each other longer than they compute
+MOST_PLACES = 8192  # of which the turns are kept
 STEADY_ROWS = 4  # fewer would change the bits of plain products, see causal_lm/decoding.py
 
 
@@ -74,13 +77,14 @@ class Composer:
             raise ModelError(said, "Use a Llama-type model.")
         self.model, self.vocabulary = model, vocabulary
         self.plain = plain_llama(model)
+        if self.plain:
+            lighten(self.plain, min(room_of(model), MOST_PLACES))
         steady = model.device.type != "cpu" or (self.plain is not None and self.plain.steady)
         self.least = 1 if steady else STEADY_ROWS
         if not steady:
             model.set_attn_implementation("eager")
         self.room = room_of(model)
 
-    @torch.inference_mode()
     def compose(
         self,
         rows: Sequence[Row],
@@ -92,8 +96,20 @@ class Composer:
     ) -> None:
         """Writes all rows to their ends, or to `most` tokens. `each` is called after every token, and may raise.
 
-        The heads of all rows have the same length. Rows that end early leave the batch.
+        The heads of all rows have the same length. Rows that end early leave the batch. Small models work on one core.
         """
+        before = torch.get_num_threads()
+        if self.model.device.type == "cpu" and self.model.num_parameters() < SMALL:
+            torch.set_num_threads(1)
+        try:
+            self._compose(rows, temperature, top_p, most, each)
+        finally:
+            torch.set_num_threads(before)
+
+    @torch.inference_mode()
+    def _compose(
+        self, rows: Sequence[Row], temperature: float, top_p: float, most: int | None, each: Callable[[int], None]
+    ) -> None:
         for row in rows:
             row.begin()
         going = list(rows)
@@ -180,6 +196,28 @@ def choose(rows: Sequence[Row], scores: np.ndarray, vocabulary: Vocabulary, temp
         row.take(token)
         if row.grammar is None:
             row.ended = token == vocabulary.ids["END"]
+
+
+@torch.inference_mode()
+def lighten(plain: PlainLlama, places: int) -> None:
+    """Leaves out what a small model waits for besides its products: torch's ceremony around modules, and the turns of
+    all places computed anew for every token."""
+
+    def bare(layer: Any) -> Any:
+        return layer.forward if isinstance(layer, nn.Module) and not layer._forward_hooks else layer
+
+    for layer in plain.layers:
+        layer.out, layer.down, layer.act = bare(layer.out), bare(layer.down), bare(layer.act)
+        layer.qkv.whole, layer.gate_up.whole = bare(layer.qkv.whole), bare(layer.gate_up.whole)
+    plain.head = bare(plain.head)
+    weight = plain.embed.weight
+    kept = plain.rotary(weight[None, :1], torch.arange(places, device=weight.device)[None])
+
+    def turns(x: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        first = int(at[0, 0])
+        return kept[0][:, first : first + at.shape[1]], kept[1][:, first : first + at.shape[1]]
+
+    plain.rotary = turns
 
 
 def stacked(caches: Sequence[Cache], length: int, room: int) -> Cache:
