@@ -202,7 +202,8 @@ def test_open_in_image_tells_the_other_tab(library: Any, stocked: tuple[Served, 
     tile(library, "in the snow").click()
     library.get_by_role("button", name="Open in Image").click()
     library.wait_for_function("heard.length === 1")
-    assert library.evaluate("heard[0]") == ["atelier:open", {"sha256": stocked[1][0].sha256}]
+    name, detail = library.evaluate("heard[0]")
+    assert (name, detail["sha256"], detail["panel"]) == ("atelier:open", stocked[1][0].sha256, "image")
     assert library.locator("#image-go").last.is_visible()
     library.locator("#tab-library-button").last.click()
     library.get_by_role("button", name="Use settings").click()
