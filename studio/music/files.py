@@ -10,9 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from typing import Any
 
-import pypdf
 import soundfile
-from pypdf.errors import PyPdfError
 
 from studio.errors import InvalidInput
 from studio.music import abc, midi, musicxml
@@ -30,7 +28,6 @@ SCORE_FORMATS = {
     "abc": ("text/vnd.abc", ".abc"),
 }
 EXTENSIONS = (".mid", ".midi", ".musicxml", ".xml", ".mxl", ".abc", ".krn")
-SETTINGS_META = "atelier"  # key of the settings in SVG's and PDF's metadata
 MOST_SETTINGS = 1_000_000  # characters
 
 
@@ -142,9 +139,6 @@ def _of_zip(data: bytes) -> str | None:
 
 
 def _of_pdf(data: bytes) -> str | None:
-    try:
-        about = pypdf.PdfReader(io.BytesIO(data)).metadata
-    except PyPdfError:
-        return None
-    text = about.get(f"/{SETTINGS_META}") if about else None
-    return str(text) if text else None
+    """As pdf.py writes it: UTF-16 in hexadecimal digits, in an object that is not packed."""
+    found = re.search(rb"/atelier <feff([0-9a-f]*)>", data)
+    return bytes.fromhex(found[1].decode()).decode("utf-16-be", "replace") if found and not len(found[1]) % 2 else None
