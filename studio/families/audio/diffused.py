@@ -136,7 +136,7 @@ class Diffused:
         if self._re_sounds:
             self.covering = self.covering or StableAudio3AudioToAudioPipeline(**self.pipe.components)
             self.covering.set_progress_bar_config(disable=True)
-            return self.covering, {"audio": wave.repeat(count, 1, 1), "init_noise_level": brief.strength}
+            return self.covering, {"audio": wave.repeat(count, 1, 1), "init_noise_level": max(brief.strength, 0.01)}
         given = {"initial_audio_waveforms": wave.repeat(count, 1, 1), "initial_audio_sampling_rate": self.rate}
         return self._from_less_noise(brief.strength), given
 

@@ -27,8 +27,9 @@ def open_folder(folder: Path, device: Device) -> DiffusionPipeline:
     the folder.
     """
     kind, parts = _read_index(folder)
-    _check_weights(folder, parts)
-    absent = [name for name in _needed(kind) if name not in parts and name.startswith(MAY_LACK)]
+    needed = _needed(kind)
+    _check_weights(folder, {name: part for name, part in parts.items() if name in needed or (folder / name).is_dir()})
+    absent = [name for name in needed if name not in parts and name.startswith(MAY_LACK)]
     diffusers_logging.disable_progress_bar()
     try:
         pipe = DiffusionPipeline.from_pretrained(
@@ -99,7 +100,7 @@ def _needed(kind: type) -> list[str]:
 
 
 def _check_weights(folder: Path, parts: dict[str, Any]) -> None:
-    """Each part must be there, and its weights must be safetensors."""
+    """Each of these parts must be there, and its weights must be safetensors."""
     for part in parts:
         files = list((folder / part).glob("*"))
         if not files:
