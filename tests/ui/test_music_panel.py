@@ -60,6 +60,19 @@ class Desk:
         expect(self.tiles).to_have_count(count, timeout=SLOWLY)
         expect(finished).to_have_count(count, timeout=SLOWLY)
 
+    def choose(self, model: str) -> None:
+        self.field("model").click()
+        self.page.get_by_role("option", name=model, exact=True).last.click()
+
+    def heard(self, model: str) -> None:
+        """The newest job is this model's, and its take is a sound that is drawn and plays."""
+        wait_until(self.page, lambda: self.jobs()[-1:] != [] and self.jobs()[-1]["model"] == model, 20)
+        self.done(1)
+        assert self.jobs()[-1]["takes"][0]["media_type"] == "audio/flac"
+        expect(self.tiles.locator(".mu-tile .mu-hear")).to_have_count(1)
+        self.tiles.locator(".mu-hear").click()
+        wait_until(self.page, self.playing, 30)
+
     def jobs(self) -> list[dict]:
         return self.served.ask("/atelier/board/music").json()["jobs"]
 
@@ -285,3 +298,30 @@ def test_the_routes_refuse_what_is_no_score(home: Path) -> None:
         assert served.ask(f"/atelier/music/export/{gone}?format=exe", headers=head).status == 404
         body = json.dumps({"sha256": gone, "score": {}}).encode()
         assert served.ask("/atelier/music/keep", method="POST", headers=head, body=body).status == 404
+
+
+def test_models_of_sound_and_speech_run_on_the_same_board(page: Page, home: Path) -> None:
+    """MusicGen, Stable Audio, VITS and Bark of random weights: heard, covered, said, exported."""
+    from tests.families.audio import tiny
+
+    for make in (tiny.musicgen, tiny.stable_audio, tiny.vits, tiny.bark):
+        make(home / "models" / f"tiny-{make.__name__.replace('_', '-')}")
+    with serving(home) as served:
+        desk = Desk(page, served).open()
+        page.locator("#music-mode").get_by_text("Sound", exact=True).click()
+        for model in ("musicgen", "stable-audio"):
+            desk.choose(f"tiny-{model}")
+            desk.fill(prompt="rain on a roof", seconds=1, count=1)
+            page.keyboard.press("Control+Enter")
+            desk.heard(f"tiny-{model}")
+        page.locator("#music-mode").get_by_text("Speech", exact=True).click()
+        for model in ("vits", "bark"):
+            desk.choose(f"tiny-{model}")
+            desk.fill(prompt="Good evening. All aboard.", count=1)
+            page.keyboard.press("Control+Enter")
+            desk.heard(f"tiny-{model}")
+        desk.press("d")
+        with page.expect_download() as waiting:
+            page.locator("[data-format=ogg]").click()
+        samples, _ = soundfile.read(waiting.value.path())
+        assert np.abs(samples).max() > 0.01
