@@ -18,8 +18,18 @@ from studio.types import Request
 from tests.families.audio import tiny
 from tests.families.diffusion.listener import CPU, Listener
 
-KINDS = {"stable_audio": tiny.stable_audio, "audioldm2": tiny.audioldm2, "ace_step": tiny.ace_step}
-SHAPES = {"stable_audio": (2, 4000), "audioldm2": (1, 16_000), "ace_step": (2, 4000)}  # of one second
+KINDS = {
+    "stable_audio": tiny.stable_audio,
+    "audioldm2": tiny.audioldm2,
+    "ace_step": tiny.ace_step,
+    "longcat": tiny.longcat,
+}
+SHAPES = {
+    "stable_audio": (2, 4000),
+    "audioldm2": (1, 16_000),
+    "ace_step": (2, 4000),
+    "longcat": (1, 8000),
+}  # of one second
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,9 @@ from diffusers import (
     CosineDPMSolverMultistepScheduler,
     DDIMScheduler,
     FlowMatchEulerDiscreteScheduler,
+    LongCatAudioDiTPipeline,
+    LongCatAudioDiTTransformer,
+    LongCatAudioDiTVae,
     StableAudioDiTModel,
     StableAudioPipeline,
     StableAudioProjectionModel,
@@ -68,6 +71,8 @@ from transformers import (
     T5Config,
     T5EncoderModel,
     T5Tokenizer,
+    UMT5Config,
+    UMT5EncoderModel,
     VitsConfig,
     VitsModel,
     VitsTokenizer,
@@ -551,4 +556,28 @@ def csm(folder: Path) -> Path:
     CsmProcessor(EncodecFeatureExtractor(sampling_rate=8000), words, chat_template="{{ messages }}").save_pretrained(
         folder
     )
+    return folder
+
+
+def longcat(folder: Path) -> Path:
+    """Mono at 8,000 Hz; the folder lacks the scheduler, which the class makes itself."""
+    words = tokenizer(model_max_length=64)
+    text = {"vocab_size": len(words), "d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        pipe = LongCatAudioDiTPipeline(
+            vae=LongCatAudioDiTVae(
+                channels=4,
+                c_mults=[1, 2],
+                strides=[4, 8],
+                latent_dim=8,
+                encoder_latent_dim=16,
+                downsampling_ratio=32,
+                sample_rate=8000,
+            ),
+            text_encoder=UMT5EncoderModel(UMT5Config(**text, is_encoder_decoder=False)),
+            tokenizer=words,
+            transformer=LongCatAudioDiTTransformer(dit_dim=32, dit_depth=1, dit_heads=2, dit_text_dim=16, latent_dim=8),
+        )
+    pipe.save_pretrained(folder)
     return folder
