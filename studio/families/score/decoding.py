@@ -127,6 +127,7 @@ class Composer:
                 cache.batch_select_indices(torch.tensor(kept, device=self.model.device))
                 going = [going[place] for place in dict.fromkeys(kept)]
             if cache.get_seq_length() + 1 >= self.room:
+                going = [row for row in going if not row.ended]
                 cache, scores = self._read_all(going)
                 continue
             fed = [row.tokens[-1] for row in going]

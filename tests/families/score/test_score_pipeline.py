@@ -10,7 +10,9 @@ import pytest
 from studio.errors import Cancelled, InvalidInput, ModelError
 from studio.families import family
 from studio.families.score.check_pieces import check, uneven_bars
+from studio.families.score.generate import generate
 from studio.families.score.pipeline import ScorePipeline, load
+from studio.families.score.wishes import Wish
 from studio.music import files
 from studio.music.instruments import instrument
 from studio.music.score import Note, Score, Track
@@ -76,6 +78,13 @@ def test_a_full_context_moves_on(tiny: ScorePipeline, tmp_path: Path) -> None:
     assert [score.bars for score in desk.scores] == [12, 12]
     assert min(score.notes for score in desk.scores) + 9 + 3 * 12 > 160, "more than the context holds"
     assert desk.takes[1][0] == alone.takes[0][0]
+
+
+def test_a_piece_that_has_ended_does_not_hold_up_longer_ones(tiny: ScorePipeline) -> None:
+    wishes = [Wish("hymn", bars) for bars in (1, 6, 6, 6, 6)]
+    made = generate(tiny.model, tiny.vocabulary, wishes, seed=3)
+    assert [tiny.vocabulary.decode(tokens).bars for tokens in made] == [1, 6, 6, 6, 6]
+    assert max(map(len, made)) > 160 > len(made[0]), "the context was full when one had ended"
 
 
 def test_stop_keeps_whole_bars(tiny: ScorePipeline, source: Path, tmp_path: Path) -> None:
