@@ -174,8 +174,8 @@
       const [pen, width, height] = sizedFor(this.canvas);
       if (width < KEYS + 20) return;
       const style = getComputedStyle(this.canvas);
-      const [ink, line] = [style.color, style.borderTopColor];
-      this.drawGrid(pen, width, height, ink, line);
+      const ink = style.color;
+      this.drawGrid(pen, width, height, ink);
       pen.save();
       pen.beginPath();
       pen.rect(KEYS, RULER, width - KEYS, height - RULER);
@@ -192,12 +192,12 @@
       }
     }
 
-    drawGrid(pen, width, height, ink, line) {
+    drawGrid(pen, width, height, ink) {
       for (let pitch = this.low; pitch <= this.high; pitch++) {
         const y = this.y(pitch);
         if (BLACK.has(pitch % 12)) {
-          pen.fillStyle = line;
-          pen.globalAlpha = 0.35;
+          pen.fillStyle = ink;
+          pen.globalAlpha = 0.05;
           pen.fillRect(KEYS, y, width - KEYS, this.down);
           pen.globalAlpha = 1;
         }
@@ -223,19 +223,19 @@
       this.score.bars.forEach((start, index) => {
         const x = this.x(start);
         if (x < KEYS - 1 || x > width) return;
-        pen.fillStyle = line;
-        pen.fillRect(x, index % every ? RULER : 0, 1, height);
         pen.fillStyle = ink;
+        pen.globalAlpha = 0.16;
+        pen.fillRect(x, index % every ? RULER : 0, 1, height);
         pen.globalAlpha = 0.7;
         if (index % every === 0) pen.fillText(String(index + 1), x + 4, 12);
         pen.globalAlpha = 1;
       });
-      if (perBar > 90) this.drawBeats(pen, width, height, line);
+      if (perBar > 90) this.drawBeats(pen, width, height, ink);
     }
 
-    drawBeats(pen, width, height, line) {
-      pen.fillStyle = line;
-      pen.globalAlpha = 0.45;
+    drawBeats(pen, width, height, ink) {
+      pen.fillStyle = ink;
+      pen.globalAlpha = 0.07;
       for (let tick = Math.floor(this.from / this.score.quarter) * this.score.quarter; tick < this.score.length; tick += this.score.quarter) {
         const x = this.x(tick);
         if (x > width) break;

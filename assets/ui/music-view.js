@@ -58,6 +58,16 @@
     pen.fillRect(share * width, 0, 1.5, height);
   };
 
+  // canvases hold the colours of the theme in which they were painted
+  addEventListener("atelier:scheme", () => setTimeout(() => {
+    for (const { sounding } of document.querySelectorAll(".mu-tile, .mu-view")) {
+      if (!sounding) continue;
+      sounding.print = "";
+      sounding.frame();
+      sounding.roll?.paint();
+    }
+  }, 60));
+
   /** What is common to tile and large view: a take, its sound, and a frame that is painted while it plays. */
   class Sounding {
     constructor(node) {

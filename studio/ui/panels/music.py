@@ -90,8 +90,8 @@ class MusicPanel:
         wished = [fields[name] for name in WISHED if name in fields]
         fields["model"].input(None, [fields["model"], *wished], wished, js=WISHES)
         fields["model"].change(self.model_shown, [fields["model"], fields["mode"]], fields["model"], **QUIET)
-        shaped = [fields["prompt"], fields["model"], *drawn.groups.values()]
-        fields["mode"].change(self.mode_shown, [fields["mode"], fields["model"]], shaped, **QUIET)
+        shaped = [fields["prompt"], fields["model"], drawn.notes, *drawn.groups.values()]
+        fields["mode"].change(self.mode_shown, [fields["mode"], fields["model"], drawn.notes], shaped, **QUIET)
         demo.load(self.opened, fields["mode"], [drawn.notes, drawn.wishes, fields["model"]], **QUIET)
         self.form.remember(demo, [name for name in fields if name != "model"])
 
@@ -109,7 +109,7 @@ class MusicPanel:
     def notes_now(self, **known: Any) -> Json:
         return notes_value(PANEL, **{"history": list(self.studio.library.prompts(PANEL, HISTORY)), **known})
 
-    def mode_shown(self, mode: str, model: str | None) -> Sequence[Any]:
+    def mode_shown(self, mode: str, model: str | None, notes: Json | None) -> Sequence[Any]:
         """Another mode: its words for the prompt, its models, and only its fields."""
         label, placeholder = PROMPTS.get(mode, PROMPTS["score"])
         models = self.drawn.models(mode)
@@ -119,6 +119,7 @@ class MusicPanel:
         return (
             gr.update(label=label, placeholder=placeholder, lines=8 if mode == "speech" else 3),
             gr.update(choices=models, value=chosen, info=told),
+            {**(notes or self.notes_now()), "note": ""} if mode != "score" else gr.skip(),
             *(gr.update(visible=name == mode) for name in TASKS),
         )
 
