@@ -25,6 +25,12 @@ CHROMIUM_FLAGS = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with long tests first: the short ones fill the time at the end, when one process waits for the other."""
+    long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(autouse=True)
 def closed_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the person's settings or library, nor the network; child processes inherit this."""
@@ -86,9 +92,7 @@ def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     seen: list[str] = []
     sheet.on("console", lambda message: seen.append(message.text) if message.type == "error" else None)
     sheet.on("pageerror", lambda error: seen.append(f"uncaught: {error}"))
-    context.on(
-        "request", lambda asked: seen.append(f"foreign: {asked.url}") if is_foreign(asked.url) else None
-    )
+    context.on("request", lambda asked: seen.append(f"foreign: {asked.url}") if is_foreign(asked.url) else None)
     yield sheet
     context.close()
     allowed = [text for mark in request.node.iter_markers("console") for text in mark.args]

@@ -6,6 +6,7 @@ import pytest
 
 from studio.bench import starters
 from studio.errors import InvalidInput
+from studio.families.gan import figures as gan_figures
 
 
 def test_without_its_data_a_starter_says_what_it_needs(tmp_path: Path) -> None:
@@ -18,5 +19,5 @@ def test_without_its_data_a_starter_says_what_it_needs(tmp_path: Path) -> None:
 
 def test_every_starter_is_there_and_can_be_measured() -> None:
     assert {p.name for p in (starters.ASSETS / "models").iterdir()} == set(starters.NEEDS)
-    made = starters.measured("starter-gan", starters.ASSETS / "models" / "starter-gan", None)
-    assert made["class_recognised"] > 0.9  # the shipped weights, on the shipped judge
+    made = gan_figures.measure(starters.ASSETS / "models" / "starter-gan", many=96)
+    assert float(str(made["class_recognised"])) > 0.85  # the shipped weights, on the shipped judge

@@ -194,12 +194,8 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "studio").mkdir(parents=True)
     for name in ("launch.py", "studio/__init__.py"):
         shutil.copy(ROOT / name, folder / name)
-    shutil.copytree(
-        ROOT / "studio/install", folder / "studio/install", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    (folder / "studio/__main__.py").write_text(
-        "import sys, torch\nprint('STUDIO', torch.__version__, sys.argv[1:])\n"
-    )
+    shutil.copytree(ROOT / "studio/install", folder / "studio/install", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "studio/__main__.py").write_text("import sys, torch\nprint('STUDIO', torch.__version__, sys.argv[1:])\n")
     (folder / "pyproject.toml").write_text(
         '[project]\ndependencies = ["torch", "gradio"]\noptional-dependencies = {test = ["pytest"]}\n'
     )
@@ -284,9 +280,7 @@ def test_kills_and_a_second_launch_leave_one_whole_environment(clone: Path) -> N
         process.communicate(timeout=100)  # a pip that outlives its launcher ends by itself
     first, second = start(clone), start(clone)
     results = [finish(first), finish(second)]
-    assert [(code, "STUDIO 2.13.0+cpu []" in out) for code, out, _ in results] == [(0, True), (0, True)], (
-        results
-    )
+    assert [(code, "STUDIO 2.13.0+cpu []" in out) for code, out, _ in results] == [(0, True), (0, True)], results
     assert sum("Ready after" in out for _, out, _ in results) <= 1  # one installed, the other waited
     site = next((clone / ".venv").glob("lib/python3*/site-packages"))
     assert environment.incomplete(site) == []

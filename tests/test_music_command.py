@@ -13,7 +13,7 @@ from studio.cli import main
 from studio.music.files import read_score, settings_inside
 from studio.settings import Settings
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(280)]
 
 
 def command(home: Path, *words: str) -> tuple[int, str, str]:

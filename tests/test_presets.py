@@ -41,11 +41,7 @@ def test_shipped_styles_are_many_and_whole() -> None:
     assert len(styles) >= 46
     assert len({style.pack for style in styles}) >= 6
     assert all(style.words for style in styles)
-    ids = [
-        e["id"]
-        for p in presets.PRESETS.glob("styles/*.toml")
-        for e in tomllib.loads(p.read_text("utf-8"))["style"]
-    ]
+    ids = [e["id"] for p in presets.PRESETS.glob("styles/*.toml") for e in tomllib.loads(p.read_text("utf-8"))["style"]]
     assert len(ids) == len(set(ids)) == len(styles)
 
 
@@ -56,9 +52,7 @@ def test_every_style_word_stands_in_its_prompt() -> None:
 
 def test_starter_pack_comes_first_and_holds_the_taught_styles() -> None:
     first = presets.styles()[: len(STARTER_STYLES)]
-    assert [apply_style(style, "a fox")[0] for style in first] == [
-        f"a fox, {name}" for name in STARTER_STYLES
-    ]
+    assert [apply_style(style, "a fox")[0] for style in first] == [f"a fox, {name}" for name in STARTER_STYLES]
 
 
 def test_apply_style_joins_negatives_and_leaves_odd_prompts_alone() -> None:
@@ -158,23 +152,15 @@ def test_styles_that_a_model_does_not_know_are_marked() -> None:
 # --- presets
 
 plain_values = st.recursive(
-    st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | st.text(st.characters(exclude_categories=["Cs"])),
+    st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner)
     ),
     max_leaves=8,
 )
 
 
-@given(
-    params=st.dictionaries(
-        st.text(st.characters(exclude_categories=["Cs"]), max_size=8), plain_values, max_size=4
-    )
-)
+@given(params=st.dictionaries(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), plain_values, max_size=4))
 @settings(max_examples=80, deadline=None)
 def test_preset_round_trip(tmp_path_factory: pytest.TempPathFactory, params: dict[str, object]) -> None:
     home = tmp_path_factory.mktemp("home")
@@ -372,9 +358,7 @@ def test_any_text_expands_or_is_refused(prompt: str, one: list[str], other: list
     assert total.total > 400 or text in total.first
 
 
-@pytest.mark.parametrize(
-    "text", ["_" * 10**5, "__a" * 30000, "{" * 10**5, "\\" * 10**5, "{a|" * 30000, "{1$$" * 20000]
-)
+@pytest.mark.parametrize("text", ["_" * 10**5, "__a" * 30000, "{" * 10**5, "\\" * 10**5, "{a|" * 30000, "{1$$" * 20000])
 def test_long_odd_prompts_take_no_time(text: str) -> None:
     start = time.perf_counter()
     try:

@@ -44,9 +44,7 @@ class Heard:
             return bool(found)
 
         with self._changed:
-            assert self._changed.wait_for(look, timeout), (
-                f"not heard in {timeout} s; the last: {self.events[-5:]}"
-            )
+            assert self._changed.wait_for(look, timeout), f"not heard in {timeout} s; the last: {self.events[-5:]}"
         return found[0]
 
     def finished(self, job: str, timeout: float = 20.0) -> Finished:

@@ -51,9 +51,7 @@ def test_choice(facts: Probe, asked: str, kind: str, dtype: str) -> None:
 def test_what_is_asked_for_but_not_there(facts: Probe, asked: str) -> None:
     with pytest.raises(InvalidInput) as told:
         choose(asked, facts)
-    assert (
-        repr(asked) in told.value.message and "--device" in told.value.hint and told.value.field == "device"
-    )
+    assert repr(asked) in told.value.message and "--device" in told.value.hint and told.value.field == "device"
 
 
 def test_memory_is_what_is_free_and_may_be_limited() -> None:
@@ -70,9 +68,7 @@ def test_features_are_told() -> None:
 
 def test_the_environment_on_glibc() -> None:
     made = worker_environment({"PATH": "/bin"}, threads=4, memory_limit=GIB, system="linux", glibc=True)
-    assert (
-        made["PATH"] == "/bin" and made["OMP_NUM_THREADS"] == "4" and made["STUDIO_MEMORY_LIMIT"] == str(GIB)
-    )
+    assert made["PATH"] == "/bin" and made["OMP_NUM_THREADS"] == "4" and made["STUDIO_MEMORY_LIMIT"] == str(GIB)
     assert made["MALLOC_MMAP_THRESHOLD_"] == "8589934592" and made["MALLOC_TRIM_THRESHOLD_"] == "17179869184"
     assert made["GOMP_SPINCOUNT"] == "1000"
     assert made["HF_HUB_OFFLINE"] == made["TRANSFORMERS_OFFLINE"] == made["HF_HUB_DISABLE_TELEMETRY"] == "1"

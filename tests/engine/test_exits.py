@@ -47,9 +47,7 @@ ModuleNotFoundError: No module named 'torch'
         (3, 0, "", WorkerDied, "ended while it worked with code 3.", "report"),
     ],
 )
-def test_exit(
-    code: int, kills: int | None, tail: str, kind: type[StudioError], says: str, hints: str
-) -> None:
+def test_exit(code: int, kills: int | None, tail: str, kind: type[StudioError], says: str, hints: str) -> None:
     why = explain_exit(code, oom_kills=kills, tail=tail)
     assert type(why) is kind
     assert says in why.message and hints in why.hint
@@ -89,9 +87,7 @@ class OutOfMemoryError(RuntimeError):
         (OutOfMemory("Too big."), True),
         (OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
         (
-            RuntimeError(
-                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
-            ),
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
             True,
         ),
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."), True),
@@ -127,13 +123,8 @@ def test_a_full_disk() -> None:
 
 
 def test_a_broken_device_ends_the_worker() -> None:
-    ending = explain_error(
-        RuntimeError("CUDA error: device-side assert triggered\nlong\ntext"), device="Card 7"
-    )
-    assert (
-        ending.leave
-        and ending.error == "Card 7 stopped with an error: CUDA error: device-side assert triggered."
-    )
+    ending = explain_error(RuntimeError("CUDA error: device-side assert triggered\nlong\ntext"), device="Card 7")
+    assert ending.leave and ending.error == "Card 7 stopped with an error: CUDA error: device-side assert triggered."
 
 
 @pytest.mark.parametrize(
@@ -158,9 +149,7 @@ def test_a_model_that_cannot_be_loaded(error: Exception, says: str) -> None:
 
 def test_a_missing_package_is_not_the_model_s_fault() -> None:
     ending = explain_error(ModuleNotFoundError("No module named 'peft'", name="peft"), loading="fox-v1")
-    assert (
-        ending.error == "A part of the program cannot be used: 'peft' is missing." and "doctor" in ending.hint
-    )
+    assert ending.error == "A part of the program cannot be used: 'peft' is missing." and "doctor" in ending.hint
 
 
 def test_long_errors_become_one_line() -> None:

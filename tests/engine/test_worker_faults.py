@@ -72,9 +72,7 @@ def test_a_job_that_fails(engine: Engine, heard: Heard, act: str, says: str, sam
     assert len(heard.all(Finished)) == 3
 
 
-def test_the_traceback_is_in_the_log_and_half_a_file_is_not_left(
-    engine: Engine, heard: Heard, tmp_path: Path
-) -> None:
+def test_the_traceback_is_in_the_log_and_half_a_file_is_not_left(engine: Engine, heard: Heard, tmp_path: Path) -> None:
     engine.submit(toy("a", "error"))
     engine.submit(toy("b", "full"))
     heard.finished("b")
@@ -147,9 +145,7 @@ def test_other_models_make_way_when_memory_runs_out(engine: Engine, heard: Heard
         ("damaged", "damaged cannot be loaded: its configuration has no 'architectures'."),
     ],
 )
-def test_a_model_that_cannot_be_loaded(
-    engine: Engine, heard: Heard, tmp_path: Path, folder: str, says: str
-) -> None:
+def test_a_model_that_cannot_be_loaded(engine: Engine, heard: Heard, tmp_path: Path, folder: str, says: str) -> None:
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "broken").touch()
     engine.submit(toy("a", "count", folder=str(tmp_path / folder)))
@@ -175,9 +171,7 @@ def test_a_worker_that_cannot_start_fails_the_queue_with_the_reason(
     assert heard.finished("c").state == "done", "once it is repaired, the next click works"
 
 
-def test_one_death_at_start_is_forgiven(
-    make_engine: Callable[..., Engine], heard: Heard, tmp_path: Path
-) -> None:
+def test_one_death_at_start_is_forgiven(make_engine: Callable[..., Engine], heard: Heard, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         textwrap.dedent(f"""
         import os, sys
@@ -205,9 +199,7 @@ def test_a_device_that_is_not_there_is_refused(make_engine: Callable[..., Engine
     engine = make_engine(device="mps" if sys.platform != "darwin" else "cuda")
     engine.submit(toy("a", "nothing"))
     finished = heard.finished("a")
-    assert (
-        finished.state == "failed" and "was asked for" in finished.error and "--device cpu" in finished.hint
-    )
+    assert finished.state == "failed" and "was asked for" in finished.error and "--device cpu" in finished.hint
 
 
 def test_a_family_that_needs_torch_says_so_without_it(engine: Engine, heard: Heard) -> None:
@@ -267,9 +259,7 @@ def test_the_worker_leaves_when_its_stdin_closes_while_it_computes(tmp_path: Pat
         assert worker.wait(1) == 0
 
 
-def test_a_kill_in_the_middle_of_saving_leaves_only_whole_files(
-    engine: Engine, heard: Heard, tmp_path: Path
-) -> None:
+def test_a_kill_in_the_middle_of_saving_leaves_only_whole_files(engine: Engine, heard: Heard, tmp_path: Path) -> None:
     """What has its final name is complete and described, whenever the worker dies; all that was announced
     is there.
     """
@@ -288,9 +278,7 @@ def test_a_kill_in_the_middle_of_saving_leaves_only_whole_files(
         whole = [f for f in folder.iterdir() if f.suffix == ".txt" and ".part" not in f.name]
         for file in whole:
             assert file.read_text() == f"{file.stem} " * 20_000
-            assert json.loads(file.with_name(file.name + ".json").read_text())["meta"]["index"] == int(
-                file.stem
-            )
+            assert json.loads(file.with_name(file.name + ".json").read_text())["meta"]["index"] == int(file.stem)
         announced = {Path(event.path) for event in heard.all(Output) if event.job == job}
         assert announced <= set(whole) and len(set(whole) - announced) <= 1
         saved += len(whole)

@@ -117,9 +117,7 @@ def test_a_damaged_file_goes_aside_and_its_row_is_lost(house: Any) -> None:
     assert kinds(house.library.check(repair=True)) == ["found_file"]
 
 
-@pytest.mark.parametrize(
-    "name", ["notes.txt", "ab/notes.txt", "ab/deeper/notes.txt", "ab/" + "a" * 64 + ".png"]
-)
+@pytest.mark.parametrize("name", ["notes.txt", "ab/notes.txt", "ab/deeper/notes.txt", "ab/" + "a" * 64 + ".png"])
 def test_what_others_put_there_goes_aside(house: Any, name: str) -> None:
     path = house.home / "files" / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,9 +134,7 @@ def test_the_same_bytes_under_two_endings(house: Any) -> None:
     found_then_repaired(house, "orphan_file")
     kept.path.rename(kept.path.with_suffix(".jpg"))
     assert house.library.check(repair=True).consistent
-    assert (
-        house.library.artifact(kept.sha256).path.suffix == ".jpg" and house.library.find(Query()).total == 1
-    )
+    assert house.library.artifact(kept.sha256).path.suffix == ".jpg" and house.library.find(Query()).total == 1
 
 
 def test_leftovers_and_stale_thumbnails(house: Any) -> None:
@@ -234,15 +230,11 @@ def test_a_stop_at_each_moment_of_keeping(house: Any, moment: str) -> None:
         source.write_bytes(content)
     if moment == "noted":
         (incoming / "1-1").write_bytes(content)
-    (incoming / "1-1.json").write_text(
-        json.dumps([str(source), sha256, f"{sha256[:2]}/{sha256}.png"]), "ascii"
-    )
+    (incoming / "1-1.json").write_text(json.dumps([str(source), sha256, f"{sha256[:2]}/{sha256}.png"]), "ascii")
     (incoming / "1-2.json").write_text('["/cut', "ascii")
     library = house.reopen()
     assert list(incoming.iterdir()) == []
-    assert (source.exists(), stored.exists()) == (
-        (True, False) if moment in ("noted", "placed") else (False, True)
-    )
+    assert (source.exists(), stored.exists()) == ((True, False) if moment in ("noted", "placed") else (False, True))
     assert library.check(repair=False).problems == ()
     assert library.find(Query()).total == (0 if source.exists() else 1)
 
@@ -297,9 +289,7 @@ def test_kill_9_at_any_moment_loses_nothing(tmp_path: Path, open_library: Any) -
         assert [a.sha256 for a in library.outputs(f"job {number}")] == [sha256]
         assert hashlib.sha256(items[sha256].path.read_bytes()).hexdigest() == sha256
         assert items[sha256].starred
-    for file in (
-        tmp_path / "staging"
-    ).iterdir():  # what the killed had not finished stands there, and only there
+    for file in (tmp_path / "staging").iterdir():  # what the killed had not finished stands there, and only there
         assert hashlib.sha256(file.read_bytes()).hexdigest() not in items
     library.close()
 

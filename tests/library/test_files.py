@@ -50,9 +50,7 @@ class TestStore:
         if extension != ".bin":
             assert media_type_of(Path("x" + extension.upper())) == media_type
 
-    @pytest.mark.parametrize(
-        "media_type", ["", "png", "image/../../x", "image/png; charset=x", "IMAGE/PNG\n", "a/b/c"]
-    )
+    @pytest.mark.parametrize("media_type", ["", "png", "image/../../x", "image/png; charset=x", "IMAGE/PNG\n", "a/b/c"])
     def test_no_media_type_becomes_a_path(self, house: Any, media_type: str) -> None:
         file = house.picture()
         with pytest.raises(InvalidInput):
@@ -161,9 +159,7 @@ class TestThumbnails:
         chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1_000_000))), (b"IEND", b"")]
         file.write_bytes(
             b"\x89PNG\r\n\x1a\n"
-            + b"".join(
-                struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks
-            )
+            + b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
         )
         kept = house.library.keep(file, media_type="image/png")
         started = time.perf_counter()
@@ -232,9 +228,7 @@ class TestDiskFull:
                 file.write_text(f"take {n}", "utf-8")
                 with ballast.open("ab") as stream:  # eat what is left, save for the pages that a file takes
                     _fill(stream, leave=16_384)
-                kept.append(
-                    library.keep(file, media_type="text/plain", meta={"prompt": "word " * 3000}).sha256
-                )
+                kept.append(library.keep(file, media_type="text/plain", meta={"prompt": "word " * 3000}).sha256)
         text = f"take {len(kept)}"
         assert file.read_text("utf-8") == text
         ballast.unlink()
@@ -262,9 +256,7 @@ class TestDiskFull:
         (small_disk / "ballast").unlink()
         with pytest.raises(NotFound):
             library.job("j")
-        library.add_job(
-            Job(id="j", request=request.replace(prompt="short"), state=JobState.queued, created=0.0)
-        )
+        library.add_job(Job(id="j", request=request.replace(prompt="short"), state=JobState.queued, created=0.0))
         assert library.job("j").request.prompt == "short"
         library.close()
 

@@ -61,9 +61,7 @@ class TestFind:
         kept = house.take(prompt=prompt)
         house.take(prompt="something else")
         page = house.library.find(Query(text=asked))
-        expected = (
-            [] if asked == "needle " else [kept.sha256]
-        )  # beyond the words that are kept of one artifact
+        expected = [] if asked == "needle " else [kept.sha256]  # beyond the words that are kept of one artifact
         assert shas(page) == expected
 
     @pytest.mark.parametrize(
@@ -88,9 +86,7 @@ class TestFind:
     def test_filters_hold_together(self, house: Any) -> None:
         library = house.library
         fox = house.take(house.job("fox", model="big", task="inpaint"))
-        text = library.keep(
-            house.text("a poem"), media_type="text/plain", meta={"name": "poem", "task": "write"}
-        )
+        text = library.keep(house.text("a poem"), media_type="text/plain", meta={"name": "poem", "task": "write"})
         library.star(fox.sha256, True)
         library.tag(fox.sha256, ["Winter", "night sky"])
         library.tag(text.sha256, ["winter"])
@@ -110,9 +106,7 @@ class TestFind:
             (Query(before=text.created), [fox]),
             (Query(text="fox", media=("text",)), []),
             (
-                Query(
-                    text="fox", media=("image",), starred=True, tags=("winter",), model="big", task="inpaint"
-                ),
+                Query(text="fox", media=("image",), starred=True, tags=("winter",), model="big", task="inpaint"),
                 [fox],
             ),
         ):

@@ -63,9 +63,7 @@ class TestJobs:
         assert [j.id for j in queued] == [first.id, second.id, third.id]
         assert [j.id for j in library.jobs()] == ["done", "b", "a", "c"]
         assert [j.id for j in library.jobs(newest=False)] == ["done", "a", "b", "c"]
-        assert (
-            [j.id for j in library.jobs(panel="cli")] == [j.id for j in library.jobs(group="g")] == ["done"]
-        )
+        assert [j.id for j in library.jobs(panel="cli")] == [j.id for j in library.jobs(group="g")] == ["done"]
         assert [j.id for j in library.jobs(limit=2)] == ["done", "b"]
         assert library.jobs(states=("running",)) == ()
 
@@ -101,9 +99,7 @@ class TestKeep:
         one, two = house.job("one"), house.job("two")
         first = house.library.keep(house.text("same"), media_type="text/plain", job=one.id, meta={"seed": 1})
         house.library.trash([first.sha256])
-        second = house.library.keep(
-            house.text("same"), media_type="text/plain", job=two.id, index=3, meta={"seed": 2}
-        )
+        second = house.library.keep(house.text("same"), media_type="text/plain", job=two.id, index=3, meta={"seed": 2})
         assert second.sha256 == first.sha256 and second.path == first.path
         assert second.trashed is None, "made again, so wanted again"
         assert house.library.find(Query()).total == 1
@@ -296,9 +292,7 @@ class TestExport:
     def test_names_files_and_index(self, house: Any, tmp_path: Path) -> None:
         job = house.job('A "red" fox: <in> the\\snow/on a very long walk through all of the cold woods')
         one, two = house.take(job, 0, seed=7), house.take(job, 1, seed=7)
-        poem = house.library.keep(
-            house.text("poem" * 500), media_type="text/plain", meta={"prompt": "雪の詩"}
-        )
+        poem = house.library.keep(house.text("poem" * 500), media_type="text/plain", meta={"prompt": "雪の詩"})
         target = house.library.export([one.sha256, two.sha256, poem.sha256], tmp_path / "out" / "chosen.zip")
         with zipfile.ZipFile(target) as archive:
             assert archive.testzip() is None

@@ -14,9 +14,7 @@ from studio.library.query import Query
 
 class TestMigrations:
     @pytest.mark.parametrize("earlier", range(len(migrations.MIGRATIONS)))
-    def test_every_earlier_schema_opens_with_its_rows(
-        self, tmp_path: Path, open_library: Any, earlier: int
-    ) -> None:
+    def test_every_earlier_schema_opens_with_its_rows(self, tmp_path: Path, open_library: Any, earlier: int) -> None:
         old = Database(tmp_path / "library" / "library.sqlite")
         assert len(migrations.migrate(old, upto=earlier)) == earlier
         if earlier:

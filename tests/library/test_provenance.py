@@ -113,9 +113,7 @@ def test_no_pixel_changes(tmp_path: Path, form: str, mode: str) -> None:
 
 @pytest.mark.parametrize("form", WRITERS)
 @pytest.mark.parametrize("how", [{}, {"lossless": True}, {"quality": 60}, {"exif": Image.Exif()}])
-def test_files_are_not_encoded_again_and_may_be_rewritten_in_place(
-    tmp_path: Path, form: str, how: dict
-) -> None:
+def test_files_are_not_encoded_again_and_may_be_rewritten_in_place(tmp_path: Path, form: str, how: dict) -> None:
     path = tmp_path / "x"
     picture().save(path, form, **how)
     with Image.open(path) as image:
@@ -137,13 +135,8 @@ def test_picture_data_and_other_chunks_stay_byte_for_byte(tmp_path: Path) -> Non
     with Image.open(tmp_path / "out.png") as image:
         assert isinstance(image, PngImagePlugin.PngImageFile)
         assert image.text["workflow"] == "{}"
-        assert image.text["parameters"].startswith(
-            "a red fox <lora:ink:0.8>\nNegative prompt: blurry, dark\nSteps: 12"
-        )
-    assert (
-        data[data.index(b"IDAT") :]
-        == (tmp_path / "out.png").read_bytes()[-len(data[data.index(b"IDAT") :]) :]
-    )
+        assert image.text["parameters"].startswith("a red fox <lora:ink:0.8>\nNegative prompt: blurry, dark\nSteps: 12")
+    assert data[data.index(b"IDAT") :] == (tmp_path / "out.png").read_bytes()[-len(data[data.index(b"IDAT") :]) :]
 
 
 @pytest.mark.parametrize("form", WRITERS)
@@ -161,11 +154,7 @@ def test_other_programs_can_read_it(tmp_path: Path, form: str) -> None:
         if form != "PNG":
             comment = image.getexif().get_ifd(0x8769)[0x9286]
             assert comment[:8] == b"UNICODE\0"
-            assert (
-                comment[8:]
-                .decode("utf-16-be")
-                .startswith("рыжая fox <lora:ink:0.8>\nNegative prompt: blurry")
-            )
+            assert comment[8:].decode("utf-16-be").startswith("рыжая fox <lora:ink:0.8>\nNegative prompt: blurry")
             assert image.getexif()[0x0131] == "Atelier 1.2"
     write_png(picture(), target, made(composite=False))
     assert b"digitalsourcetype/trainedAlgorithmicMedia<" in target.read_bytes()
@@ -308,9 +297,7 @@ def test_nonsense_values_are_left_out_one_by_one(tmp_path: Path) -> None:
 lines = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=30)
 prompts = st.lists(
     lines
-    | st.sampled_from(
-        ["Steps: 1, Seed: 2, Size: 3x4", "Negative prompt: x", 'a: "b, c: d', "", "1: 2, 3: 4, 5: 6"]
-    ),
+    | st.sampled_from(["Steps: 1, Seed: 2, Size: 3x4", "Negative prompt: x", 'a: "b, c: d', "", "1: 2, 3: 4, 5: 6"]),
     max_size=4,
 ).map("\n".join)
 
@@ -366,9 +353,7 @@ def plain(text: str) -> str:
     """What the format can hold of a text: no blanks at the ends of lines, no line that reads like its own."""
     stripped = "\n".join(line.strip() for line in text.strip().split("\n")).strip()
     return "\n".join(
-        line.replace("Negative prompt:", "Negative prompt :", 1)
-        if line.startswith("Negative prompt:")
-        else line
+        line.replace("Negative prompt:", "Negative prompt :", 1) if line.startswith("Negative prompt:") else line
         for line in stripped.split("\n")
     )
 
@@ -384,9 +369,7 @@ def test_invokeai(tmp_path: Path) -> None:
         "key": "k"},
         "loras": [{"model": {"name": "ink"}, "weight": 0.75}], "strength": 0.4, "app_version": "6.13",
     }  # fmt: skip
-    found = certainly(
-        recovered(tmp_path, png_bytes(invokeai_metadata=json.dumps(metadata), invokeai_graph="{}"))
-    )
+    found = certainly(recovered(tmp_path, png_bytes(invokeai_metadata=json.dumps(metadata), invokeai_graph="{}")))
     assert (found.source, found.prompt, found.negative_prompt) == ("invokeai", "a fox", "dark")
     assert found.params == {
         "num_inference_steps": 30, "guidance_scale": 7.5, "seed": 12, "width": 512, "height": 640,
@@ -424,9 +407,7 @@ FOOOCUS = {
 
 
 def test_fooocus_png_and_jpeg(tmp_path: Path) -> None:
-    found = certainly(
-        recovered(tmp_path, png_bytes(parameters=json.dumps(FOOOCUS), fooocus_scheme="fooocus"))
-    )
+    found = certainly(recovered(tmp_path, png_bytes(parameters=json.dumps(FOOOCUS), fooocus_scheme="fooocus")))
     assert (found.source, found.prompt, found.negative_prompt) == ("fooocus", "a fox", "dark")
     assert found.params == {
         "num_inference_steps": 30, "guidance_scale": 4.0, "seed": 77, "width": 1152, "height": 896,
@@ -446,9 +427,7 @@ def test_novelai(tmp_path: Path) -> None:
                "height": 1216, "v4_prompt": {"caption": {"base_caption": "a fox"}}}  # fmt: skip
     found = recovered(
         tmp_path,
-        png_bytes(
-            Software="NovelAI", Description="older", Comment=json.dumps(comment), Source="NAI Diffusion V4"
-        ),
+        png_bytes(Software="NovelAI", Description="older", Comment=json.dumps(comment), Source="NAI Diffusion V4"),
     )
     assert (certainly(found).source, certainly(found).prompt, certainly(found).negative_prompt) == (
         "novelai",
@@ -567,20 +546,14 @@ HARM = {
     "100 MB text": lambda: png_of(chunk(b"tEXt", b"parameters\0" + b"x" * 100 * 2**20)),
     "many texts": lambda: png_of(*[chunk(b"tEXt", b"k%d\0" % i + b"x" * 2**20) for i in range(60)]),
     "many chunks": lambda: png_of(chunk(b"tIME", b"") * 400_000),
-    "nested json": lambda: png_bytes(
-        parameters='{"a":' * 100_000, prompt="[" * 100_000, atelier='{"a":[' * 100_000
-    ),
+    "nested json": lambda: png_bytes(parameters='{"a":' * 100_000, prompt="[" * 100_000, atelier='{"a":[' * 100_000),
     "bad utf-8": lambda: png_of(chunk(b"iTXt", b"atelier\0\0\0\0\0\xff\xfe{")),
     "huge number": lambda: png_bytes(atelier='{"request":{},"seed":' + "9" * 5000 + "}"),
     "lying length": lambda: containers.PNG + b"\xff\xff\xff\xfftEXtparameters\0x",
-    "no keyword": lambda: png_of(
-        chunk(b"zTXt", b""), chunk(b"iTXt", b""), chunk(b"tEXt", b""), chunk(b"eXIf", b"")
-    ),
+    "no keyword": lambda: png_of(chunk(b"zTXt", b""), chunk(b"iTXt", b""), chunk(b"tEXt", b""), chunk(b"eXIf", b"")),
     "jpeg lies": lambda: b"\xff\xd8\xff\xe1\x00\x01" + b"\xff" * 100_000,
     "webp lies": lambda: b"RIFF\xff\xff\xff\xffWEBPEXIF\xff\xff\xff\xff",
-    "exif loop": lambda: png_of(
-        chunk(b"eXIf", b"MM\0*\0\0\0\x08\xff\xff" + b"\x87\x69\0\4\0\0\0\1\0\0\0\x08" * 5000)
-    ),
+    "exif loop": lambda: png_of(chunk(b"eXIf", b"MM\0*\0\0\0\x08\xff\xff" + b"\x87\x69\0\4\0\0\0\1\0\0\0\x08" * 5000)),
 }
 
 
@@ -610,9 +583,7 @@ def test_long_lines_take_no_time(line: str) -> None:
 
 @given(
     st.binary(max_size=300),
-    st.sampled_from(
-        [b"", b"\xff\xd8\xff\xe1\x00\x80Exif\0\0", b"RIFF\0\0\0\0WEBPEXIF\x80\0\0\0", b"II*\0\x08\0\0\0"]
-    ),
+    st.sampled_from([b"", b"\xff\xd8\xff\xe1\x00\x80Exif\0\0", b"RIFF\0\0\0\0WEBPEXIF\x80\0\0\0", b"II*\0\x08\0\0\0"]),
 )
 @settings(max_examples=300, deadline=None)
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, data: bytes, head: bytes) -> None:

@@ -15,9 +15,7 @@ from studio.library.query import Query
 from studio.types import Job, JobState, Request
 
 COUNT = 10_000
-THINGS = (
-    "fox owl castle river lighthouse forest harbour glacier piano robot teapot violin market train".split()
-)
+THINGS = "fox owl castle river lighthouse forest harbour glacier piano robot teapot violin market train".split()
 PLACES = "snow rain desert city meadow cave library beach space garden kitchen mountain".split()
 STYLES = "oil watercolour photograph pixel engraving pastel ink".split()
 
@@ -47,9 +45,7 @@ def _add(connection: object, n: int, chance: random.Random) -> None:
     sha256 = f"{n:064x}"
     if n % 4 == 0:
         model = chance.choice(("starter-image", "big-image", "other"))
-        request = Request(
-            task="text-to-image", model=model, prompt=prompt, parent=f"{n - 4:064x}" if n % 40 else None
-        )
+        request = Request(task="text-to-image", model=model, prompt=prompt, parent=f"{n - 4:064x}" if n % 40 else None)
         job = Job(id=f"job{n // 4}", request=request, state=JobState.done, created=float(n), panel="image")
         rows.add_job(connection, job)  # type: ignore[arg-type]
     new = rows.NewArtifact(
@@ -101,10 +97,7 @@ def queries() -> list[Query]:
         Query(text=chance.choice(THINGS), media=("image",), starred=True, tags=("kept",), sort=sort)
         for sort in ("newest", "oldest", "starred")
     ]
-    every += [
-        Query(text=f"{chance.choice(PLACES)} {chance.choice(STYLES)[:2]}", model="big-image")
-        for _ in range(6)
-    ]
+    every += [Query(text=f"{chance.choice(PLACES)} {chance.choice(STYLES)[:2]}", model="big-image") for _ in range(6)]
     return every
 
 

@@ -24,9 +24,7 @@ class TestThreads:
         def write(number: int) -> None:
             n = 0
             while time.monotonic() < end:
-                artifact = library.keep(
-                    house.text(f"{number} {n}"), media_type="text/plain", job=job.id, index=n
-                )
+                artifact = library.keep(house.text(f"{number} {n}"), media_type="text/plain", job=job.id, index=n)
                 library.star(artifact.sha256, n % 2 == 0)
                 library.tag(artifact.sha256, [f"t{n % 3}"])
                 library.set_job(job.id, step=n)

@@ -60,7 +60,9 @@ class Desk:
         expect(self.tiles).to_have_count(count, timeout=SLOWLY)
         expect(finished).to_have_count(count, timeout=SLOWLY)
 
-    def choose(self, model: str) -> None:
+    def choose(self, model: str, first: str) -> None:
+        """`first`: the one that stands there when the mode's models have come."""
+        expect(self.field("model")).to_have_value(first, timeout=20_000)
         self.field("model").click()
         self.page.get_by_role("option", name=model, exact=True).last.click()
 
@@ -309,14 +311,14 @@ def test_models_of_sound_and_speech_run_on_the_same_board(page: Page, home: Path
     with serving(home) as served:
         desk = Desk(page, served).open()
         page.locator("#music-mode").get_by_text("Sound", exact=True).click()
-        for model in ("musicgen", "stable-audio"):
-            desk.choose(f"tiny-{model}")
+        for model, before in (("musicgen", "musicgen"), ("stable-audio", "musicgen")):
+            desk.choose(f"tiny-{model}", f"tiny-{before}")
             desk.fill(prompt="rain on a roof", seconds=1, count=1)
             page.keyboard.press("Control+Enter")
             desk.heard(f"tiny-{model}")
         page.locator("#music-mode").get_by_text("Speech", exact=True).click()
-        for model in ("vits", "bark"):
-            desk.choose(f"tiny-{model}")
+        for model, before in (("vits", "bark"), ("bark", "vits")):
+            desk.choose(f"tiny-{model}", f"tiny-{before}")
             desk.fill(prompt="Good evening. All aboard.", count=1)
             page.keyboard.press("Control+Enter")
             desk.heard(f"tiny-{model}")

@@ -25,7 +25,7 @@ from tests.families.causal_lm import tiny_lm
 from tests.families.causal_lm.test_train_transformer import Learner, context, tale
 from tests.families.diffusion.listener import CPU, Listener
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 SMALL = {"max_train_steps": 12, "train_batch_size": 2, "max_length": 48, "validation_steps": 3, "r": 4}
 
 
