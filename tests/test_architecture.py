@@ -22,7 +22,7 @@ LAYERS = {
     "errors": set(),
     "__init__": set(),
     "settings": {"errors"},
-    "families": {"types", "errors", "families", "music", "design"},  # the declarations; pipelines may use more, see below
+    "families": {"types", "errors", "families", "music", "design"},  # declarations; for pipelines see below
     "presets": {"errors", "settings", "types", "wildcards"},
     "wildcards": {"errors", "settings", "types"},
     "intake": {"errors", "settings", "types"},

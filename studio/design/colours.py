@@ -75,9 +75,7 @@ def palette_of(picture: Image.Image, count: int = 6) -> Palette:
     order = [k for k in np.argsort(-weights, kind="stable") if weights[k] > 0]
     colours = [rgb_of(centres[k]) for k in order]
     names = names_of(colours)
-    return tuple(
-        Swatch(rgb, name, float(weights[k])) for rgb, name, k in zip(colours, names, order, strict=True)
-    )
+    return tuple(Swatch(rgb, name, float(weights[k])) for rgb, name, k in zip(colours, names, order, strict=True))
 
 
 def _distances(points: Floats, centres: Floats) -> Floats:
@@ -137,7 +135,9 @@ def read_colour(word: str, field: str = "palette") -> Rgb:
     try:
         red, green, blue = ImageColor.getrgb(word.strip())[:3]
     except ValueError as error:
-        raise InvalidInput(f"{word.strip()[:40]!r} is no colour.", "Write it like #0a7f8c or teal.", field=field) from error
+        raise InvalidInput(
+            f"{word.strip()[:40]!r} is no colour.", "Write it like #0a7f8c or teal.", field=field
+        ) from error
     return red, green, blue
 
 
@@ -211,7 +211,7 @@ def harmony(swatch: Swatch, kind: str) -> Palette:
 
 
 def describe(palette: Palette, title: str = "Palette") -> dict[str, Any]:
-    """All that is known of a palette, as plain JSON: colours, contrast of each pair, harmonies of the most chromatic."""
+    """All that is known of a palette, as plain JSON: colours, contrast of each pair, harmonies of the strongest."""
     both = (*palette, Swatch((255, 255, 255), "white"), Swatch((0, 0, 0), "black"))
     table = [
         {"text": one.hex, "ground": other.hex, "ratio": round(ratio, 2), "passes": grade(ratio)}
@@ -258,7 +258,9 @@ def _ase_block(swatch: Swatch) -> bytes:
     """A colour entry of an Adobe Swatch Exchange file: its name in UTF-16 with a closing zero, RGB as floats."""
     name = swatch.name.encode("utf-16-be") + b"\0\0"
     body = struct.pack(">H", len(name) // 2) + name + b"RGB "
-    body += struct.pack(">fffH", *(value / 255 for value in swatch.rgb), 2)  # 2: a plain colour, neither global nor spot
+    body += struct.pack(
+        ">fffH", *(value / 255 for value in swatch.rgb), 2
+    )  # 2: a plain colour, neither global nor spot
     return struct.pack(">HI", 1, len(body)) + body
 
 

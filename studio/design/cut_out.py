@@ -121,6 +121,8 @@ def _decontaminated(rgb: Floats, alpha: Floats) -> np.ndarray:
     """Where the outline is half transparent, the colour of the subject beside it instead of the background's."""
     solid = (alpha > 0.95).astype(float)
     weight = uniform_filter(solid, 9)
-    near = np.stack([uniform_filter(rgb[..., k] * solid, 9) for k in range(3)], -1) / np.maximum(weight, 1e-6)[..., None]
+    near = (
+        np.stack([uniform_filter(rgb[..., k] * solid, 9) for k in range(3)], -1) / np.maximum(weight, 1e-6)[..., None]
+    )
     rim = (alpha < 0.95) & (weight > 0.01)
     return np.rint(np.where(rim[..., None], near, rgb)).clip(0, 255).astype(np.uint8)

@@ -34,7 +34,9 @@ class Scene:
     pixels: int  # across the area
 
 
-def mock_up(picture: Image.Image, template: str, width: int = 960, colour: Rgb | None = None, fit: str = "cover") -> Image.Image:
+def mock_up(
+    picture: Image.Image, template: str, width: int = 960, colour: Rgb | None = None, fit: str = "cover"
+) -> Image.Image:
     """The picture on one of TEMPLATES, whose own colour can be chosen; `fit`: "cover" or "contain"."""
     scene = _scene(template, width, colour)
     art = np.asarray(_fitted(picture.convert("RGBA"), scene, fit), np.float64) / 255
@@ -97,9 +99,13 @@ class _Canvas:
     def shadow(self, mask: Floats, across: float, down: float, soft: float, dark: float = 0.35) -> None:
         """What the masked thing throws on what is already there."""
         moved = np.roll(mask, (round(down * self.width), round(across * self.width)), (0, 1))
-        few = Image.fromarray(moved.astype(np.float32)).resize((self.width // 4, self.height // 4), Image.Resampling.BOX)
+        few = Image.fromarray(moved.astype(np.float32)).resize(
+            (self.width // 4, self.height // 4), Image.Resampling.BOX
+        )
         blurred = Image.fromarray(gaussian_filter(np.asarray(few), soft * self.width / 4))
-        self.base *= (1 - dark * np.asarray(blurred.resize((self.width, self.height), Image.Resampling.BICUBIC)))[..., None]
+        self.base *= (1 - dark * np.asarray(blurred.resize((self.width, self.height), Image.Resampling.BICUBIC)))[
+            ..., None
+        ]
 
     def plane(self, corners: Points) -> tuple[Floats, Floats]:
         """u and v of a picture whose corners (from the upper left, clockwise) lie there: a homography."""
@@ -116,10 +122,21 @@ class _Canvas:
         """A cloth's heights, about -1 to 1: longer downwards than across."""
         small = np.random.default_rng(seed).normal(size=(96, 128))
         wide = gaussian_filter(small, (size * 128 * 1.8, size * 128), mode="wrap")
-        heights = np.asarray(Image.fromarray(wide.astype(np.float32)).resize((self.width, self.height), Image.Resampling.BICUBIC))
+        heights = np.asarray(
+            Image.fromarray(wide.astype(np.float32)).resize((self.width, self.height), Image.Resampling.BICUBIC)
+        )
         return heights / (np.abs(heights).max() + 1e-9)
 
-    def scene(self, u: Floats, v: Floats, mask: Floats, aspect: float, across: float, shade: Floats | float = 1.0, gloss: Floats | float = 0.0) -> Scene:
+    def scene(
+        self,
+        u: Floats,
+        v: Floats,
+        mask: Floats,
+        aspect: float,
+        across: float,
+        shade: Floats | float = 1.0,
+        gloss: Floats | float = 0.0,
+    ) -> Scene:
         whole = np.ones((self.height, self.width))
         mask = mask * ((u > -0.01) & (u < 1.01) & (v > -0.01) & (v < 1.01))
         return Scene(self.base, u, v, mask, shade * whole, gloss * whole, aspect, max(8, round(across * self.width)))
@@ -206,7 +223,10 @@ def _poster(c: _Canvas, colour: Floats | None) -> Scene:
     c.shadow(c.inside(frame), 0.012, 0.014, 0.012, 0.5)
     c.paint(c.inside(frame), own, 1.0)
     bench = c.inside([(0.12, 0.575), (0.88, 0.575), (0.88, 0.605), (0.12, 0.605)], 0.003)
-    legs = np.maximum(c.inside([(0.16, 0.6), (0.18, 0.6), (0.175, 0.69), (0.165, 0.69)]), c.inside([(0.82, 0.6), (0.84, 0.6), (0.835, 0.69), (0.825, 0.69)]))
+    legs = np.maximum(
+        c.inside([(0.16, 0.6), (0.18, 0.6), (0.175, 0.69), (0.165, 0.69)]),
+        c.inside([(0.82, 0.6), (0.84, 0.6), (0.835, 0.69), (0.825, 0.69)]),
+    )
     c.shadow(np.maximum(bench, legs), 0.01, 0.03, 0.02, 0.4)
     c.paint(np.maximum(bench, legs), (0.72, 0.56, 0.40), 1.05 - 0.3 * c.x)
     u, v = c.plane(inner)
@@ -246,7 +266,9 @@ def _book(c: _Canvas, colour: Floats | None) -> Scene:
     c.paint(c.inside(cover), own, 1.0)
     u, v = c.plane(cover)
     light = (1.03 - 0.12 * u) * (1 - 0.22 * np.exp(-(((u - 0.035) / 0.012) ** 2)))
-    return c.scene(u, v, c.inside(cover), 0.285 / 0.55 * 1.25, 0.32, light, 0.05 * np.exp(-(((u - v * 0.3 - 0.3) / 0.1) ** 2)))
+    return c.scene(
+        u, v, c.inside(cover), 0.285 / 0.55 * 1.25, 0.32, light, 0.05 * np.exp(-(((u - v * 0.3 - 0.3) / 0.1) ** 2))
+    )
 
 
 def _box(c: _Canvas, colour: Floats | None) -> Scene:

@@ -89,8 +89,8 @@ class Pdf:
             for name, box in (("MediaBox", media), ("BleedBox", bleed), ("TrimBox", trim))
             if box
         )
-        fonts = " ".join(f"/{name} {number} 0 R" for name, number in self._fonts.items())
-        pictures = " ".join(f"/{name} {number} 0 R" for name, number in self._pictures.items())
+        fonts = " ".join(f"/{name} {at} 0 R" for name, at in self._fonts.items())
+        pictures = " ".join(f"/{name} {at} 0 R" for name, at in self._pictures.items())
         resources = f"/Resources << /Font << {fonts} >> /XObject << {pictures} >> >>"
         self._pages.append(
             self._add(f"<< /Type /Page /Parent 2 0 R {boxes}/Contents {drawn} 0 R {resources} >>".encode())

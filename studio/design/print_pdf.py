@@ -1,5 +1,5 @@
-"""A picture as a page for the printer: PDF 1.4 with trim, bleed and media boxes (ISO 32000-1, 14.11.2), the bleed filled
-with the picture mirrored at its edge, crop marks outside of it. Pictures stay in sRGB; no colour is converted.
+"""A picture as a page for the printer: PDF 1.4 with trim, bleed and media boxes (ISO 32000-1, 14.11.2), the bleed
+filled with the picture mirrored at its edge, crop marks outside of it. Pictures stay in sRGB; no colour is converted.
 """
 
 from collections.abc import Mapping

@@ -46,9 +46,7 @@ class Drawing:
         return sum(kind != "Z" for shape in self.shapes for kind, _ in shape.nodes)
 
 
-def vectorise(
-    picture: Image.Image, colours: int = 8, detail: str = "clean", palette: Palette | None = None
-) -> Drawing:
+def vectorise(picture: Image.Image, colours: int = 8, detail: str = "clean", palette: Palette | None = None) -> Drawing:
     """The picture in so many colours (2 to 64), or in those of `palette`, as filled shapes laid over one another.
 
     What is transparent stays empty. InvalidInput for a picture that is transparent throughout.
@@ -102,9 +100,7 @@ def traced(picture: Image.Image, mode: str, speckle: int, segment: float) -> Dra
         splice_threshold=45,
         path_precision=2,
     )
-    shapes = [
-        Shape(fill.lower(), tuple(_nodes(data, float(x), float(y)))) for data, fill, x, y in _PATH.findall(svg)
-    ]
+    shapes = [Shape(fill.lower(), tuple(_nodes(data, float(x), float(y)))) for data, fill, x, y in _PATH.findall(svg)]
     return Drawing(*picture.size, tuple(shape for shape in shapes if shape.nodes))
 
 
@@ -120,6 +116,8 @@ def _nodes(data: str, x: float, y: float) -> Iterator[Node]:
             continue
         size = 6 if kind == "C" else 2
         values = [float(value) for value in tokens[at : at + size]]
+        if len(values) != size:
+            raise ValueError("a path ends in the middle")
         yield kind, tuple(value + (y if odd % 2 else x) for odd, value in enumerate(values))
         at += size
 
@@ -131,7 +129,9 @@ def scaled(drawing: Drawing, size: tuple[int, int]) -> Drawing:
     shapes = [
         Shape(
             shape.fill,
-            tuple((kind, tuple(v * (down if odd % 2 else across) for odd, v in enumerate(p))) for kind, p in shape.nodes),
+            tuple(
+                (kind, tuple(v * (down if odd % 2 else across) for odd, v in enumerate(p))) for kind, p in shape.nodes
+            ),
         )
         for shape in drawing.shapes
     ]
@@ -146,6 +146,21 @@ def svg_of(drawing: Drawing, title: str = "") -> str:
         lines.append(f"<title>{html.escape(printable(title))}</title>")
     lines += [f'<path fill="{shape.fill}" d="{_data(shape.nodes)}"/>' for shape in drawing.shapes]
     return "\n".join([*lines, "</svg>", ""])
+
+
+def read_svg(svg: str) -> Drawing:
+    """A drawing of `svg_of` again. InvalidInput for what is none, or holds more than shapes."""
+    check_inert(svg)
+    root = etree.fromstring(svg.encode(), etree.XMLParser(resolve_entities=False, no_network=True))
+    try:
+        size = (int(root.get("width") or 0), int(root.get("height") or 0))
+        paths = [(path.get("fill") or "#000000", path.get("d") or "") for path in root.iter(f"{{{SVG}}}path")]
+        shapes = tuple(Shape(fill, tuple(_nodes(data, 0, 0))) for fill, data in paths)
+    except (ValueError, IndexError) as error:
+        raise InvalidInput("The SVG was not drawn here.", "Trace its picture instead.") from error
+    if min(size) < 1:
+        raise InvalidInput("The SVG has no size in pixels.", "Trace its picture instead.")
+    return Drawing(*size, shapes)
 
 
 def printable(text: str) -> str:
@@ -211,9 +226,15 @@ def _rings(nodes: Sequence[Node]) -> list[list[tuple[float, float]]]:
 
 def likeness(drawing: Drawing, source: Image.Image, side: int = 256) -> float:
     """Structural similarity (Wang et al., 2004) of drawing and source on white at `side` pixels, -1 to 1."""
-    size = (max(8, round(source.width * side / max(source.size))), max(8, round(source.height * side / max(source.size))))
+    size = (
+        max(8, round(source.width * side / max(source.size))),
+        max(8, round(source.height * side / max(source.size))),
+    )
     drawn, given = rasterised(drawing, size), source.convert("RGBA").resize(size, Image.Resampling.LANCZOS)
-    one, other = (np.asarray(Image.alpha_composite(Image.new("RGBA", size, "white"), p).convert("L"), float) for p in (drawn, given))
+    one, other = (
+        np.asarray(Image.alpha_composite(Image.new("RGBA", size, "white"), p).convert("L"), float)
+        for p in (drawn, given)
+    )
     return float(similarity(one, other).mean())
 
 

@@ -55,7 +55,12 @@ def test_what_is_transparent_does_not_count() -> None:
 
 @pytest.mark.parametrize(
     ("one", "other", "ratio"),
-    [("#000000", "#ffffff", 21.0), ("#777777", "#ffffff", 4.48), ("#767676", "#ffffff", 4.54), ("#0000ff", "#fff", 8.59)],
+    [
+        ("#000000", "#ffffff", 21.0),
+        ("#777777", "#ffffff", 4.48),
+        ("#767676", "#ffffff", 4.54),
+        ("#0000ff", "#fff", 8.59),
+    ],
 )
 def test_contrast_has_the_published_figures(one: str, other: str, ratio: float) -> None:
     assert colours.contrast(colours.read_colour(one), colours.read_colour(other)) == pytest.approx(ratio, abs=0.005)

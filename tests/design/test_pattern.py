@@ -23,7 +23,9 @@ def texture(size: int = 96) -> Image.Image:
     y, x = np.mgrid[0:size, 0:size]
     row = y // 13
     joint = (y % 13 < 2) | ((x + row % 2 * 15) % 31 < 2)
-    wall = np.where(joint[..., None], [200, 195, 185], [150, 70, 50]) + np.random.default_rng(1).normal(0, 6, (size, size, 1))
+    wall = np.where(joint[..., None], [200, 195, 185], [150, 70, 50]) + np.random.default_rng(1).normal(
+        0, 6, (size, size, 1)
+    )
     return Image.fromarray(np.clip(wall, 0, 255).astype(np.uint8))
 
 
@@ -55,7 +57,9 @@ def test_what_is_closed_already_measures_as_closed() -> None:
 def test_tiling_and_moving_on_by_half() -> None:
     tile = Image.fromarray(np.arange(16 * 12 * 3, dtype=np.uint8).reshape(12, 16, 3))
     assert pattern.repeated(tile, 2).size == (32, 24)
-    assert pattern.repeated(tile, 2).getpixel((16, 12)) == tile.getpixel((0, 0)) == pattern.offset(tile).getpixel((8, 6))
+    assert (
+        pattern.repeated(tile, 2).getpixel((16, 12)) == tile.getpixel((0, 0)) == pattern.offset(tile).getpixel((8, 6))
+    )
 
 
 def test_a_picture_of_one_pixel_is_refused_in_a_sentence() -> None:

@@ -83,7 +83,9 @@ class Craft:
         wanted = [str(name) for name in job.params["templates"]]
         if unknown := [name for name in wanted if name not in mock_ups.TEMPLATES]:
             raise InvalidInput(
-                f"There is no product {unknown[0][:40]!r}.", f"There are {', '.join(mock_ups.TEMPLATES)}.", field="templates"
+                f"There is no product {unknown[0][:40]!r}.",
+                f"There are {', '.join(mock_ups.TEMPLATES)}.",
+                field="templates",
             )
         colour = colours.read_colour(str(job.params["colour"]), "colour") if job.params["colour"] else None
         for at, picture in job.pictures(outputs=len(wanted)):
@@ -95,10 +97,14 @@ class Craft:
     def _print_pdf(self, job: "_Job") -> None:
         trim = print_pdf.trim_of(str(job.params["size"]), bool(job.params["lying"]))
         for at, picture in job.pictures():
-            page = print_pdf.Page(trim, float(job.params["bleed"]), bool(job.params["crop_marks"]), str(job.params["fit"]))
+            page = print_pdf.Page(
+                trim, float(job.params["bleed"]), bool(job.params["crop_marks"]), str(job.params["fit"])
+            )
             dots = page.resolution(picture)
             if dots < print_pdf.ENOUGH:
-                job.context.warn(f"The picture has {dots:.0f} dots per inch at that size; {print_pdf.ENOUGH} look sharp.")
+                job.context.warn(
+                    f"The picture has {dots:.0f} dots per inch at that size; {print_pdf.ENOUGH} look sharp."
+                )
             data = print_pdf.pdf_of(picture, page, job.request.prompt, job.request.to_dict())
             facts: Facts = {"width_mm": trim[0], "height_mm": trim[1], "bleed_mm": page.bleed, "dpi": round(dots)}
             job.data(data, ".pdf", "application/pdf", at, facts)
@@ -152,9 +158,7 @@ class _Job:
     def data(self, data: bytes, suffix: str, media_type: str, source: int, facts: Facts) -> None:
         self._output(lambda path: _write(path, data), suffix, media_type, source, facts)
 
-    def _output(
-        self, save: Callable[[Path], None], suffix: str, media_type: str, source: int, facts: Facts
-    ) -> None:
+    def _output(self, save: Callable[[Path], None], suffix: str, media_type: str, source: int, facts: Facts) -> None:
         now = time.perf_counter()
         about: Facts = {"source": source, "seconds": round(now - self._started, 3), "seed": self.request.seed}
         self._started = now
