@@ -46,7 +46,9 @@ def test_boxes_bleed_and_marks_are_where_the_printer_wants_them() -> None:
     (one,) = reader.pages
     assert reader.metadata is not None and reader.metadata.title == "Pöster (1)"
     assert json.loads(str(reader.metadata["/atelier"])) == asked
-    trim, bleed, media = (np.array([float(v) / POINT for v in box]) for box in (one.trimbox, one.bleedbox, one.mediabox))
+    trim, bleed, media = (
+        np.array([float(v) / POINT for v in box]) for box in (one.trimbox, one.bleedbox, one.mediabox)
+    )
     assert np.allclose(trim[2:] - trim[:2], (148, 210), atol=0.01)
     assert np.allclose(bleed - trim, (-3, -3, 3, 3), atol=0.01)
     assert (media[:2] < bleed[:2] - 5).all() and (media[2:] > bleed[2:] + 5).all()
