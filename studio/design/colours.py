@@ -24,6 +24,7 @@ HARMONIES: Mapping[str, tuple[float, ...]] = {  # turns of the hue in degrees
 }
 EXPORTS = ("css", "gpl", "ase", "json")
 AA, AA_LARGE, AAA = 4.5, 3.0, 7.0  # contrast that WCAG 2.2 asks of text (1.4.3, 1.4.6)
+_SEEN = 32  # opacity, of 255, from which a colour counts
 _SIDE = 160  # pixels of the small picture whose colours are counted
 _ALIKE = 0.02  # distance in OKLab that two colours of a palette keep at least: what one can just tell apart
 _HUES = (  # where a name of a hue begins, in degrees of OKLCH
@@ -62,7 +63,7 @@ def palette_of(picture: Image.Image, count: int = 6) -> Palette:
     small = picture.convert("RGBA")
     small.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
     pixels = np.asarray(small).reshape(-1, 4)
-    pixels = pixels[pixels[:, 3] > 127, :3]
+    pixels = pixels[pixels[:, 3] >= _SEEN, :3]
     if not len(pixels):
         raise InvalidInput("The picture is transparent throughout.", "Choose one that shows something.", field="source")
     bins, which, counts = np.unique(pixels >> 3, axis=0, return_inverse=True, return_counts=True)

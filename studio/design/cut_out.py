@@ -3,12 +3,16 @@ outline that follows the picture's own (He et al., "Guided image filtering", 201
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_fill_holes, label, uniform_filter
 
 from studio.design.oklab import Floats, oklab
+
+Mask = NDArray[np.bool_]
 
 SIDE = 320  # pixels of the small picture in which the subject is found
 _ROUNDS = 3
@@ -31,7 +35,7 @@ class CutOut:
 def cut_out(picture: Image.Image, soft: bool = True) -> CutOut:
     """Takes the background away; a picture that is transparent somewhere already stays as it is."""
     rgba = picture.convert("RGBA")
-    if "A" in picture.getbands() and rgba.getchannel("A").getextrema()[0] < 128:
+    if "A" in picture.getbands() and np.asarray(rgba.getchannel("A")).min() < 128:
         share = float((np.asarray(rgba.getchannel("A")) > 127).mean())
         return CutOut(rgba, share, 1.0)
     small = picture.convert("RGB")
@@ -99,21 +103,24 @@ def _guided(guide: Floats, values: Floats, radius: int, ease: float) -> Floats:
     return uniform_filter(slope, size) * guide + uniform_filter(level, size)
 
 
-def _whole(found: np.ndarray) -> np.ndarray:
+def _whole(found: Mask) -> Mask:
     """Without specks, and without holes that are specks."""
-    pieces, count = label(found)
-    if count:
-        sizes = np.bincount(pieces.ravel())[1:]
-        found = np.isin(pieces, 1 + np.flatnonzero(sizes >= sizes.max() * _SMALL))
-    holes = binary_fill_holes(found) & ~found
-    pieces, count = label(holes)
-    if count:
-        sizes = np.bincount(pieces.ravel())
-        found = found | (holes & (sizes[pieces] < 0.01 * found.size))
-    return found
+    pieces = measured(found)
+    sizes = np.bincount(pieces.ravel())
+    sizes[0] = 0
+    found = found & (sizes >= sizes.max() * _SMALL)[pieces]
+    holes = np.asarray(binary_fill_holes(found), bool) & ~found
+    pieces = measured(holes)
+    return found | (holes & (np.bincount(pieces.ravel()) < 0.01 * found.size)[pieces])
 
 
-def _grown(found: np.ndarray) -> np.ndarray:
+def measured(mask: Mask) -> NDArray[np.int64]:
+    """Each connected piece with a number of its own from 1, 0 outside."""
+    numbered: Any = label(mask)  # scipy declares it as a number or a pair
+    return np.asarray(numbered[0], np.int64)
+
+
+def _grown(found: Mask) -> Mask:
     return uniform_filter(found.astype(float), 7) > 0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import linear_sum_assignment
@@ -136,7 +137,7 @@ def _closed(lines: Floats, overlap: float) -> Floats:
     return np.roll(tile, -int(near_by[steps[near_by].argmin()]), 0)
 
 
-def _best_path(cost: Floats) -> Floats:
+def _best_path(cost: Floats) -> NDArray[np.int64]:
     """For each of the `others` the place in the band through which the cheapest closed path runs, a place a step."""
     band, others = cost.shape
     cost = cost + 1e-3 * np.abs(np.linspace(-1, 1, band))[:, None] ** 4  # away from the band's ends, all else equal
