@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from studio.design.colours import EXPORTS, export, read_colours
 from studio.errors import InvalidInput
 from studio.families import family
 from studio.settings import Settings
@@ -64,6 +65,8 @@ def design(settings: Settings, given: argparse.Namespace) -> int:
         for artifact in studio.library.outputs(job.id):
             facts = {name: artifact.meta[name] for name in FACTS if name in artifact.meta}
             path = copied(artifact, given.files, given.act, given.out) if given.out else artifact.path
+            if given.act == "palette" and given.out and artifact.media_type == "application/json":
+                facts |= exported(path)
             about = {"media_type": artifact.media_type, "job": job.id, "sha256": artifact.sha256}
             print_json({"path": str(path), **facts, **about})
         if done.message:
@@ -91,6 +94,15 @@ def taken_in(studio: Studio, file: Path, role: str) -> Artifact:
         target.write_bytes(file.read_bytes())
         return studio.library.keep(target, media_type=media_type, meta={"name": file.name, "role": role})
     return studio.adopt(file, role=role)
+
+
+def exported(file: Path) -> dict[str, str]:
+    """The palette of a JSON file beside it as CSS, GIMP palette and Adobe swatches; the paths by format."""
+    palette = read_colours(file.read_text("utf-8"))
+    paths = {kind: file.with_suffix(f".{kind}") for kind in EXPORTS if kind != "json"}
+    for kind, path in paths.items():
+        path.write_bytes(export(palette, kind, file.stem))
+    return {kind: str(path) for kind, path in paths.items()}
 
 
 def copied(artifact: Artifact, files: Sequence[Path], act: str, folder: Path) -> Path:

@@ -50,7 +50,7 @@ def read_picture(file: Path, name: str = "") -> Image.Image:
 
 
 def _of_eight_bits(picture: Image.Image) -> Image.Image:
-    """Greys of 16 or 32 bits as L: of the whole range of 16 bits, 8 bits as they are, others from their least to most."""
+    """Greys of 16 or 32 bits as L: 16 bits from their whole range, 8 as they are, others from their least to most."""
     greys = np.nan_to_num(np.asarray(picture, np.float64))
     least, most = float(greys.min()), float(greys.max())
     if picture.mode.startswith("I;16") or (picture.mode == "I" and 255 < most <= 65535 and least >= 0):

@@ -78,7 +78,7 @@ LAYERS = {
     },
     "terminal": {"types", "studio"},
     "music_commands": {"errors", "settings", "types", "families", "catalog", "music", "studio", "terminal"},
-    "design_commands": {"errors", "settings", "types", "families", "studio", "terminal"},
+    "design_commands": {"design", "errors", "settings", "types", "families", "studio", "terminal"},
     "sound_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
     "text_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
     "training_commands": {"errors", "settings", "types", "families", "lab", "studio", "evaluations", "terminal"},

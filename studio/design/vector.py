@@ -21,6 +21,7 @@ from studio.errors import InvalidInput
 DETAIL = {"poster": (8, 5.0), "clean": (4, 4.0), "fine": (2, 3.5)}  # smallest blot in pixels a side; shortest segment
 MAX_SIDE = 1024  # pixels; a larger picture is traced smaller, as its outlines are smooth all the same
 SVG = "http://www.w3.org/2000/svg"
+FINE_SIDE = 512  # pixels to which a smaller picture is enlarged by whole numbers, four times at most
 _SHAPES = {"svg": {"width", "height", "viewBox", "version"}, "title": set(), "g": set(), "path": {"d", "fill"}}
 _PATH = re.compile(r'<path d="([^"]*)" fill="(#[0-9A-Fa-f]{6})" transform="translate\((-?[\d.]+),(-?[\d.]+)\)"')
 _TOKEN = re.compile(r"[MLCZ]|-?[\d.]+(?:e-?\d+)?")
@@ -55,7 +56,11 @@ def vectorise(picture: Image.Image, colours: int = 8, detail: str = "clean", pal
     if max(small.size) > MAX_SIDE:
         small.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     speckle, segment = DETAIL[detail]
-    drawing = traced(flattened(small, palette or palette_of(small, colours)), "spline", speckle, segment)
+    chosen = palette or palette_of(small, colours)
+    if times := min(4, FINE_SIDE // max(small.size)):  # outlines between the pixels of a small picture
+        small = small.resize((small.width * times, small.height * times), Image.Resampling.BICUBIC)
+    much = max(1, times)
+    drawing = traced(flattened(small, chosen, 2 * much + 1), "spline", speckle * much, min(10.0, segment * much))
     return scaled(drawing, picture.size)
 
 
@@ -64,12 +69,12 @@ def naive(picture: Image.Image, colours: int = 8) -> Drawing:
     small = picture.convert("RGBA")
     if max(small.size) > MAX_SIDE:
         small.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-    return scaled(traced(flattened(small, palette_of(small, colours), smooth=False), "none", 0, 3.5), picture.size)
+    return scaled(traced(flattened(small, palette_of(small, colours)), "none", 0, 3.5), picture.size)
 
 
-def flattened(picture: Image.Image, palette: Palette, smooth: bool = True) -> Image.Image:
-    """The picture in the palette's colours alone; `smooth` votes each pixel by its neighbours, so that no rim of mixed
-    colours stays between two shapes.
+def flattened(picture: Image.Image, palette: Palette, smooth: int = 0) -> Image.Image:
+    """The picture in the palette's colours alone; `smooth`: within so many pixels a side neighbours vote for
+    each, so that no rim of mixed colours stays between two shapes; 0: none do.
     """
     lab = oklab(np.asarray(picture.convert("RGB"), np.float64) / 255)
     centres = np.array([oklab(np.array(one.rgb) / 255) for one in palette])
@@ -77,7 +82,7 @@ def flattened(picture: Image.Image, palette: Palette, smooth: bool = True) -> Im
         lab = median_filter(lab, size=(3, 3, 1))
     squares = np.stack([((lab - centre) ** 2).sum(-1) for centre in centres])
     if smooth:
-        squares = np.stack([uniform_filter(one, 3) for one in squares])
+        squares = np.stack([uniform_filter(one, smooth) for one in squares])
     rgb = np.array([one.rgb for one in palette], np.uint8)[squares.argmin(0)]
     seen = np.where(np.asarray(picture.getchannel("A")) > 127, 255, 0).astype(np.uint8)
     return Image.fromarray(np.dstack([rgb, seen]))

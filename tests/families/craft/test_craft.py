@@ -110,6 +110,7 @@ def test_the_command_writes_files_and_a_line_for_each(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [Path(line["path"]).name for line in lines] == ["slope-palette.json", "slope-palette.png"]
     assert len(lines[0]["palette"]) == 3
+    assert {file.suffix for file in (tmp_path / "out").iterdir()} == {".json", ".png", ".css", ".gpl", ".ase"}
     assert (
         main(["design", "sheet", str(picture), lines[0]["path"], "--title", "Two", "--home", home, "--out", out]) == 0
     )
