@@ -55,13 +55,23 @@ def vectorise(picture: Image.Image, colours: int = 8, detail: str = "clean", pal
     small = picture.convert("RGBA")
     if max(small.size) > MAX_SIDE:
         small.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-    speckle, segment = DETAIL[detail]
     chosen = palette or palette_of(small, colours)
-    if times := min(4, FINE_SIDE // max(small.size)):  # outlines between the pixels of a small picture
-        small = small.resize((small.width * times, small.height * times), Image.Resampling.BICUBIC)
-    much = max(1, times)
-    drawing = traced(flattened(small, chosen, 2 * much + 1), "spline", speckle * much, min(10.0, segment * much))
+    most = min(4, FINE_SIDE // max(small.size))
+    if most < 2:
+        return scaled(smoothed(small, chosen, 1, detail), picture.size)
+    pixels = traced(flattened(small, chosen), "none", 0, 3.5).nodes
+    for times in (most, 2, 1):  # finer outlines where they are worth their nodes
+        drawing = smoothed(small, chosen, times, detail)
+        if drawing.nodes <= pixels / 2:
+            break
     return scaled(drawing, picture.size)
+
+
+def smoothed(picture: Image.Image, palette: Palette, times: int, detail: str) -> Drawing:
+    """Traced between the pixels of a picture that is enlarged so many times."""
+    speckle, segment = DETAIL[detail]
+    large = picture.resize((picture.width * times, picture.height * times), Image.Resampling.BICUBIC)
+    return traced(flattened(large, palette, 2 * times + 1), "spline", speckle * times, min(10.0, segment * times))
 
 
 def naive(picture: Image.Image, colours: int = 8) -> Drawing:
