@@ -60,11 +60,14 @@ def vectorise(picture: Image.Image, colours: int = 8, detail: str = "clean", pal
     if most < 2:
         return scaled(smoothed(small, chosen, 1, detail), picture.size)
     pixels = traced(flattened(small, chosen), "none", 0, 3.5).nodes
-    for times in (most, 2, 1):  # finer outlines where they are worth their nodes
-        drawing = smoothed(small, chosen, times, detail)
-        if drawing.nodes <= pixels / 2:
+    tried: list[Drawing] = []
+    for times, how in ((most, detail), (2, detail), (1, detail), (1, "poster")):
+        tried.append(smoothed(small, chosen, times, how))
+        if tried[-1].nodes <= pixels / 2:  # finer outlines where they are worth their nodes
             break
-    return scaled(drawing, picture.size)
+    else:
+        tried.sort(key=lambda drawing: -drawing.nodes)
+    return scaled(tried[-1], picture.size)
 
 
 def smoothed(picture: Image.Image, palette: Palette, times: int, detail: str) -> Drawing:
