@@ -153,7 +153,9 @@ class _Job:
 
     def picture(self, picture: Image.Image, source: int, facts: Facts) -> None:
         size: Facts = {"width": picture.width, "height": picture.height}
-        self._output(lambda path: picture.save(path, "PNG", compress_level=3), ".png", "image/png", source, {**facts, **size})
+        self._output(
+            lambda path: picture.save(path, "PNG", compress_level=3), ".png", "image/png", source, {**facts, **size}
+        )
 
     def data(self, data: bytes, suffix: str, media_type: str, source: int, facts: Facts) -> None:
         self._output(lambda path: _write(path, data), suffix, media_type, source, facts)
