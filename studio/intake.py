@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from studio.errors import InvalidInput
@@ -43,7 +44,20 @@ def read_picture(file: Path, name: str = "") -> Image.Image:
         raise InvalidInput(f"{name} is damaged or cut off.", "Save it again in the program it comes from.") from error
     if upright.mode in ("RGB", "RGBA", "L"):
         return upright
+    if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
+        return _of_eight_bits(upright)
     return upright.convert("RGBA" if "transparency" in upright.info or upright.mode in ("LA", "PA") else "RGB")
+
+
+def _of_eight_bits(picture: Image.Image) -> Image.Image:
+    """Greys of 16 or 32 bits as L: 16 bits from their whole range, 8 as they are, others from their least to most."""
+    greys = np.nan_to_num(np.asarray(picture, np.float64))
+    least, most = float(greys.min()), float(greys.max())
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and 255 < most <= 65535 and least >= 0):
+        greys = greys / 257
+    elif least < 0 or most > 255 or (picture.mode == "F" and most <= 1):
+        greys = (greys - least) / max(most - least, 1e-9) * 255
+    return Image.fromarray(np.rint(greys).astype(np.uint8))
 
 
 def clean_copy(file: Path, target: Path, name: str = "") -> Image.Image:

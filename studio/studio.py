@@ -22,7 +22,7 @@ from studio.catalog import Catalog
 from studio.engine import protocol
 from studio.engine.engine import Engine, Event, Started
 from studio.errors import InvalidInput, NotFound, StudioError
-from studio.families import family, scratch_family
+from studio.families import family, modelless_family
 from studio.families.family import MODEL, Family
 from studio.lab.captions import take_captions
 from studio.lab.dataset import Dataset
@@ -133,11 +133,17 @@ class Studio:
         return declared.validate(request.replace(seed=seed, prompt=prompt, params=params))
 
     def _who(self, request: Request) -> tuple[Model | None, Family]:
-        """The model that is asked, None where a training begins with none, and the family that does the work."""
-        declared = scratch_family(request.task)
+        """The model that is asked, None where there is none to ask, and the family that does the work."""
+        declared = modelless_family(request.task)
         if declared is None:
             model = self.catalog.model(request.model)
             return model, family(model.family)
+        if request.model and request.task in declared.tools:
+            raise InvalidInput(
+                f"{request.task.replace('_', ' ').capitalize()} asks no model.",
+                f"Leave {request.model!r} out.",
+                field="model",
+            )
         if request.model:
             raise InvalidInput(
                 f"{request.task.replace('_', ' ').capitalize()} begins with no model.",

@@ -22,7 +22,7 @@ LAYERS = {
     "errors": set(),
     "__init__": set(),
     "settings": {"errors"},
-    "families": {"types", "errors", "families", "music"},  # the declarations; pipelines may use more, see below
+    "families": {"types", "errors", "families", "music", "design"},  # declarations; for pipelines see below
     "presets": {"errors", "settings", "types", "wildcards"},
     "wildcards": {"errors", "settings", "types"},
     "intake": {"errors", "settings", "types"},
@@ -34,6 +34,7 @@ LAYERS = {
     "library": {"errors", "settings", "types", "library", "__init__"},
     "lab": {"errors", "settings", "types", "families", "lab"},
     "music": {"errors", "types", "music"},  # light: for the page's process and for the worker
+    "design": {"errors", "types", "design"},  # light, likewise
     "install": {"install"},  # runs before anything else is there: standard library only
     "doctor": {"errors", "settings", "types", "catalog", "engine", "install", "__init__"},
     "bench": {"errors", "settings", "types", "catalog", "engine", "families", "music", "studio"},
@@ -77,6 +78,7 @@ LAYERS = {
     },
     "terminal": {"types", "studio"},
     "music_commands": {"errors", "settings", "types", "families", "catalog", "music", "studio", "terminal"},
+    "design_commands": {"design", "errors", "settings", "types", "families", "studio", "terminal"},
     "sound_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
     "text_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
     "training_commands": {"errors", "settings", "types", "families", "lab", "studio", "evaluations", "terminal"},
@@ -96,6 +98,7 @@ LAYERS = {
         "studio",
         "terminal",
         "music_commands",
+        "design_commands",
         "sound_commands",
         "text_commands",
         "training_commands",
@@ -106,7 +109,7 @@ LAYERS = {
     },
     "__main__": {"cli"},
 }
-WORKER_SIDE = {"types", "errors", "families", "presets", "settings", "lab", "music", "wildcards"}
+WORKER_SIDE = {"types", "errors", "families", "presets", "settings", "lab", "music", "wildcards", "design", "intake"}
 
 
 def modules_of(path: Path) -> Iterator[tuple[str, bool]]:

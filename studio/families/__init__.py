@@ -4,7 +4,7 @@ import importlib
 
 from studio.families.family import Family
 
-FAMILIES: tuple[str, ...] = ("diffusion", "gan", "causal_lm", "captioning", "score", "audio")
+FAMILIES: tuple[str, ...] = ("diffusion", "gan", "causal_lm", "captioning", "score", "audio", "craft")
 
 
 def family(name: str) -> Family:
@@ -12,9 +12,9 @@ def family(name: str) -> Family:
     return importlib.import_module(f"studio.families.{name}").FAMILY
 
 
-def scratch_family(task: str) -> Family | None:
-    """The family with that training, if it is one that begins with no model."""
-    return next((declared for declared in families() if task in declared.scratch), None)
+def modelless_family(task: str) -> Family | None:
+    """The family of a task that no model is asked for: a tool, or a training that begins with none."""
+    return next((declared for declared in families() if task in (*declared.scratch, *declared.tools)), None)
 
 
 def families() -> tuple[Family, ...]:

@@ -76,6 +76,9 @@ class Family:
     """Those of the trainings that begin with no model at all: `Request.model` is "". Their names are unique among the
     families. A training that delivers a model leaves it in `kept / MODEL`, and one JSON output whose meta says
     `{"model": True, "name": ...}`."""
+    tools: tuple[str, ...] = ()
+    """Those of the tasks that the program does by itself, with no model folder: `Request.model` is "", and the pipeline
+    is loaded from `Path()`. Their names are unique among the families."""
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # required input roles by task
     implied: Mapping[str, str] = field(default_factory=dict)
     """Tasks that every model can do whose card names another one: {"token_odds": "text"}."""
