@@ -1,0 +1,205 @@
+"""A decoded grid of signed distances -> a solid that can be printed: whole, thick enough, on a flat base, in mm.
+
+What the decoder tears apart is joined again along the way on which it came nearest to being joined.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.graph import MCP_Geometric
+
+from studio.design.meshes import Mesh, is_closed, on_the_ground, stands
+from studio.design.walls import thicken, thinnest
+from studio.errors import InvalidInput
+from studio.families.shapes.meshes import Grid, mesh_of, one_body
+
+_SMALLEST = 0.004  # share of the filled cells below which a loose piece is a crumb
+_FARTHEST = 0.3  # of the grid's side: loose pieces farther away are left out
+_ROD = 1.3  # cells: the thinnest rod whose cells hang together by faces on a slanting way
+_FOOT = 0.08  # share of the height within which all feet must end
+_SHORT = 0.2  # share of the height that a leg may lack
+_ROUNDS = 4  # of making walls thicker until they are thick enough
+
+
+@dataclass(frozen=True)
+class Printable:
+    """A mesh in mm that stands on the ground, its thinnest wall, the grid it is of, and what had to be mended."""
+
+    mesh: Mesh
+    wall_mm: float
+    grid: Grid
+    repairs: tuple[str, ...] = field(default=())
+
+
+def printable(
+    grid: Grid, size_mm: float, wall_mm: float, measured: str = "longest", legs: bool = False
+) -> Printable:
+    """`size_mm` is the longest side, or the height or the width as `measured` says; no wall is below `wall_mm`.
+
+    With `legs` those that end too early are made longer. InvalidInput for an empty grid and for impossible walls.
+    """
+    cell = 2 / len(grid)
+    values = ndimage.gaussian_filter(grid / cell, 0.55).astype(np.float32)  # in cells from here on
+    repairs: list[str] = []
+    values, joined, dropped = together(values)
+    repairs += [f"{joined} loose pieces joined"] * bool(joined) + [f"{dropped} loose pieces left out"] * bool(dropped)
+    if legs:
+        values, longer = longer_legs(values)
+        repairs += [f"{longer} legs made longer"] * bool(longer)
+    scale = size_mm / _extent(values, measured)  # mm a cell
+    if wall_mm * 4 > size_mm:
+        raise InvalidInput(
+            f"Walls of {wall_mm:g} mm are too thick for {size_mm:g} mm.", "Ask for thinner walls or a larger size."
+        )
+    for attempt in range(_ROUNDS):
+        radius = wall_mm / scale / 2 * (1.08 + 0.2 * attempt) + 0.15 * attempt
+        solid = thicken(values, radius)
+        solid = flat_base(solid)
+        found = solid_mesh(solid)
+        if not stands(found.mesh):
+            solid, found = with_plate(solid, max(2.0, 2 * radius))
+            repairs += ["base plate added"] * ("base plate added" not in repairs)
+        factor = size_mm / _side(found.mesh, measured)
+        thin = thinnest(found.cells, found.points) * factor
+        if thin >= wall_mm:
+            break
+    if (solid < values - 0.05).sum() > 8 and "base plate added" not in repairs:
+        repairs.append("thin walls made thicker")
+    mesh = on_the_ground(Mesh(found.mesh.vertices * np.float32(factor), found.mesh.faces))
+    return Printable(mesh, round(float(thin), 2), (solid * cell).astype(np.float32), tuple(repairs))
+
+
+@dataclass(frozen=True)
+class _Surface:
+    mesh: Mesh  # in cells
+    cells: Grid  # the grid that it was drawn on, one cell wider all around
+    points: NDArray[np.float32]  # its vertices in that grid's indices
+
+
+def solid_mesh(values: Grid) -> _Surface:
+    """The closed surface of a grid in cells. Where cells that meet only at an edge leave it open, it is smoothed."""
+    size = 2 / len(values)
+    for spread in (0.0, 0.4, 0.7, 1.0):
+        shown = ndimage.gaussian_filter(values, spread) if spread else values
+        grid = (shown * size).astype(np.float32)
+        mesh = mesh_of(grid)
+        if is_closed(mesh):
+            break
+    points = ((mesh.vertices + 1) / size + 0.5).astype(np.float32)
+    return _Surface(Mesh((points - 1).astype(np.float32), mesh.faces), one_body(grid) / np.float32(size), points)
+
+
+def _side(mesh: Mesh, measured: str) -> float:
+    wide, high, deep = (float(v) for v in mesh.vertices.max(0) - mesh.vertices.min(0))
+    return {"height": high, "width": max(wide, deep)}.get(measured, max(wide, high, deep))
+
+
+def _extent(values: Grid, measured: str) -> float:
+    """In cells, of what is filled."""
+    filled = np.argwhere(values < 0)
+    if not len(filled):
+        raise InvalidInput("The shape is empty.", "Ask for something less unusual or take another seed.")
+    wide, high, deep = (filled.max(0) - filled.min(0) + 1).tolist()
+    return float({"height": high, "width": max(wide, deep)}.get(measured, max(wide, high, deep)))
+
+
+def together(values: Grid) -> tuple[Grid, int, int]:
+    """Loose pieces joined to the largest one by rods where it is nearest inside; how many, and how many were dropped.
+
+    The way is the cheapest through the distances: where the decoder nearly drew something it costs next to nothing.
+    """
+    joined = dropped = 0
+    for _ in range(24):
+        bodies, many = ndimage.label(values < 0)
+        if many < 2:
+            break
+        sizes = np.bincount(bodies.ravel())[1:]
+        main = int(sizes.argmax()) + 1
+        loose = [k + 1 for k in range(many) if k + 1 != main and sizes[k] >= max(8, _SMALLEST * sizes.sum())]
+        crumbs = (bodies > 0) & ~np.isin(bodies, [main, *loose])
+        values = np.where(crumbs, np.float32(0.5), values)
+        if not loose:
+            break
+        ways = MCP_Geometric(np.clip(values, 0, None) + 0.05)
+        costs, _ = ways.find_costs(np.argwhere(bodies == main))
+        nearest = min(loose, key=lambda k: costs[bodies == k].min())
+        inside = np.argwhere(bodies == nearest)
+        end = inside[costs[tuple(inside.T)].argmin()]
+        way = np.array(ways.traceback(end))
+        if len(way) > _FARTHEST * len(values):
+            values, dropped = np.where(bodies == nearest, np.float32(0.5), values), dropped + 1
+            continue
+        deep = float(-values[bodies == nearest].min())
+        line = np.ones(values.shape, bool)
+        line[tuple(way.T)] = False
+        rod = ndimage.distance_transform_edt(line).astype(np.float32) - np.float32(np.clip(deep, _ROD, 2.5))
+        values, joined = np.minimum(values, rod), joined + 1
+    return values.astype(np.float32), joined, dropped
+
+
+def flat_base(values: Grid) -> Grid:
+    """Cut off level where every foot has begun and most of the base is reached, within the lowest part."""
+    solid = one_body(values)[1:-1, 1:-1, 1:-1]
+    filled = solid < 0
+    levels = np.flatnonzero(filled.any((0, 2)))
+    low, high = int(levels[0]), int(levels[-1]) + 1
+    reach = max(3, round(_FOOT * (high - low)))
+    band = filled[:, low : low + reach]
+    feet, many = ndimage.label(band)
+    sizes = np.bincount(feet.ravel())[1:]
+    begins = [
+        int(np.flatnonzero((feet == k + 1).any((0, 2)))[0]) for k in range(many) if sizes[k] >= 0.03 * sizes.sum()
+    ]
+    areas = band.sum((0, 2))
+    broad = int(np.flatnonzero(areas >= 0.6 * areas.max())[0])
+    cut = low + min(max(broad, *begins) if begins else broad, reach - 1)
+    return _cut(values, cut)
+
+
+def longer_legs(values: Grid) -> tuple[Grid, int]:
+    """Legs that end above the ground go straight down to it; how many did."""
+    filled = values < 0
+    levels = np.flatnonzero(filled.any((0, 2)))
+    low, reach = int(levels[0]), round(_SHORT * len(levels))
+    feet, many = ndimage.label(filled[:, low : low + reach + 1])
+    longer = 0
+    for k in range(1, many + 1):
+        mine = np.flatnonzero((feet == k).any((0, 2)))
+        if mine[0] < 2 or len(mine) < 3:
+            continue
+        plan = (feet[:, mine[0] + 2] == k) if (feet[:, mine[0] + 2] == k).any() else (feet == k).any(1)
+        flat = np.where(plan, 0.5 - ndimage.distance_transform_edt(plan), ndimage.distance_transform_edt(~plan) - 0.5)
+        values = values.copy()
+        part = values[:, low : low + mine[0] + 3]
+        np.minimum(part, flat[:, None].astype(np.float32), out=part)
+        longer += 1
+    return values, longer
+
+
+def _cut(values: Grid, level: int) -> Grid:
+    """Nothing below the lower side of that level of cells: the surface there is exactly even."""
+    below = np.float32(level - 0.5) - np.arange(values.shape[1], dtype=np.float32)
+    return np.maximum(values, below[None, :, None])
+
+
+def with_plate(values: Grid, thick: float) -> tuple[Grid, _Surface]:
+    """Stood on a round plate, so wide that it does not tip over, for what has too small a foot."""
+    found = solid_mesh(values)
+    low = int(round(float(found.mesh.vertices[:, 1].min()) + 0.5))
+    places = found.mesh.vertices
+    middle = (places.max(0) + places.min(0)) / 2
+    half = float((places.max(0) - places.min(0))[[0, 2]].max()) / 2
+    x, y, z = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in values.shape), indexing="ij", sparse=True)
+    for share in (0.6, 0.8, 1.0):
+        radius = min(share * half + 1, len(values) / 2 - 1.5)
+        disc = np.hypot(x - middle[0], z - middle[2]) - np.float32(radius)
+        plate = np.maximum(disc, np.maximum(np.float32(low - 0.5) - y, y - np.float32(low - 0.5 + thick)))
+        solid = np.minimum(values, plate).astype(np.float32)
+        solid, _, _ = together(_cut(solid, low))
+        solid = _cut(solid, low)
+        found = solid_mesh(solid)
+        if stands(found.mesh):
+            break
+    return solid, found
