@@ -4,7 +4,7 @@ import importlib
 
 from studio.families.family import Family
 
-FAMILIES: tuple[str, ...] = ("diffusion", "gan", "causal_lm", "captioning", "score", "audio")
+FAMILIES: tuple[str, ...] = ("diffusion", "gan", "causal_lm", "captioning", "score", "audio", "shapes")
 
 
 def family(name: str) -> Family:

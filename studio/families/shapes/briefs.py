@@ -25,6 +25,7 @@ class Brief:
     text: str  # without the length, as the network reads it
     kind: str = ""
     shares: dict[str, float] = field(default_factory=dict)
+    legs: int | None = None
     size_mm: float | None = None
     measured: str = "longest"
     unknown: tuple[str, ...] = ()
@@ -41,8 +42,16 @@ def read_brief(text: str) -> Brief:
     words = " " + " ".join(re.findall(r"[a-z]+", text.lower())) + " "
     _, unknown = wording.encoded(text, 10_000)
     kind, noun = _kind(words)
-    return Brief(text.strip(), kind, _shares(words.replace(f" {noun} ", " | ") if noun else words, kind), size,
-                 measured, tuple(dict.fromkeys(unknown)))  # fmt: skip
+    rest = words.replace(f" {noun} ", " | ") if noun else words
+    return Brief(
+        text=text.strip(),
+        kind=kind,
+        shares=_shares(rest, kind),
+        legs=_legs(words, kind),
+        size_mm=size,
+        measured=measured,
+        unknown=tuple(dict.fromkeys(unknown)),
+    )
 
 
 def _kind(words: str) -> tuple[str, str]:
@@ -54,17 +63,24 @@ def _kind(words: str) -> tuple[str, str]:
 
 
 def _shares(words: str, kind: str) -> dict[str, float]:
+    """Longer phrases first: the "narrow" of "with a narrow neck" means the neck."""
+    said = [
+        (phrase.lstrip("+"), name, share, far)
+        for name, sides in wording.WORDS.items()
+        if not kind or measures.applies(name, kind)
+        for share, side, far in ((_LITTLE, sides[0], -_VERY), (_MUCH, sides[1], _VERY))
+        for phrase in side
+    ]
     shares: dict[str, float] = {}
-    for name, sides in wording.WORDS.items():
-        if kind and not measures.applies(name, kind):
-            continue
-        for share, side, far in ((_LITTLE, sides[0], -_VERY), (_MUCH, sides[1], _VERY)):
-            for phrase in side:
-                plain = phrase.lstrip("+")
-                if f" {plain} " in words:
-                    shares[name] = share + far * (f" very {plain} " in words)
-                    words = words.replace(f" {plain} ", " | ")  # "narrow" of "a narrow neck" means the neck
-    for many, phrases in wording.LEGS.items():
-        if (not kind or measures.applies("legs", kind)) and any(f" {p.lstrip('+')} " in words for p in phrases):
-            shares["legs"] = {1: 0.0, 3: 0.6, 4: 1.0}[many]
-    return {name: round(min(max(share, 0.0), 1.0), 3) for name, share in shares.items()}
+    for phrase, name, share, far in sorted(said, key=lambda row: -len(row[0])):
+        if f" {phrase} " in words:
+            shares.setdefault(name, round(share + far * (f" very {phrase} " in words), 3))
+            words = words.replace(f" {phrase} ", " | ")
+    return shares
+
+
+def _legs(words: str, kind: str) -> int | None:
+    if kind and not measures.applies("legs", kind):
+        return None
+    said = [many for many, phrases in wording.LEGS.items() if any(f" {p.lstrip('+')} " in words for p in phrases)]
+    return said[0] if said else None
