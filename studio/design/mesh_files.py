@@ -106,45 +106,64 @@ def three_mf_of(mesh: Mesh, title: str = "") -> bytes:
     return whole.getvalue()
 
 
-def glb_of(mesh: Mesh, about: Mapping[str, Any], picture: bytes = b"", colour: tuple[int, int, int] = CLAY) -> bytes:
-    """Binary glTF 2.0. `about` becomes `asset.extras.atelier`; `picture` (PNG) lies inside as its thumbnail."""
+def glb_of(
+    mesh: Mesh, about: Mapping[str, Any], picture: bytes = b"", colours: NDArray[np.uint8] | None = None
+) -> bytes:
+    """Binary glTF 2.0. `about` becomes `asset.extras.atelier`; `picture` (PNG) lies inside as its thumbnail.
+
+    `colours` (v, 3) are the vertices' own, else all is of clay.
+    """
     places = (mesh.vertices / 1000).astype("<f4")
-    parts = [places.tobytes(), vertex_normals(mesh.vertices, mesh.faces).astype("<f4").tobytes()]
-    parts += [mesh.faces.astype("<u4").tobytes(), *([picture] if picture else [])]
+    many, corners = len(places), mesh.faces.size
+    ends = {"min": places.min(0).tolist(), "max": places.max(0).tolist()}
+    arrays: list[tuple[str, bytes, dict[str, Any]]] = [
+        ("POSITION", places.tobytes(), {"componentType": 5126, "count": many, "type": "VEC3", **ends}),
+        (
+            "NORMAL",
+            vertex_normals(mesh.vertices, mesh.faces).astype("<f4").tobytes(),
+            {"componentType": 5126, "count": many, "type": "VEC3"},
+        ),
+    ]
+    if colours is not None:
+        rgba = np.concatenate([_linear(colours), np.ones((many, 1), np.float32)], 1).astype("<f4")
+        arrays.append(("COLOR_0", rgba.tobytes(), {"componentType": 5126, "count": many, "type": "VEC4"}))
+    arrays.append(
+        ("", mesh.faces.astype("<u4").tobytes(), {"componentType": 5125, "count": corners, "type": "SCALAR"})
+    )
+    parts = [data for _, data, _ in arrays] + ([picture] if picture else [])
     views, start = [], 0
     for part in parts:
         views.append({"buffer": 0, "byteOffset": start, "byteLength": len(part)})
         start += len(part) + -len(part) % 4
-    for view, target in zip(views, (34962, 34962, 34963), strict=False):
-        view["target"] = target
-    linear = [round((c / 255) ** 2.2, 4) for c in colour]
+    for view, (name, _, _) in zip(views, arrays, strict=False):
+        view["target"] = 34962 if name else 34963
+    clay = [1.0, 1.0, 1.0] if colours is not None else _linear(np.uint8([CLAY]))[0].round(4).tolist()
+    primitive = {
+        "attributes": {name: k for k, (name, _, _) in enumerate(arrays) if name},
+        "indices": len(arrays) - 1,
+        "material": 0,
+    }
     plain: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": "Atelier", "extras": {OWN: dict(about)}},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0, "name": "shape"}],
-        "meshes": [{"primitives": [{"attributes": {"POSITION": 0, "NORMAL": 1}, "indices": 2, "material": 0}]}],
+        "meshes": [{"primitives": [primitive]}],
         "materials": [
-            {"name": "clay", "pbrMetallicRoughness": {"baseColorFactor": [*linear, 1.0], "metallicFactor": 0.0}}
+            {"name": "clay", "pbrMetallicRoughness": {"baseColorFactor": [*clay, 1.0], "metallicFactor": 0.0}}
         ],
-        "accessors": [
-            {
-                "bufferView": 0,
-                "componentType": 5126,
-                "count": len(places),
-                "type": "VEC3",
-                "min": places.min(0).tolist(),
-                "max": places.max(0).tolist(),
-            },
-            {"bufferView": 1, "componentType": 5126, "count": len(places), "type": "VEC3"},
-            {"bufferView": 2, "componentType": 5125, "count": mesh.faces.size, "type": "SCALAR"},
-        ],
+        "accessors": [{"bufferView": k, **accessor} for k, (_, _, accessor) in enumerate(arrays)],
         "bufferViews": views,
         "buffers": [{"byteLength": start}],
     }
     if picture:
-        plain["images"] = [{"name": "thumbnail", "mimeType": "image/png", "bufferView": 3}]
+        plain["images"] = [{"name": "thumbnail", "mimeType": "image/png", "bufferView": len(arrays)}]
     return _packed(plain, b"".join(part + bytes(-len(part) % 4) for part in parts))
+
+
+def _linear(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """sRGB in 0..255 -> linear light in 0..1."""
+    return ((colours / 255) ** 2.2).astype(np.float32)
 
 
 def _packed(plain: Mapping[str, Any], binary: bytes) -> bytes:

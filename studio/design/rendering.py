@@ -3,6 +3,7 @@
 `render` draws one view, `turntable` the frames of a whole turn. Knows no files.
 """
 
+import io
 from collections.abc import Iterator
 
 import numpy as np
@@ -193,3 +194,9 @@ def turntable(
     """The frames of one whole turn about the upright axis."""
     for k in range(frames):
         yield render(vertices, faces, side, yaw=0.6 + 2 * np.pi * k / frames, **look)  # type: ignore[arg-type]
+
+
+def png_of(picture: Image.Image) -> bytes:
+    whole = io.BytesIO()
+    picture.save(whole, "PNG", optimize=True)
+    return whole.getvalue()

@@ -3,19 +3,17 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors import SafetensorError
 from torch import Tensor
 
 from studio.design.mesh_files import about_inside, glb_of, read_mesh
 from studio.design.meshes import checked, is_closed
-from studio.design.rendering import render
+from studio.design.rendering import png_of, render
 from studio.errors import InvalidInput, ModelError
 from studio.families.family import Context
 from studio.families.shapes import SLIDERS, measures
@@ -208,15 +206,9 @@ class ShapePipeline:
             "shares": asked["shares"],
             **{name: value for name, value in meta.items() if name != "seconds"},
         }
-        data = glb_of(made.mesh, inside, png(picture))
+        data = glb_of(made.mesh, inside, png_of(picture))
         context.output(index, lambda path: _write(path, data), ".glb", "model/gltf-binary", meta)
         context.progress(index + 1, many, "Shaping")
-
-
-def png(picture: Image.Image) -> bytes:
-    whole = BytesIO()
-    picture.save(whole, "PNG", optimize=True)
-    return whole.getvalue()
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -58,8 +58,8 @@ def printable(
         solid = thicken(values, radius)
         solid = flat_base(solid)
         found = solid_mesh(solid)
-        if not stands(found.mesh):
-            solid, found = with_plate(solid, max(2.0, 2 * radius))
+        if not _stands(found.mesh, scale):
+            solid, found = with_plate(solid, radius, scale)
             repairs += ["base plate added"] * ("base plate added" not in repairs)
         factor = size_mm / _side(found.mesh, measured)
         thin = thinnest(found.cells, found.points) * factor
@@ -184,8 +184,16 @@ def _cut(values: Grid, level: int) -> Grid:
     return np.maximum(values, below[None, :, None])
 
 
-def with_plate(values: Grid, thick: float) -> tuple[Grid, _Surface]:
-    """Stood on a round plate, so wide that it does not tip over, for what has too small a foot."""
+def _stands(mesh: Mesh, scale: float) -> bool:
+    return stands(Mesh(mesh.vertices * np.float32(scale), mesh.faces))
+
+
+def with_plate(values: Grid, radius: float, scale: float) -> tuple[Grid, _Surface]:
+    """Stood on a round plate, so wide that it does not tip over, for what has too small a foot.
+
+    `radius` is half the thinnest wall in cells, `scale` mm a cell.
+    """
+    thick = max(2.0, 2 * radius)
     found = solid_mesh(values)
     low = int(round(float(found.mesh.vertices[:, 1].min()) + 0.5))
     places = found.mesh.vertices
@@ -193,13 +201,12 @@ def with_plate(values: Grid, thick: float) -> tuple[Grid, _Surface]:
     half = float((places.max(0) - places.min(0))[[0, 2]].max()) / 2
     x, y, z = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in values.shape), indexing="ij", sparse=True)
     for share in (0.6, 0.8, 1.0):
-        radius = min(share * half + 1, len(values) / 2 - 1.5)
-        disc = np.hypot(x - middle[0], z - middle[2]) - np.float32(radius)
+        disc = np.hypot(x - middle[0], z - middle[2]) - np.float32(min(share * half + 1, len(values) / 2 - 1.5))
         plate = np.maximum(disc, np.maximum(np.float32(low - 0.5) - y, y - np.float32(low - 0.5 + thick)))
         solid = np.minimum(values, plate).astype(np.float32)
         solid, _, _ = together(_cut(solid, low))
-        solid = _cut(solid, low)
+        solid = _cut(thicken(solid, radius), low)
         found = solid_mesh(solid)
-        if stands(found.mesh):
+        if _stands(found.mesh, scale):
             break
     return solid, found
