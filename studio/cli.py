@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from studio import __version__
+from studio.design_commands import add_design, design
 from studio.errors import InvalidInput, StudioError
 from studio.music_commands import add_music, music
 from studio.settings import DEVICES, Settings
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         add_text,
         add_music,
         add_speech,
+        add_design,
         _add_library,
         _add_models,
         add_train,
@@ -409,6 +411,7 @@ COMMANDS = {
     "text": text,
     "music": music,
     "speech": speech,
+    "design": design,
     "library": library,
     "models": models,
     "train": train,

@@ -22,18 +22,19 @@ LAYERS = {
     "errors": set(),
     "__init__": set(),
     "settings": {"errors"},
-    "families": {"types", "errors", "families", "music"},  # the declarations; pipelines may use more, see below
+    "families": {"types", "errors", "families", "music", "design"},  # pipelines may use more, see below
     "presets": {"errors", "settings", "types", "wildcards"},
     "wildcards": {"errors", "settings", "types"},
     "intake": {"errors", "settings", "types"},
     "sound_intake": {"errors", "types", "music"},
-    "adoption": {"types", "intake", "sound_intake", "library", "music"},
+    "adoption": {"types", "intake", "sound_intake", "library", "music", "design"},
     "loras": {"errors", "types"},
     "catalog": {"errors", "settings", "types", "families"},
     "engine": {"errors", "settings", "types", "families", "engine"},
-    "library": {"errors", "settings", "types", "library", "__init__"},
+    "library": {"errors", "settings", "types", "library", "design", "__init__"},
     "lab": {"errors", "settings", "types", "families", "lab"},
     "music": {"errors", "types", "music"},  # light: for the page's process and for the worker
+    "design": {"errors", "types", "design"},  # likewise
     "install": {"install"},  # runs before anything else is there: standard library only
     "doctor": {"errors", "settings", "types", "catalog", "engine", "install", "__init__"},
     "bench": {"errors", "settings", "types", "catalog", "engine", "families", "music", "studio"},
@@ -78,6 +79,8 @@ LAYERS = {
     "terminal": {"types", "studio"},
     "music_commands": {"errors", "settings", "types", "families", "catalog", "music", "studio", "terminal"},
     "sound_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
+    "shape_commands": {"errors", "settings", "types", "families", "catalog", "design", "studio", "terminal"},
+    "design_commands": {"settings", "shape_commands"},
     "text_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
     "training_commands": {"errors", "settings", "types", "families", "lab", "studio", "evaluations", "terminal"},
     "cli": {
@@ -97,6 +100,7 @@ LAYERS = {
         "terminal",
         "music_commands",
         "sound_commands",
+        "design_commands",
         "text_commands",
         "training_commands",
         "ui",
@@ -106,7 +110,7 @@ LAYERS = {
     },
     "__main__": {"cli"},
 }
-WORKER_SIDE = {"types", "errors", "families", "presets", "settings", "lab", "music", "wildcards"}
+WORKER_SIDE = {"types", "errors", "families", "presets", "settings", "lab", "music", "design", "wildcards"}
 
 
 def modules_of(path: Path) -> Iterator[tuple[str, bool]]:

@@ -30,9 +30,7 @@ def _write_gif(path: Path, frames: Sequence[Image.Image], fps: int) -> None:
     for k, frame in enumerate(shown):
         sheet.paste(frame.convert("RGB"), (0, k * frame.height))
     palette = sheet.quantize(256, method=Image.Quantize.MEDIANCUT)
-    small = [
-        frame.convert("RGB").quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames
-    ]
+    small = [frame.convert("RGB").quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames]
     small[0].save(
         path,
         "GIF",

@@ -5,7 +5,6 @@ as programs that slice expect. The same mesh gives the same bytes.
 """
 
 import io
-import json
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -16,14 +15,13 @@ from xml.sax.saxutils import escape
 import numpy as np
 from numpy.typing import NDArray
 
+from studio.design.glb import OWN, packed
 from studio.design.meshes import Mesh, on_the_ground, volume
 from studio.design.rendering import CLAY, vertex_normals
 from studio.errors import InvalidInput
 
 FORMATS = ("glb", "stl", "3mf", "obj")
 MOST_BYTES, MOST_FACES = 256 * 2**20, 2_000_000
-OWN = "atelier"  # the key of what is ours in `asset.extras`
-_JSON, _BIN = 0x4E4F534A, 0x004E4942
 _DAY = (1980, 1, 1, 0, 0, 0)  # of a zip's entries: the same mesh, the same bytes
 _CORE = "http://schemas.microsoft.com/3dmanufacturing/core/2015/02"
 
@@ -127,9 +125,7 @@ def glb_of(
     if colours is not None:
         rgba = np.concatenate([_linear(colours), np.ones((many, 1), np.float32)], 1).astype("<f4")
         arrays.append(("COLOR_0", rgba.tobytes(), {"componentType": 5126, "count": many, "type": "VEC4"}))
-    arrays.append(
-        ("", mesh.faces.astype("<u4").tobytes(), {"componentType": 5125, "count": corners, "type": "SCALAR"})
-    )
+    arrays.append(("", mesh.faces.astype("<u4").tobytes(), {"componentType": 5125, "count": corners, "type": "SCALAR"}))
     parts = [data for _, data, _ in arrays] + ([picture] if picture else [])
     views, start = [], 0
     for part in parts:
@@ -158,64 +154,12 @@ def glb_of(
     }
     if picture:
         plain["images"] = [{"name": "thumbnail", "mimeType": "image/png", "bufferView": len(arrays)}]
-    return _packed(plain, b"".join(part + bytes(-len(part) % 4) for part in parts))
+    return packed(plain, b"".join(part + bytes(-len(part) % 4) for part in parts))
 
 
 def _linear(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
     """sRGB in 0..255 -> linear light in 0..1."""
     return ((colours / 255) ** 2.2).astype(np.float32)
-
-
-def _packed(plain: Mapping[str, Any], binary: bytes) -> bytes:
-    text = json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 4)
-    chunks = struct.pack("<II", len(text), _JSON) + text + struct.pack("<II", len(binary), _BIN) + binary
-    return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
-
-
-def _unpacked(data: bytes, name: str) -> tuple[dict[str, Any], bytes]:
-    try:
-        magic, _, _, length, kind = struct.unpack_from("<4sIIII", data)
-        if magic != b"glTF" or kind != _JSON:
-            raise ValueError("it does not begin as one")
-        plain = json.loads(data[20 : 20 + length])
-        rest = data[20 + length :]
-        binary = rest[8 : 8 + struct.unpack_from("<I", rest)[0]] if len(rest) >= 8 else b""
-    except (struct.error, ValueError, RecursionError) as error:
-        raise InvalidInput(f"{name} is no binary glTF file: {str(error)[:80]}.", "Give a .glb file.") from error
-    if not isinstance(plain, dict):
-        raise InvalidInput(f"{name} is no binary glTF file.", "Give a .glb file.")
-    return plain, binary
-
-
-# --- what is ours in a GLB
-
-
-def about_inside(data: bytes, name: str = "The file") -> dict[str, Any]:
-    """What `glb_of` and `with_about` wrote; {} in files of other programs. InvalidInput when it is no GLB."""
-    plain, _ = _unpacked(data, name)
-    found = plain.get("asset", {}).get("extras", {})
-    mine = found.get(OWN) if isinstance(found, dict) else None
-    return mine if isinstance(mine, dict) else {}
-
-
-def with_about(data: bytes, more: Mapping[str, Any]) -> bytes:
-    """The same GLB that says more about itself."""
-    plain, binary = _unpacked(data, "The file")
-    extras = plain.setdefault("asset", {"version": "2.0"}).setdefault("extras", {})
-    extras[OWN] = {**about_inside(data), **more}
-    return _packed(plain, binary)
-
-
-def picture_inside(data: bytes) -> bytes:
-    """The PNG of the thumbnail; b"" where there is none."""
-    plain, binary = _unpacked(data, "The file")
-    for image in plain.get("images", ()):
-        if image.get("name") == "thumbnail" and "bufferView" in image:
-            view = plain["bufferViews"][image["bufferView"]]
-            start = view.get("byteOffset", 0)
-            return binary[start : start + view["byteLength"]]
-    return b""
 
 
 # --- in
@@ -226,7 +170,7 @@ def read_mesh(path: Path, name: str = "") -> Mesh:
     import trimesh  # takes a while to import; writing needs none of it
 
     name = name or path.name
-    kind = path.suffix.lower().removeprefix(".")
+    kind = Path(name).suffix.lower().removeprefix(".")
     if kind not in (*FORMATS, "ply", "gltf"):
         raise InvalidInput(f"{name} is no shape.", f"Give a file of {', '.join(FORMATS)}.")
     _bounded(path, kind, name)

@@ -95,9 +95,7 @@ def block_of(
     upper = np.concatenate([np.stack([a, c, b], -1).reshape(-1, 3), np.stack([b, c, d], -1).reshape(-1, 3)])
     rim = np.concatenate([number[0, :-1], number[:-1, -1], number[-1, :0:-1], number[:0:-1, 0]])
     after, under = np.roll(rim, -1), cells * cells
-    sides = np.concatenate(
-        [np.stack([rim, after, rim + under], -1), np.stack([after, after + under, rim + under], -1)]
-    )
+    sides = np.concatenate([np.stack([rim, after, rim + under], -1), np.stack([after, after + under, rim + under], -1)])
     faces = np.concatenate([upper, upper[:, ::-1] + under, sides]).astype(np.int32)
     earth = np.full_like(colours.reshape(-1, 3), (110, 96, 84))
     mesh = Mesh(np.concatenate([top, bottom]).astype(np.float32), faces)

@@ -12,7 +12,8 @@ from PIL import Image
 
 from studio.design import mesh_files
 from studio.design.films import durations, write_film
-from studio.design.mesh_files import FORMATS, about_inside, glb_of, picture_inside, read_mesh, with_about, write_mesh
+from studio.design.glb import about_inside, picture_inside, with_about
+from studio.design.mesh_files import FORMATS, glb_of, read_mesh, write_mesh
 from studio.design.meshes import Mesh, checked, is_closed, print_estimate, stands
 from studio.design.rendering import render, turntable
 from studio.design.walls import thicken, thicknesses, thinnest

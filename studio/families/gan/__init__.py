@@ -101,7 +101,9 @@ WALK = (
         label="Seeds on the way",
         help="Empty: the seed and the next ones. A kind may follow a seed: 7:wizard.",
     ),
-    Param(name="num_stops", type=int, default=4, minimum=2, maximum=32, label="Stops", help="Where no seeds are named."),
+    Param(
+        name="num_stops", type=int, default=4, minimum=2, maximum=32, label="Stops", help="Where no seeds are named."
+    ),
     Param(name="frames", type=int, default=24, minimum=2, maximum=240, label="Frames a leg"),
     Param(name="loop", type=bool, default=True, label="Back to the start"),
     *FILM,

@@ -11,7 +11,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from studio.design.mesh_files import about_inside, glb_of, read_mesh
+from studio.design.glb import about_inside
+from studio.design.mesh_files import glb_of, read_mesh
 from studio.design.meshes import checked, is_closed
 from studio.design.rendering import png_of, render
 from studio.errors import InvalidInput, ModelError
@@ -60,7 +61,7 @@ class ShapePipeline:
 
     def _varied(self, request: Request, context: Context) -> None:
         source, about = self._source(context, "source")
-        told = {**_kept(about, "kind"), **{"shares": dict(about.get("shares") or {})}}
+        told = {**_kept(about, "kind"), "shares": dict(about.get("shares") or {})}
         text = request.prompt or str(about.get("wish") or "")
         asked = self._asked(request.replace(prompt=text), context, told)
         steps, guidance = _flow(request)

@@ -33,9 +33,7 @@ class Printable:
     repairs: tuple[str, ...] = field(default=())
 
 
-def printable(
-    grid: Grid, size_mm: float, wall_mm: float, measured: str = "longest", legs: bool = False
-) -> Printable:
+def printable(grid: Grid, size_mm: float, wall_mm: float, measured: str = "longest", legs: bool = False) -> Printable:
     """`size_mm` is the longest side, or the height or the width as `measured` says; no wall is below `wall_mm`.
 
     With `legs` those that end too early are made longer. InvalidInput for an empty grid and for impossible walls.

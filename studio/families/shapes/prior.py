@@ -112,9 +112,7 @@ class Prior(nn.Module):
         return self.conv_out(hidden).float()
 
     @torch.no_grad()
-    def sample(
-        self, wishes: Wishes, noise: Tensor, steps: int = 24, guidance: float = 2.0, begin: int = 0
-    ) -> Tensor:
+    def sample(self, wishes: Wishes, noise: Tensor, steps: int = 24, guidance: float = 2.0, begin: int = 0) -> Tensor:
         """Noise (n, latent) -> latents of the autoencoder, in Heun's steps.
 
         With `begin` the noise is what the flow has reached after so many of the steps, as `halfway` makes it.

@@ -1,0 +1,20 @@
+"""The command `design`: its benches, each in a module beside this one."""
+
+import argparse
+from typing import Any
+
+from studio.settings import Settings
+from studio.shape_commands import add_explore, add_shape
+
+
+def add_design(commands: Any, shared: argparse.ArgumentParser) -> None:
+    whole = commands.add_parser(
+        "design", parents=[shared], help="shapes, characters and landscapes, and what is made of them"
+    )
+    benches = whole.add_subparsers(metavar="BENCH", required=True)
+    for add in (add_shape, add_explore):
+        add(benches, shared)
+
+
+def design(settings: Settings, given: argparse.Namespace) -> int:
+    return given.bench(settings, given)
