@@ -36,7 +36,7 @@ def unpacked(data: bytes, name: str) -> tuple[dict[str, Any], bytes]:
 
 
 def about_inside(data: bytes, name: str = "The file") -> dict[str, Any]:
-    """What `mesh_files.glb_of` and `with_about` wrote; {} in files of other programs. InvalidInput when it is no GLB."""
+    """What `mesh_files.glb_of` and `with_about` wrote; {} in files of other programs. InvalidInput for no GLB."""
     plain, _ = unpacked(data, name)
     found = plain.get("asset", {}).get("extras", {})
     mine = found.get(OWN) if isinstance(found, dict) else None

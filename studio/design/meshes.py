@@ -26,7 +26,7 @@ class Mesh(NamedTuple):
 
 @dataclass(frozen=True)
 class Checks:
-    """What a printer needs to know. `size_mm`: width, height, depth; `stands`: the centre of mass lies over the base."""
+    """What a printer needs to know. `size_mm`: width, height, depth; `stands`: its weight lies over its base."""
 
     watertight: bool
     pieces: int

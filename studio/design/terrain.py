@@ -84,7 +84,7 @@ def height_map(heights: Heights) -> Image.Image:
 def block_of(
     heights: Heights, colours: NDArray[np.uint8], size_mm: float, relief_mm: float, base_mm: float
 ) -> tuple[Mesh, NDArray[np.uint8]]:
-    """A closed block `size_mm` wide whose top is the land, `base_mm` thick where it is lowest; its vertices' colours."""
+    """A closed block `size_mm` wide whose top is the land, `base_mm` thick at the lowest; its vertices' colours."""
     cells = len(heights)
     axis = (np.linspace(-0.5, 0.5, cells) * size_mm).astype(np.float32)
     z, x = np.meshgrid(axis, axis, indexing="ij")  # the near side is +z

@@ -69,6 +69,22 @@ def thicknesses(grid: Grid, points: NDArray[np.float32]) -> NDArray[np.float32]:
     return thick
 
 
+def padded_walls(grid: Grid, points: NDArray[np.float32], wall: float) -> Grid:
+    """The solid with balls in the middle of every wall that is thinner than `wall` (cells) at one of the points."""
+    thick = thicknesses(grid, points)
+    thin = np.flatnonzero(thick < wall)
+    if not len(thin):
+        return grid
+    slopes = [ndimage.map_coordinates(ndimage.sobel(grid, axis), points[thin].T, order=1) for axis in range(3)]
+    outward = np.stack(slopes, 1)
+    outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
+    middles = np.round(points[thin] - outward * thick[thin, None] / 2).astype(int).clip(0, len(grid) - 1)
+    away = np.ones(grid.shape, bool)
+    away[tuple(middles.T)] = False
+    ball = max(wall / 2, LEAST_RADIUS) + 0.4  # what rounding to cells may take away
+    return np.minimum(grid, ndimage.distance_transform_edt(away).astype(np.float32) - np.float32(ball))
+
+
 def thinnest(grid: Grid, points: NDArray[np.float32]) -> float:
     """The thinnest wall (cells) at any of the points; the grid's own width where there is none."""
     found = thicknesses(grid, points)

@@ -82,7 +82,7 @@ MIX = (
         default="blend",
         choices=("blend", "layers"),
         label="How",
-        help="Blend goes from one to the other; layers takes the outline of the first and the finer things of the other.",
+        help="Blend goes from one to the other; layers takes the first one's outline and the other's finer things.",
     ),
     Param(name="steps", type=int, default=5, minimum=1, maximum=64, label="Pictures"),
 )

@@ -26,8 +26,9 @@ def grid_sheet(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
 def sprite(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """A picture (h, w, 4) as a sprite: faint pixels and loose specks become ground, the rest keeps its soft edge."""
     solid = rgba[..., 3] >= _CLEAR
-    bodies, many = ndimage.label(solid, np.ones((3, 3)))
-    sizes = np.bincount(bodies.ravel(), minlength=many + 1)
+    bodies = np.zeros(solid.shape, np.int32)
+    ndimage.label(solid, np.ones((3, 3)), output=bodies)
+    sizes = np.bincount(bodies.ravel())
     sizes[0] = 0
     kept = (sizes >= max(1, _SPECK * solid.sum()))[bodies]
     return np.where(kept[..., None], rgba, 0).astype(np.uint8)

@@ -17,7 +17,7 @@ Grid = NDArray[np.float32]
 _CORNERS = np.ones((3, 3, 3), bool)
 
 
-def _bodies(filled: NDArray[np.bool_], links: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.int32], int]:
+def bodies(filled: NDArray[np.bool_], links: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.int32], int]:
     """The number of the body that each cell belongs to, 0 for none, and how many there are."""
     numbers = np.zeros(filled.shape, np.int32)
     ndimage.label(filled, links, output=numbers)
@@ -26,8 +26,8 @@ def _bodies(filled: NDArray[np.bool_], links: NDArray[np.bool_] | None = None) -
 
 def largest_share(grid: Grid) -> float:
     """The share of the filled cells that the largest body holds: 1 is one piece."""
-    bodies, many = _bodies(grid < 0)
-    return float(np.bincount(bodies.ravel())[1:].max() / (grid < 0).sum()) if many else 0.0
+    numbers, many = bodies(grid < 0)
+    return float(np.bincount(numbers.ravel())[1:].max() / (grid < 0).sum()) if many else 0.0
 
 
 def one_body(grid: Grid) -> Grid:
@@ -39,12 +39,12 @@ def one_body(grid: Grid) -> Grid:
     values = np.pad(grid, 1, constant_values=cell)
     # a surface that touches a cell's middle would make triangles without area
     values = np.where(np.abs(values) < cell * 0.02, np.copysign(np.float32(cell * 0.02), values), values)
-    bodies, many = _bodies(values < 0)
+    numbers, many = bodies(values < 0)
     if not many:
         raise InvalidInput("The shape is empty.", "Ask for something less unusual or take another seed.")
-    keep = bodies == np.bincount(bodies.ravel())[1:].argmax() + 1
+    keep = numbers == np.bincount(numbers.ravel())[1:].argmax() + 1
     values = np.where((values < 0) & ~keep, np.float32(cell * 0.5), values)
-    spaces, _ = _bodies(~keep, _CORNERS)
+    spaces, _ = bodies(~keep, _CORNERS)
     closed = (spaces != spaces[0, 0, 0]) & ~keep
     return np.where(closed, np.float32(-cell * 0.5), values).astype(np.float32)
 

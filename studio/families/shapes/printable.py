@@ -11,9 +11,9 @@ from scipy import ndimage
 from skimage.graph import MCP_Geometric
 
 from studio.design.meshes import Mesh, is_closed, on_the_ground, stands
-from studio.design.walls import thicken, thinnest
+from studio.design.walls import padded_walls, thicken, thinnest
 from studio.errors import InvalidInput
-from studio.families.shapes.meshes import Grid, mesh_of, one_body
+from studio.families.shapes.meshes import Grid, bodies, mesh_of, one_body
 
 _SMALLEST = 0.004  # share of the filled cells below which a loose piece is a crumb
 _FARTHEST = 0.3  # of the grid's side: loose pieces farther away are left out
@@ -51,26 +51,42 @@ def printable(grid: Grid, size_mm: float, wall_mm: float, measured: str = "longe
         raise InvalidInput(
             f"Walls of {wall_mm:g} mm are too thick for {size_mm:g} mm.", "Ask for thinner walls or a larger size."
         )
-    for attempt in range(_ROUNDS):
-        radius = wall_mm / scale / 2 * (1.08 + 0.2 * attempt) + 0.15 * attempt
-        solid = thicken(values, radius)
-        solid = flat_base(solid)
-        found = solid_mesh(solid)
-        if not _stands(found.mesh, scale):
-            solid, found = with_plate(solid, radius, scale)
-            repairs += ["base plate added"] * ("base plate added" not in repairs)
-        factor = size_mm / _side(found.mesh, measured)
-        thin = thinnest(found.cells, found.points) * factor
-        if thin >= wall_mm:
-            break
-    if (solid < values - 0.05).sum() > 8 and "base plate added" not in repairs:
+    surface, plated, thin = _sturdy(values, wall_mm / scale, scale, measured, size_mm)
+    repairs += ["base plate added"] * plated
+    factor = size_mm / _side(surface.mesh, measured)
+    if not plated and (surface.values < values - 0.05).sum() > 8:
         repairs.append("thin walls made thicker")
-    mesh = on_the_ground(Mesh(found.mesh.vertices * np.float32(factor), found.mesh.faces))
-    return Printable(mesh, round(float(thin), 2), (solid * cell).astype(np.float32), tuple(repairs))
+    mesh = on_the_ground(Mesh(surface.mesh.vertices * np.float32(factor), surface.mesh.faces))
+    return Printable(mesh, round(thin * factor, 2), (surface.values * cell).astype(np.float32), tuple(repairs))
+
+
+def _sturdy(values: Grid, wall: float, scale: float, measured: str, size_mm: float) -> tuple["_Surface", bool, float]:
+    """The surface of what stands and whose walls are at least `wall` cells, whether on a plate, and its thinnest wall.
+
+    What is added makes it larger, and then all is made smaller: a little more is added until it is enough.
+    """
+    best: tuple[_Surface, bool, float] | None = None
+    for attempt in range(_ROUNDS):
+        radius = wall / 2 * (1.08 + 0.2 * attempt) + 0.15 * attempt
+        surface, plated = solid_mesh(flat_base(thicken(values, radius))), False
+        if not _stands(surface.mesh, scale):
+            surface, plated = with_plate(surface.values, radius, scale), True
+        ground = round(float(surface.points[:, 1].min()) - 0.5)
+        for _ in range(attempt):
+            padded = padded_walls(surface.cells, surface.points, 2 * radius)[1:-1, 1:-1, 1:-1]
+            surface = solid_mesh(_cut(padded, ground))
+        thin = thinnest(surface.cells, surface.points)
+        if best is None or thin > best[2]:
+            best = surface, plated, thin
+        if thin * size_mm / _side(surface.mesh, measured) >= wall * scale:
+            break
+    assert best is not None
+    return best
 
 
 @dataclass(frozen=True)
 class _Surface:
+    values: Grid  # in cells
     mesh: Mesh  # in cells
     cells: Grid  # the grid that it was drawn on, one cell wider all around
     points: NDArray[np.float32]  # its vertices in that grid's indices
@@ -86,7 +102,7 @@ def solid_mesh(values: Grid) -> _Surface:
         if is_closed(mesh):
             break
     points = ((mesh.vertices + 1) / size + 0.5).astype(np.float32)
-    return _Surface(Mesh((points - 1).astype(np.float32), mesh.faces), one_body(grid) / np.float32(size), points)
+    return _Surface(shown, Mesh((points - 1).astype(np.float32), mesh.faces), one_body(grid) / np.float32(size), points)
 
 
 def _side(mesh: Mesh, measured: str) -> float:
@@ -110,26 +126,26 @@ def together(values: Grid) -> tuple[Grid, int, int]:
     """
     joined = dropped = 0
     for _ in range(24):
-        bodies, many = ndimage.label(values < 0)
+        numbers, many = bodies(values < 0)
         if many < 2:
             break
-        sizes = np.bincount(bodies.ravel())[1:]
+        sizes = np.bincount(numbers.ravel())[1:]
         main = int(sizes.argmax()) + 1
         loose = [k + 1 for k in range(many) if k + 1 != main and sizes[k] >= max(8, _SMALLEST * sizes.sum())]
-        crumbs = (bodies > 0) & ~np.isin(bodies, [main, *loose])
+        crumbs = (numbers > 0) & ~np.isin(numbers, [main, *loose])
         values = np.where(crumbs, np.float32(0.5), values)
         if not loose:
             break
         ways = MCP_Geometric(np.clip(values, 0, None) + 0.05)
-        costs, _ = ways.find_costs(np.argwhere(bodies == main))
-        nearest = min(loose, key=lambda k: costs[bodies == k].min())
-        inside = np.argwhere(bodies == nearest)
+        costs, _ = ways.find_costs(np.argwhere(numbers == main))
+        nearest = min(loose, key=lambda k: costs[numbers == k].min())
+        inside = np.argwhere(numbers == nearest)
         end = inside[costs[tuple(inside.T)].argmin()]
         way = np.array(ways.traceback(end))
         if len(way) > _FARTHEST * len(values):
-            values, dropped = np.where(bodies == nearest, np.float32(0.5), values), dropped + 1
+            values, dropped = np.where(numbers == nearest, np.float32(0.5), values), dropped + 1
             continue
-        deep = float(-values[bodies == nearest].min())
+        deep = float(-values[numbers == nearest].min())
         line = np.ones(values.shape, bool)
         line[tuple(way.T)] = False
         rod = ndimage.distance_transform_edt(line).astype(np.float32) - np.float32(np.clip(deep, _ROD, 2.5))
@@ -145,7 +161,7 @@ def flat_base(values: Grid) -> Grid:
     low, high = int(levels[0]), int(levels[-1]) + 1
     reach = max(3, round(_FOOT * (high - low)))
     band = filled[:, low : low + reach]
-    feet, many = ndimage.label(band)
+    feet, many = bodies(band)
     sizes = np.bincount(feet.ravel())[1:]
     begins = [
         int(np.flatnonzero((feet == k + 1).any((0, 2)))[0]) for k in range(many) if sizes[k] >= 0.03 * sizes.sum()
@@ -161,7 +177,7 @@ def longer_legs(values: Grid) -> tuple[Grid, int]:
     filled = values < 0
     levels = np.flatnonzero(filled.any((0, 2)))
     low, reach = int(levels[0]), round(_SHORT * len(levels))
-    feet, many = ndimage.label(filled[:, low : low + reach + 1])
+    feet, many = bodies(filled[:, low : low + reach + 1])
     longer = 0
     for k in range(1, many + 1):
         mine = np.flatnonzero((feet == k).any((0, 2)))
@@ -186,7 +202,7 @@ def _stands(mesh: Mesh, scale: float) -> bool:
     return stands(Mesh(mesh.vertices * np.float32(scale), mesh.faces))
 
 
-def with_plate(values: Grid, radius: float, scale: float) -> tuple[Grid, _Surface]:
+def with_plate(values: Grid, radius: float, scale: float) -> _Surface:
     """Stood on a round plate, so wide that it does not tip over, for what has too small a foot.
 
     `radius` is half the thinnest wall in cells, `scale` mm a cell.
@@ -207,4 +223,4 @@ def with_plate(values: Grid, radius: float, scale: float) -> tuple[Grid, _Surfac
         found = solid_mesh(solid)
         if _stands(found.mesh, scale):
             break
-    return solid, found
+    return found
