@@ -28,6 +28,7 @@ from studio.families.shapes.voxels import grid_of
 from studio.types import Device, Request
 
 ROWS = 4  # of the prior's batches, always: a row then has the same bits whatever is beside it
+VARYING = 2**54  # beyond all seeds: varied, a shape does not meet the noise that it came from
 LEGGED = ("chair", "stool", "table")
 THUMBNAIL, LOOK = 256, 160  # pixels a side
 MOST_TO_READ = 300_000  # faces of a foreign mesh that is encoded
@@ -69,7 +70,7 @@ class ShapePipeline:
         begin = steps - round(strength * steps)
         for first in range(0, len(seeds), ROWS):
             some = seeds[first : first + ROWS]
-            noise = self._noise(some)
+            noise = self._noise(some, VARYING)
             half = self.model.prior.halfway(source.expand(ROWS, -1), noise, begin / steps)
             latents = self.model.prior.sample(asked["wish"], half, steps, guidance, begin)
             for k, latent in enumerate(latents[: len(some)]):
@@ -128,11 +129,11 @@ class ShapePipeline:
         size = {"size_mm": float(str(request.params["size_mm"])), "measured": str(request.params["measured"])}
         return {"words": about.get("wish", ""), "kind": "", "shares": {}, **size}
 
-    def _noise(self, seeds: Sequence[int]) -> Tensor:
+    def _noise(self, seeds: Sequence[int], stream: int = 0) -> Tensor:
         """(ROWS, latent): of the seeds, the last one again where there are fewer."""
         many = self.model.autoencoder.config.latent
         padded = [*seeds, *[seeds[-1]] * (ROWS - len(seeds))]
-        rows = [torch.randn(many, generator=torch.Generator().manual_seed(seed)) for seed in padded]
+        rows = [torch.randn(many, generator=torch.Generator().manual_seed(seed + stream)) for seed in padded]
         return torch.stack(rows).to(self.model.prior.mean.device)
 
     def _rows(self, wish: Wishes, seeds: Sequence[int], steps: int, guidance: float) -> Tensor:
