@@ -28,7 +28,7 @@ from studio.families.shapes.voxels import grid_of
 from studio.types import Device, Request
 
 ROWS = 4  # of the prior's batches, always: a row then has the same bits whatever is beside it
-VARYING = 2**54  # beyond all seeds: varied, a shape does not meet the noise that it came from
+VARYING = 1  # row of a seed's noise: varied, a shape does not meet the noise that it came from
 LEGGED = ("chair", "stool", "table")
 THUMBNAIL, LOOK = 256, 160  # pixels a side
 MOST_TO_READ = 300_000  # faces of a foreign mesh that is encoded
@@ -133,7 +133,7 @@ class ShapePipeline:
         """(ROWS, latent): of the seeds, the last one again where there are fewer."""
         many = self.model.autoencoder.config.latent
         padded = [*seeds, *[seeds[-1]] * (ROWS - len(seeds))]
-        rows = [torch.randn(many, generator=torch.Generator().manual_seed(seed + stream)) for seed in padded]
+        rows = [torch.randn(stream + 1, many, generator=torch.Generator().manual_seed(s))[stream] for s in padded]
         return torch.stack(rows).to(self.model.prior.mean.device)
 
     def _rows(self, wish: Wishes, seeds: Sequence[int], steps: int, guidance: float) -> Tensor:
