@@ -7,19 +7,26 @@ from pathlib import Path
 import soundfile
 
 from studio import sound_intake
+from studio.design.glb import about_inside, with_about
 from studio.intake import clean_copy
 from studio.library import provenance
 from studio.library.library import Library
 from studio.music.midi import read_midi, write_midi
 from studio.types import Artifact, Value
 
+SHAPES = (".glb", ".stl", ".3mf", ".obj", ".ply")
+
 
 def adopt(library: Library, staging: Path, file: Path, *, name: str, role: str) -> Artifact:
-    """A picture as PNG, a score as MIDI, a sound as FLAC, whatever it came as. InvalidInput for anything else."""
-    kind = sound_intake.kind(file, name)
-    suffix, media_type = {"score": (".mid", "audio/midi"), "sound": (".flac", "audio/flac")}.get(
-        kind, (".png", "image/png")
-    )
+    """A picture as PNG, a score as MIDI, a sound as FLAC, a shape as GLB, whatever it came as. InvalidInput for
+    anything else.
+    """
+    kind = "shape" if Path(name).suffix.lower() in SHAPES else sound_intake.kind(file, name)
+    suffix, media_type = {
+        "score": (".mid", "audio/midi"),
+        "sound": (".flac", "audio/flac"),
+        "shape": (".glb", "model/gltf-binary"),
+    }.get(kind, (".png", "image/png"))
     target = staging / f"adopt-{secrets.token_hex(6)}{suffix}"
     facts: dict[str, Value] = {}
     try:
@@ -27,6 +34,8 @@ def adopt(library: Library, staging: Path, file: Path, *, name: str, role: str) 
             facts = sound_intake.clean_score(file, target, name)
         elif kind == "sound":
             facts = sound_intake.clean_sound(file, target, name)
+        elif kind == "shape":
+            facts = clean_shape(file, target, name)
         else:
             clean_copy(file, target, name)
         return library.keep(target, media_type=media_type, meta={"name": name, "role": role, **facts})
@@ -34,8 +43,23 @@ def adopt(library: Library, staging: Path, file: Path, *, name: str, role: str) 
         target.unlink(missing_ok=True)
 
 
+def clean_shape(file: Path, target: Path, name: str) -> dict[str, Value]:
+    """Writes a mesh as GLB with a picture of it inside; one of ours stays as it is. What a printer asks of it."""
+    from studio.design import mesh_files, meshes, rendering  # scipy takes a while to import: the page starts without it
+
+    mesh = mesh_files.read_mesh(file, name)
+    data = file.read_bytes() if Path(name).suffix.lower() == ".glb" else b""
+    if not (data and about_inside(data, name)):
+        data = mesh_files.glb_of(mesh, {"name": name}, rendering.png_of(rendering.render(*mesh)))
+    target.write_bytes(data)
+    return dict(meshes.checked(mesh).as_dict())  # type: ignore[arg-type]
+
+
 def recover(file: Path, name: str) -> provenance.Recovered | None:
     """The settings that a work carries inside, or None."""
+    if file.suffix.lower() == ".glb":
+        record = about_inside(file.read_bytes(), name).get("record")
+        return provenance.own_record(json.dumps(record)) if record else None
     if not sound_intake.kind(file, name):
         return provenance.read(file)
     from studio.music import files  # heavy, as below
@@ -48,6 +72,8 @@ def embed(file: Path, media_type: str, record: provenance.Provenance) -> None:
     """Writes the complete record into a finished file, in place, where its kind can carry it."""
     if media_type == "image/png":
         provenance.write_png(file, file, record)
+    elif media_type == "model/gltf-binary":
+        file.write_bytes(with_about(file.read_bytes(), {"record": json.loads(record.json())}))
     elif media_type == "audio/midi":
         file.write_bytes(write_midi(read_midi(file.read_bytes(), file.name), json.loads(record.json())))
     elif media_type == "audio/flac":

@@ -27,11 +27,11 @@ LAYERS = {
     "wildcards": {"errors", "settings", "types"},
     "intake": {"errors", "settings", "types"},
     "sound_intake": {"errors", "types", "music"},
-    "adoption": {"types", "intake", "sound_intake", "library", "music"},
+    "adoption": {"types", "intake", "sound_intake", "library", "music", "design"},
     "loras": {"errors", "types"},
     "catalog": {"errors", "settings", "types", "families"},
     "engine": {"errors", "settings", "types", "families", "engine"},
-    "library": {"errors", "settings", "types", "library", "__init__"},
+    "library": {"errors", "settings", "types", "library", "design", "__init__"},
     "lab": {"errors", "settings", "types", "families", "lab"},
     "music": {"errors", "types", "music"},  # light: for the page's process and for the worker
     "design": {"errors", "types", "design"},  # light, likewise
@@ -78,8 +78,10 @@ LAYERS = {
     },
     "terminal": {"types", "studio"},
     "music_commands": {"errors", "settings", "types", "families", "catalog", "music", "studio", "terminal"},
-    "design_commands": {"design", "errors", "settings", "types", "families", "studio", "terminal"},
+    "craft_commands": {"design", "errors", "settings", "types", "families", "studio", "terminal"},
     "sound_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
+    "shape_commands": {"errors", "settings", "types", "families", "catalog", "design", "studio", "terminal"},
+    "design_commands": {"settings", "craft_commands", "shape_commands"},
     "text_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
     "training_commands": {"errors", "settings", "types", "families", "lab", "studio", "evaluations", "terminal"},
     "cli": {

@@ -1,1 +1,1 @@
-"""Tools of the designer that need no model: colour, pattern, vector, cut-out, mock-up, print. Light: no torch here."""
+"""The designer's tools that need no model: colour, patterns, vectors, meshes, films, print. Light: no torch here."""

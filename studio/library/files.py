@@ -45,6 +45,7 @@ EXTENSIONS = {
     "application/pdf": ".pdf",
     "model/gltf-binary": ".glb",
     "model/stl": ".stl",
+    "model/3mf": ".3mf",
     "model/obj": ".obj",
     "application/x-safetensors": ".safetensors",
     "application/octet-stream": ".bin",

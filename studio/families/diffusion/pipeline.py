@@ -19,6 +19,7 @@ from diffusers import (
 )
 from PIL import Image
 
+from studio.design.films import write_film
 from studio.errors import InvalidInput, ModelError
 from studio.families.diffusion import attention, previews, schedulers
 from studio.families.diffusion.acceleration import Budget, accelerate
@@ -31,7 +32,7 @@ from studio.families.diffusion.prompts import Mix, PromptMemory, read_limit
 from studio.families.diffusion.steps import heard
 from studio.families.diffusion.takes import starts
 from studio.families.diffusion.tiling import wrapped
-from studio.families.diffusion.walk import Walk, write_film
+from studio.families.diffusion.walk import Walk
 from studio.families.family import Context
 from studio.families.training.short_memory import is_out_of_memory
 from studio.presets import unknown_words

@@ -2,6 +2,30 @@
 
 from studio.families.family import Family, Param
 
+LABEL = Param(
+    name="label",
+    type=str,
+    default="",
+    label="Kind",
+    help="One of the kinds that the model tells apart; empty draws one by lot for every picture.",
+)
+TRUNCATION = Param(
+    name="truncation",
+    type=float,
+    default=1.0,
+    minimum=0.0,
+    maximum=1.5,
+    step=0.05,
+    label="Variety",
+    help="1 is what was learnt; less keeps to the usual, more dares more.",
+)
+AXES = Param(
+    name="axes",
+    type=list,
+    default=None,
+    label="Directions",
+    help="Steps along the directions that change most, in deviations: [1.5, 0, -2].",
+)
 EXPLORE = (
     Param(
         name="num_images_per_prompt",
@@ -12,23 +36,95 @@ EXPLORE = (
         label="Variations",
         help="Pictures at once; take k has the seed + k.",
     ),
+    LABEL,
+    TRUNCATION,
+    AXES,
+)
+COLUMNS = Param(name="columns", type=int, default=8, minimum=1, maximum=16, label="Columns")
+MAP = (
+    LABEL,
+    TRUNCATION,
+    Param(name="columns", type=int, default=9, minimum=2, maximum=16, label="Pictures a side"),
+    Param(name="axis_x", type=int, default=1, minimum=1, maximum=12, label="Direction across"),
+    Param(name="axis_y", type=int, default=2, minimum=1, maximum=12, label="Direction up"),
+    Param(name="centre_x", type=float, default=0.0, minimum=-6.0, maximum=6.0, label="Centre across"),
+    Param(name="centre_y", type=float, default=0.0, minimum=-6.0, maximum=6.0, label="Centre up"),
     Param(
-        name="label",
-        type=str,
-        default="",
-        label="Kind",
-        help="One of the kinds that the model tells apart; empty draws one by lot for every picture.",
-    ),
-    Param(
-        name="truncation",
+        name="span",
         type=float,
-        default=1.0,
-        minimum=0.0,
-        maximum=1.5,
-        step=0.05,
-        label="Variety",
-        help="1 is what was learnt; less keeps to the usual, more dares more.",
+        default=2.5,
+        minimum=0.01,
+        maximum=6.0,
+        label="Span",
+        help="Deviations from the centre to the edge; less is nearer.",
     ),
+)
+DIRECTIONS = (
+    LABEL,
+    TRUNCATION,
+    Param(name="columns", type=int, default=7, minimum=2, maximum=16, label="Steps"),
+    Param(name="rows", type=int, default=6, minimum=1, maximum=12, label="Directions"),
+    Param(name="span", type=float, default=2.5, minimum=0.01, maximum=6.0, label="Span"),
+)
+OTHER = (
+    Param(name="to_seed", type=int, default=1, minimum=0, maximum=2**53, label="Other seed"),
+    Param(name="to_label", type=str, default="", label="Other kind", help="Empty: the same kind."),
+    Param(name="to_axes", type=list, default=None, label="Other's directions"),
+)
+MIX = (
+    LABEL,
+    TRUNCATION,
+    AXES,
+    *OTHER,
+    Param(
+        name="way",
+        type=str,
+        default="blend",
+        choices=("blend", "layers"),
+        label="How",
+        help="Blend goes from one to the other; layers takes the first one's outline and the other's finer things.",
+    ),
+    Param(name="steps", type=int, default=5, minimum=1, maximum=64, label="Pictures"),
+)
+FILM = (
+    Param(name="fps", type=int, default=24, minimum=1, maximum=60, label="Frames a second"),
+    Param(name="format", type=str, default="gif", choices=("gif", "mp4"), label="Format"),
+    Param(name="scale", type=int, default=4, minimum=1, maximum=16, label="Enlarged"),
+)
+WALK = (
+    LABEL,
+    TRUNCATION,
+    Param(
+        name="stops",
+        type=list,
+        default=None,
+        label="Seeds on the way",
+        help="Empty: the seed and the next ones. A kind may follow a seed: 7:wizard.",
+    ),
+    Param(
+        name="num_stops", type=int, default=4, minimum=2, maximum=32, label="Stops", help="Where no seeds are named."
+    ),
+    Param(name="frames", type=int, default=24, minimum=2, maximum=240, label="Frames a leg"),
+    Param(name="loop", type=bool, default=True, label="Back to the start"),
+    *FILM,
+)
+SPRITES = (
+    Param(name="num_images_per_prompt", type=int, default=16, minimum=1, maximum=64, label="Sprites"),
+    LABEL,
+    TRUNCATION,
+    AXES,
+    COLUMNS,
+    Param(name="scale", type=int, default=1, minimum=1, maximum=8, label="Enlarged"),
+    Param(name="padding", type=int, default=1, minimum=0, maximum=32, label="Space", help="Pixels around each sprite."),
+)
+TERRAIN = (
+    LABEL,
+    TRUNCATION,
+    AXES,
+    Param(name="cells", type=int, default=128, minimum=16, maximum=512, label="Points a side"),
+    Param(name="size_mm", type=float, default=100.0, minimum=10.0, maximum=1000.0, label="Size in mm"),
+    Param(name="relief_mm", type=float, default=25.0, minimum=0.5, maximum=500.0, label="Relief in mm"),
+    Param(name="base_mm", type=float, default=3.0, minimum=0.5, maximum=100.0, label="Base in mm"),
 )
 
 FROM_PICTURES = (
@@ -125,8 +221,19 @@ FAMILY = Family(
     name="gan",
     title="Pictures (GAN, VAE)",
     media="image",
-    tasks={"explore": EXPLORE},
+    tasks={
+        "explore": EXPLORE,
+        "map_latents": MAP,
+        "latent_directions": DIRECTIONS,
+        "mix_pictures": MIX,
+        "walk_latents": WALK,
+        "sprite_sheet": SPRITES,
+        "terrain": TERRAIN,
+    },
     trainings={"train_vae": (*FROM_PICTURES, KL), "train_gan": (*FROM_PICTURES, KL, *ADVERSARIAL)},
     scratch=("train_vae", "train_gan"),
+    implied=dict.fromkeys(
+        ("map_latents", "latent_directions", "mix_pictures", "walk_latents", "sprite_sheet", "terrain"), "explore"
+    ),
     inputs={"train_vae": ("dataset",), "train_gan": ("dataset",)},
 )

@@ -1,1 +1,160 @@
-"""Shapes: so far the training of starter-shape. The declaration of the family is not here yet."""
+"""Product shapes as closed meshes that can be printed: from words and attributes, varied, and blended."""
+
+from studio.families.family import Family, Param
+
+# what the sliders ask for; those that make no sense for a kind change nothing there
+SLIDERS = {
+    "height": "Height",
+    "width": "Width",
+    "slenderness": "Slenderness",
+    "thickness": "Thickness",
+    "ribs": "Ribs",
+    "twist": "Twist",
+    "taper": "Taper",
+    "neck": "Neck",
+    "squareness": "Squareness",
+    "legs": "Legs",
+    "back": "Back",
+    "handle": "Handle",
+}
+KINDS = (
+    "vase",
+    "bowl",
+    "mug",
+    "bottle",
+    "lamp",
+    "chair",
+    "stool",
+    "table",
+    "planter",
+    "candle holder",
+    "knob",
+    "pendant",
+)
+
+_COUNT = Param(
+    name="num_return_sequences",
+    type=int,
+    default=4,
+    minimum=1,
+    maximum=32,
+    label="Variations",
+    help="Shapes at once; take k has the seed + k.",
+)
+_KIND = Param(
+    name="kind", type=str, default="", choices=("", *KINDS), label="Kind", help="Empty: as the words say, or any."
+)
+_ATTRIBUTES = tuple(
+    Param(
+        name=name,
+        type=float,
+        default=None,
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        label=label,
+        help="0 is the least that is usual for the kind, 1 the most; empty leaves it open. Goes before the words.",
+    )
+    for name, label in SLIDERS.items()
+)
+_MADE = (
+    Param(
+        name="size_mm",
+        type=float,
+        default=120.0,
+        minimum=10.0,
+        maximum=2000.0,
+        label="Size in mm",
+        help="Words such as '15 cm tall' go before it.",
+    ),
+    Param(
+        name="measured",
+        type=str,
+        default="longest",
+        choices=("longest", "height", "width"),
+        label="Measured along",
+        help="Which side has that size.",
+    ),
+    Param(
+        name="wall_mm",
+        type=float,
+        default=1.6,
+        minimum=0.4,
+        maximum=50.0,
+        label="Thinnest wall in mm",
+        help="What is thinner is made thicker.",
+    ),
+    Param(
+        name="cells",
+        type=int,
+        default=64,
+        minimum=32,
+        maximum=128,
+        step=8,
+        label="Detail",
+        help="Cells a side of the grid that the surface is drawn on; twice as many take five times as long.",
+    ),
+)
+_FLOW = (
+    Param(name="num_inference_steps", type=int, default=24, minimum=2, maximum=100, label="Steps"),
+    Param(
+        name="guidance_scale",
+        type=float,
+        default=2.0,
+        minimum=0.0,
+        maximum=10.0,
+        step=0.1,
+        label="Guidance",
+        help="How strictly words and attributes are followed.",
+    ),
+)
+
+FAMILY = Family(
+    name="shapes",
+    title="Shapes (latent flow)",
+    media="shape",
+    tasks={
+        "text_to_shape": (_COUNT, _KIND, *_ATTRIBUTES, *_MADE, *_FLOW),
+        "vary_shape": (
+            _COUNT,
+            Param(
+                name="strength",
+                type=float,
+                default=0.4,
+                minimum=0.0,
+                maximum=1.0,
+                step=0.05,
+                label="How different",
+                help="0 is the same shape again, 1 another one of the same wish.",
+            ),
+            _KIND,
+            *_ATTRIBUTES,
+            *_MADE,
+            *_FLOW,
+        ),
+        "morph_shapes": (
+            Param(
+                name="steps",
+                type=int,
+                default=5,
+                minimum=1,
+                maximum=64,
+                label="Steps",
+                help="Shapes from one to the other, both ends among them; 1 is the middle.",
+            ),
+            *_MADE,
+        ),
+        "mix_shapes": (
+            Param(
+                name="weights",
+                type=list,
+                default=None,
+                label="Weights",
+                help="How much each of the two to four picks counts; empty: all alike.",
+            ),
+            *_MADE,
+        ),
+    },
+    inputs={"vary_shape": ("source",), "morph_shapes": ("from", "to"), "mix_shapes": ("pick",)},
+    implied=dict.fromkeys(("vary_shape", "morph_shapes", "mix_shapes"), "text_to_shape"),
+)

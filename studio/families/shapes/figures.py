@@ -17,9 +17,10 @@ import torch
 import trimesh
 from torch import Tensor
 
+from studio.design.meshes import is_closed
 from studio.families.shapes import measures, wording
 from studio.families.shapes.cabinet import as_shares
-from studio.families.shapes.meshes import is_closed, largest_share, mesh_of
+from studio.families.shapes.meshes import largest_share, mesh_of
 from studio.families.shapes.modelled import NAMES, nth
 from studio.families.shapes.starter import ShapeModel, load_model, together
 from studio.families.shapes.starter_card import add_figures

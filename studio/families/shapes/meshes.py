@@ -5,29 +5,19 @@ surface of what is left is one closed sheet. Surfaces by marching cubes in the v
 leaves no cracks (scikit-image's).
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from skimage.measure import marching_cubes
 
+from studio.design.meshes import Mesh, largest_sheet
 from studio.errors import InvalidInput
 
 Grid = NDArray[np.float32]
 _CORNERS = np.ones((3, 3, 3), bool)
 
 
-class Mesh(NamedTuple):
-    """`vertices` (v, 3) in the cube -1..1 with y up, `faces` (f, 3) counter-clockwise from outside."""
-
-    vertices: NDArray[np.float32]
-    faces: NDArray[np.int32]
-
-
-def _bodies(filled: NDArray[np.bool_], links: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.int32], int]:
+def bodies(filled: NDArray[np.bool_], links: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.int32], int]:
     """The number of the body that each cell belongs to, 0 for none, and how many there are."""
     numbers = np.zeros(filled.shape, np.int32)
     ndimage.label(filled, links, output=numbers)
@@ -36,8 +26,8 @@ def _bodies(filled: NDArray[np.bool_], links: NDArray[np.bool_] | None = None) -
 
 def largest_share(grid: Grid) -> float:
     """The share of the filled cells that the largest body holds: 1 is one piece."""
-    bodies, many = _bodies(grid < 0)
-    return float(np.bincount(bodies.ravel())[1:].max() / (grid < 0).sum()) if many else 0.0
+    numbers, many = bodies(grid < 0)
+    return float(np.bincount(numbers.ravel())[1:].max() / (grid < 0).sum()) if many else 0.0
 
 
 def one_body(grid: Grid) -> Grid:
@@ -49,41 +39,22 @@ def one_body(grid: Grid) -> Grid:
     values = np.pad(grid, 1, constant_values=cell)
     # a surface that touches a cell's middle would make triangles without area
     values = np.where(np.abs(values) < cell * 0.02, np.copysign(np.float32(cell * 0.02), values), values)
-    bodies, many = _bodies(values < 0)
+    numbers, many = bodies(values < 0)
     if not many:
         raise InvalidInput("The shape is empty.", "Ask for something less unusual or take another seed.")
-    keep = bodies == np.bincount(bodies.ravel())[1:].argmax() + 1
+    keep = numbers == np.bincount(numbers.ravel())[1:].argmax() + 1
     values = np.where((values < 0) & ~keep, np.float32(cell * 0.5), values)
-    spaces, _ = _bodies(~keep, _CORNERS)
+    spaces, _ = bodies(~keep, _CORNERS)
     closed = (spaces != spaces[0, 0, 0]) & ~keep
     return np.where(closed, np.float32(-cell * 0.5), values).astype(np.float32)
 
 
 def mesh_of(grid: Grid) -> Mesh:
-    """The surface of a grid (n, n, n); raises InvalidInput when nothing in it is filled."""
+    """The surface of a grid (n, n, n) in the cube -1..1; raises InvalidInput when nothing in it is filled.
+
+    Where cells meet at an edge, cells and surface may disagree: the largest sheet counts.
+    """
     vertices, faces, _, _ = marching_cubes(one_body(grid), 0.0)
     # the border shifted every cell by one
     vertices = ((vertices - 0.5) * (2 / len(grid)) - 1).astype(np.float32)
     return largest_sheet(Mesh(vertices, faces.astype(np.int32)))
-
-
-def largest_sheet(mesh: Mesh) -> Mesh:
-    """The part of a mesh with the most faces: where cells meet at an edge, cells and surface may disagree."""
-    many = len(mesh.vertices)
-    starts, ends = mesh.faces[:, [0, 1]].ravel(), mesh.faces[:, [1, 2]].ravel()
-    links = coo_array((np.ones(len(starts), bool), (starts, ends)), (many, many))
-    sheets, of_vertex = connected_components(links, directed=False)
-    if sheets == 1:
-        return mesh
-    of_face = of_vertex[mesh.faces[:, 0]]
-    faces = mesh.faces[of_face == np.bincount(of_face).argmax()]
-    used, numbers = np.unique(faces, return_inverse=True)
-    return Mesh(mesh.vertices[used], numbers.reshape(faces.shape).astype(np.int32))
-
-
-def is_closed(mesh: Mesh) -> bool:
-    """Whether every edge is shared by exactly two faces that run along it in opposite directions."""
-    edges = np.concatenate([mesh.faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))]).astype(np.int64)
-    many = len(mesh.vertices)
-    there, back = np.sort(edges[:, 0] * many + edges[:, 1]), np.sort(edges[:, 1] * many + edges[:, 0])
-    return bool(np.array_equal(there, back) and (np.diff(there) > 0).all())

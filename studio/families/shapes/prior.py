@@ -112,8 +112,11 @@ class Prior(nn.Module):
         return self.conv_out(hidden).float()
 
     @torch.no_grad()
-    def sample(self, wishes: Wishes, noise: Tensor, steps: int = 24, guidance: float = 2.0) -> Tensor:
-        """Noise (n, latent) -> latents of the autoencoder, in Heun's steps."""
+    def sample(self, wishes: Wishes, noise: Tensor, steps: int = 24, guidance: float = 2.0, begin: int = 0) -> Tensor:
+        """Noise (n, latent) -> latents of the autoencoder, in Heun's steps.
+
+        With `begin` the noise is what the flow has reached after so many of the steps, as `halfway` makes it.
+        """
         x, nothing = noise, wishes.nothing()
 
         def speed(x: Tensor, t: float) -> Tensor:
@@ -121,8 +124,12 @@ class Prior(nn.Module):
             free = self(x, times, nothing)
             return free + guidance * (self(x, times, wishes) - free)
 
-        for i in range(steps):
+        for i in range(begin, steps):
             first = speed(x, i / steps)
             second = speed(x + first / steps, (i + 1) / steps)
             x = x + (first + second) / (2 * steps)
         return x * self.spread + self.mean
+
+    def halfway(self, latents: Tensor, noise: Tensor, time: float) -> Tensor:
+        """Latents of the autoencoder as the flow has them at a time (0 noise, 1 as they are)."""
+        return (latents - self.mean) / self.spread * time + noise * (1 - time)

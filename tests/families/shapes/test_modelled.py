@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import trimesh
 
+from studio.design.meshes import is_closed
 from studio.errors import InvalidInput
 from studio.families.shapes import measures, wording
-from studio.families.shapes.meshes import is_closed, largest_share, mesh_of
+from studio.families.shapes.meshes import largest_share, mesh_of
 from studio.families.shapes.modelled import KINDS, NAMES, Modelled, middles, modelled, nth, packed
 from studio.families.shapes.solids import box
 

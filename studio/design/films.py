@@ -1,0 +1,68 @@
+"""Frames of one size as a film: a GIF that repeats, or an MP4 (H.264)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from studio.errors import InvalidInput
+
+
+def write_film(path: Path, frames: Sequence[Image.Image], fps: int) -> None:
+    """The kind is told by the suffix. InvalidInput where MP4 cannot be written here."""
+    if path.suffix == ".mp4":
+        _write_mp4(path, frames, fps)
+    else:
+        _write_gif(path, frames, fps)
+
+
+def durations(frames: int, fps: int) -> list[int]:
+    """Milliseconds of each frame of a GIF, which counts in hundredths of a second: their ends stay within 5 ms."""
+    ends = [round(100 * (k + 1) / fps) * 10 for k in range(frames)]
+    return [end - before for end, before in zip(ends, [0, *ends], strict=False)]
+
+
+def _write_gif(path: Path, frames: Sequence[Image.Image], fps: int) -> None:
+    """One palette for all frames, so that still parts do not flicker."""
+    shown = frames[:: max(1, len(frames) // 16)]
+    sheet = Image.new("RGB", (shown[0].width, shown[0].height * len(shown)))
+    for k, frame in enumerate(shown):
+        sheet.paste(frame.convert("RGB"), (0, k * frame.height))
+    palette = sheet.quantize(256, method=Image.Quantize.MEDIANCUT)
+    small = [frame.convert("RGB").quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames]
+    small[0].save(
+        path,
+        "GIF",
+        save_all=True,
+        append_images=small[1:],
+        duration=durations(len(small), fps) if len(small) > 1 else round(1000 / fps),
+        loop=0,
+        optimize=False,
+    )
+
+
+def _write_mp4(path: Path, frames: Sequence[Image.Image], fps: int) -> None:
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise InvalidInput(
+            "MP4 needs the package imageio-ffmpeg, which is not installed.",
+            "Choose GIF instead.",
+            field="format",
+        ) from error
+    size = frames[0].size
+    writer = imageio_ffmpeg.write_frames(
+        str(path),
+        size,
+        fps=fps,
+        codec="libx264",
+        pix_fmt_in="rgb24",
+        macro_block_size=2,
+        quality=None,
+        output_params=["-crf", "18", "-preset", "medium", "-movflags", "+faststart"],
+    )
+    writer.send(None)
+    for frame in frames:
+        writer.send(np.ascontiguousarray(np.asarray(frame.convert("RGB"))))
+    writer.close()
