@@ -59,7 +59,7 @@ def _write_mp4(path: Path, frames: Sequence[Image.Image], fps: int) -> None:
         codec="libx264",
         pix_fmt_in="rgb24",
         macro_block_size=2,
-        quality=None,
+        quality=None,  # pyright: ignore[reportArgumentType]  (guessed from its default; None is documented)
         output_params=["-crf", "18", "-preset", "medium", "-movflags", "+faststart"],
     )
     writer.send(None)

@@ -133,7 +133,7 @@ def glb_of(
         start += len(part) + -len(part) % 4
     for view, (name, _, _) in zip(views, arrays, strict=False):
         view["target"] = 34962 if name else 34963
-    clay = [1.0, 1.0, 1.0] if colours is not None else _linear(np.uint8([CLAY]))[0].round(4).tolist()
+    clay = [1.0, 1.0, 1.0] if colours is not None else _linear(np.array([CLAY], np.uint8))[0].round(4).tolist()
     primitive = {
         "attributes": {name: k for k, (name, _, _) in enumerate(arrays) if name},
         "indices": len(arrays) - 1,

@@ -138,7 +138,7 @@ def on_the_ground(mesh: Mesh) -> Mesh:
     """Moved so that its lowest point has y = 0 and it stands about the origin."""
     low, high = mesh.vertices.min(0), mesh.vertices.max(0)
     middle = (low + high) / 2
-    return Mesh((mesh.vertices - np.float32([middle[0], low[1], middle[2]])).astype(np.float32), mesh.faces)
+    return Mesh((mesh.vertices - np.array([middle[0], low[1], middle[2]], np.float32)).astype(np.float32), mesh.faces)
 
 
 def print_estimate(cubic: float, square: float, height: float) -> tuple[int, float]:

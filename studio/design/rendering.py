@@ -21,7 +21,7 @@ _BLOCK = 2_000_000  # pixels that are looked at in one go
 
 # where light comes from, seen from the camera (right, up, towards it), and how strong it is
 _KEY, _FILL, _RIM = (
-    (np.float32(v) / np.float32(np.linalg.norm(v)), s)
+    ((np.array(v) / np.linalg.norm(v)).astype(np.float32), s)
     for v, s in (((-0.55, 0.75, 0.6), 0.72), ((0.8, 0.15, 0.5), 0.2), ((0.3, 0.5, -0.9), 0.28))
 )
 
@@ -36,7 +36,7 @@ def vertex_normals(vertices: Vertices, faces: Faces) -> Vertices:
     return (total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
 
-def nearest_faces(seen: Vertices, faces: Faces, side: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def nearest_faces(seen: NDArray[np.floating], faces: Faces, side: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """What each pixel of a square picture shows: the face's number (side, side), -1 for none, and its depth.
 
     `seen` (v, 3) are columns and rows in pixels and the depth, less is nearer. Pixels count by their middles.
@@ -66,7 +66,7 @@ def nearest_faces(seen: Vertices, faces: Faces, side: int) -> tuple[NDArray[np.i
                 weights.append(((xi - cx) * (yj - cy) - (xj - cx) * (yi - cy)) / twice[some, None])
             inside = (px < high[some, :1]) & (py < high[some, 1:])
             inside &= (weights[0] >= -1e-9) & (weights[1] >= -1e-9) & (weights[2] >= -1e-9)
-            depth = sum(w * corners[some, k, 2][:, None] for k, w in enumerate(weights))
+            depth = np.sum([w * corners[some, k, 2][:, None] for k, w in enumerate(weights)], 0)
             found, pixel = np.nonzero(inside)
             steps = ((depth[found, pixel] - near) * scale).clip(0, _STEPS).astype(np.uint64)
             key = (steps << np.uint64(32)) | some[found].astype(np.uint64)
@@ -135,8 +135,8 @@ def render(
 
 
 def _halfway() -> NDArray[np.float32]:
-    between = _KEY[0] + np.float32([0, 0, 1])
-    return between / np.linalg.norm(between)
+    between = _KEY[0] + np.array([0, 0, 1])
+    return (between / np.linalg.norm(between)).astype(np.float32)
 
 
 def _barycentric(screen: NDArray[np.float64], corners: Faces, pixels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -48,7 +48,7 @@ def skyline(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 def heights_of(picture: Image.Image, cells: int, seed: int = 0) -> tuple[Heights, NDArray[np.uint8]]:
     """Heights (cells, cells) in 0..1, from far to near, and their colours (cells, cells, 3), for a picture."""
     pixels = np.asarray(picture.convert("RGB").resize((cells, cells), Image.Resampling.BICUBIC), np.float32) / 255
-    line = ndimage.gaussian_filter1d(skyline(pixels), cells / 90)
+    line = ndimage.gaussian_filter1d(skyline(pixels.astype(np.float32)), cells / 90)
     deep = np.linspace(0, 1, cells, dtype=np.float32)[:, None]
     front = np.clip((deep - _RIDGE) / (1 - _RIDGE), 0, 1)
     rows = np.clip(line + 1.5 + (cells - 2.5 - line) * front**0.8, 0, cells - 1)

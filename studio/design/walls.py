@@ -13,10 +13,15 @@ _OPPOSING = -0.75  # cosine of the angle between the surfaces on both sides of w
 LEAST_RADIUS = 0.85  # cells: what a surface drawn on the grid still shows whole
 
 
+def distance_to(cells: NDArray[np.bool_]) -> Grid:
+    """How many cells each one of a grid lies from the nearest of those."""
+    return np.asarray(ndimage.distance_transform_edt(~cells), np.float32)
+
+
 def depths(grid: Grid) -> Grid:
     """How deep inside each cell lies, in cells, 0 outside; beyond the reach of the distances it is counted out."""
     known = float(-grid.min())
-    counted = ndimage.distance_transform_edt(grid < 0).astype(np.float32) - 0.5
+    counted = distance_to(grid >= 0) - 0.5
     return np.where(-grid < 0.85 * known, np.clip(-grid, 0, None), np.maximum(counted, 0.85 * known)).astype(np.float32)
 
 
@@ -28,13 +33,13 @@ def thicken(grid: Grid, radius: float) -> Grid:
     deep = depths(grid)
     core = deep >= radius
     filled = grid < 0
-    away = ndimage.distance_transform_edt(~core) if core.any() else np.full(grid.shape, np.inf)
+    away = distance_to(core) if core.any() else np.full(grid.shape, np.inf)
     thin = filled & (away > 1.5 * radius + 0.6)
     middle = thin & (deep >= 0.75 * ndimage.maximum_filter(deep, 3))
     if not middle.any():
         return grid
     ball = max(radius, LEAST_RADIUS)
-    return np.minimum(grid, ndimage.distance_transform_edt(~middle).astype(np.float32) - np.float32(ball))
+    return np.minimum(grid, distance_to(middle) - np.float32(ball))
 
 
 def thicknesses(grid: Grid, points: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -45,7 +50,7 @@ def thicknesses(grid: Grid, points: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     slopes = [ndimage.sobel(grid, axis) for axis in range(3)]
 
-    def normals(at: NDArray[np.float32]) -> NDArray[np.float32]:
+    def normals(at: NDArray[np.floating]) -> NDArray[np.float32]:
         found = np.stack([ndimage.map_coordinates(s, at.T, order=1, mode="nearest") for s in slopes], 1)
         return (found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)).astype(np.float32)
 
@@ -79,10 +84,10 @@ def padded_walls(grid: Grid, points: NDArray[np.float32], wall: float) -> Grid:
     outward = np.stack(slopes, 1)
     outward /= np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-9)
     middles = np.round(points[thin] - outward * thick[thin, None] / 2).astype(int).clip(0, len(grid) - 1)
-    away = np.ones(grid.shape, bool)
-    away[tuple(middles.T)] = False
+    seeds = np.zeros(grid.shape, bool)
+    seeds[tuple(middles.T)] = True
     ball = max(wall / 2, LEAST_RADIUS) + 0.4  # what rounding to cells may take away
-    return np.minimum(grid, ndimage.distance_transform_edt(away).astype(np.float32) - np.float32(ball))
+    return np.minimum(grid, distance_to(seeds) - np.float32(ball))
 
 
 def thinnest(grid: Grid, points: NDArray[np.float32]) -> float:
