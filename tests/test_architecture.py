@@ -71,6 +71,7 @@ LAYERS = {
         "library",
         "lab",
         "music",
+        "design",
         "studio",
         "checkpoints",
         "ui",

@@ -16,6 +16,7 @@
     ["hear", "play", "Hear", "h"],
     ["open-up", "open", "Open up", "o"],
     ["rework", "rework", "Rework", "w"],
+    ["tools", "rework", "Tools", "w"],
     ["continue", "right", "Continue", "k"],
     ["more", "retry", "More like this", "r"],
     ["edit", "edit", "Edit prompt", "e"],
@@ -29,9 +30,12 @@
     ["notes", "note", "Change notes by hand", "t"],
     ["cover", "strong", "Cover with an audio model", "m"],
     ["notebook", "page", "Put into the notebook", "n"],
+    ["piece", "plus", "Put into the tray", "n"],
     ["copy", "copy", "Copy", "y"],
     ["to-image", "start", "Send to Image", "m"],
     ["to-music", "note", "Send to Music", "h"],
+    ["to-text", "page", "Send to Text", "t"],
+    ["to-design", "cube", "Send to Design", "q"],
     ["ancestry", "tree", "Ancestry", "a"],
     ["download", "download", "Download", "d"],
     ["export", "download", "Export as …", "d"],
@@ -321,7 +325,7 @@
       const take = entry.take.state === "done" ? entry.take : { ...entry.take, url, media_type: entry.take.media_type || "image/jpeg" };
       if (same && url && this.largePane?.media.classList.contains("bd-text")) return void atelier.fillText(this.largePane.media, url);
       if (same && url && this.largePane?.media.sounding) return void this.largePane.media.sounding.update(take, url);
-      const large = atelier.sounds(take) ? atelier.soundView : atelier.media;
+      const large = atelier.large[atelier.kind(take)] || atelier.media;
       const media = url ? large(take, alt, this) : el("p", { class: "bd-quiet", text: "Nothing to see yet." });
       const place = () => {
         if (this.shownUrl !== url || this.shownKey !== entry.key) return;
@@ -440,6 +444,10 @@
         copy: () => this.copyText(entry),
         "to-image": () => this.sendToImage(entry),
         "to-music": () => this.sendToMusic(entry),
+        "to-text": () => this.sendToText(entry),
+        "to-design": () => atelier.sendToDesign(take, entry.job.prompt),
+        piece: () => atelier.sendToDesign(take, entry.job.prompt),
+        tools: () => this.toolsOn(entry),
         hear: () => this.hear(entry),
         rework: () => this.rework(entry),
         notes: () => this.changeNotes(entry),

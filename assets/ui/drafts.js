@@ -234,19 +234,12 @@
     },
 
     async sendToImage(entry) {
-      const field = document.querySelector("#image-prompt textarea");
-      if (!field || !window.atelier) return;
       const text = (await atelier.readText(entry.take)).replace(/\s+/g, " ").trim();
-      atelier.write(field, text.length > 400 ? text.slice(0, 400).replace(/\s\S*$/, "") : text);
-      window.atelier.goTo("image");
+      atelier.send("image", { text: text.length > 400 ? text.slice(0, 400).replace(/\s\S*$/, "") : text, sha256: entry.take.sha256 });
     },
 
     async sendToMusic(entry) {
-      const music = atelier.boards.get("music");
-      if (!music || !window.atelier) return;
-      const text = await atelier.readText(entry.take);
-      window.atelier.goTo("music");
-      music.ask("lyrics", null, { text });
+      atelier.send("music", { text: await atelier.readText(entry.take), lyrics: true, sha256: entry.take.sha256 });
     },
 
     exportAs(entry) {

@@ -113,7 +113,7 @@
           opener),
         this.menu,
         ...(parent ? [el("div", { class: "bd-branch" },
-          el("img", { src: `/atelier/thumbs/${encodeURIComponent(parent)}`, alt: "The take it branches from" }),
+          el("img", { src: `/atelier/thumbs/${encodeURIComponent(parent)}`, alt: "The take it branches from", onerror: (event) => event.target.remove() }),
           el("div", {}, el("span", { class: "bd-quiet", text: extra ? "Branches from this take and keeps its variation." : "Branches from this take." }), this.change),
           button("close", "No longer a branch", () => this.trigger("act", { do: "detach" }), { bare: true }))] : []),
       );

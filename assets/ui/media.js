@@ -10,7 +10,9 @@
     if (type.startsWith("video/")) return "video";
     if (type === "audio/midi") return "score";
     if (type.startsWith("audio/")) return "audio";
-    return type.startsWith("text/") || type === "application/json" ? "text" : "other";
+    if (type === "image/svg+xml") return "drawing";
+    if (type === "application/json") return (take.facts || []).includes("palette") ? "palette" : "text";
+    return type.startsWith("text/") && type !== "text/html" ? "text" : "other";
   };
 
   const RENDERERS = {
@@ -52,6 +54,8 @@
   };
 
   atelier.kind = kind;
+  atelier.renderers = RENDERERS;
+  atelier.large = {}; // by kind: how a take is shown large, where that is another way
   /** Whether a take is something to hear. */
   atelier.sounds = (take) => ["audio", "score"].includes(kind(take));
   atelier.media = (take, alt) => RENDERERS[kind(take)](take, alt);

@@ -156,8 +156,14 @@
       atelier.failed(error);
     }
   });
+  const DESIGNED = new Set("make_seamless recolour cut_out vectorise palette mock_up print_pdf sheet text_to_shape vary_shape morph_shapes mix_shapes explore map_latents latent_directions mix_pictures walk_latents sprite_sheet terrain".split(" "));
   /** The panel in which works of this kind are made. */
-  atelier.panelOf = ({ media_type: type }) => (type.startsWith("audio/") ? "music" : type.startsWith("text/") ? "text" : "image");
+  atelier.panelOf = ({ media_type: type, restored }) => {
+    const request = restored?.request;
+    if (DESIGNED.has(request?.task) || (request?.task === "text_to_image" && request.params?.tiling === "both")) return "design";
+    if (/^model\/|svg|pdf|json|html/.test(type)) return "design";
+    return type.startsWith("audio/") ? "music" : type.startsWith("text/") ? "text" : "image";
+  };
   const hand = (event, item) => {
     const panel = atelier.panelOf(item);
     atelier.goTo(panel);

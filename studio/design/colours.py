@@ -107,6 +107,15 @@ def _clusters(points: Floats, weights: Floats, count: int) -> Floats:
     return np.array(kept)
 
 
+def turned(palette: Palette, degrees: float) -> Palette:
+    """The colours with their hues turned, of the same lightness, and of the same chroma as far as sRGB has it."""
+    found = []
+    for one in palette:
+        lightness, chroma, hue = one.lch
+        found.append(Swatch(rgb_of(from_lch(np.array([lightness, chroma, (hue + degrees) % 360])))))
+    return tuple(found)
+
+
 def rgb_of(lab: Floats) -> Rgb:
     """The nearest sRGB colour of the same lightness and hue."""
     red, green, blue = np.rint(fitted(np.asarray(lab)[None])[0] * 255).astype(int).tolist()

@@ -1,6 +1,5 @@
 """Small webp pictures of stored images, made on demand and lost without harm. It knows no row."""
 
-import io
 import itertools
 import os
 import threading
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from studio.design.glb import picture_inside
+from studio.design.looks import look_of
 from studio.errors import InvalidInput, NotFound
 from studio.library.files import explained
 
@@ -96,7 +95,7 @@ def _shrunk(source: Path, side: int) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(_picture_of(source)) as image:
+            with Image.open(look_of(source) or source) as image:
                 if image.width * image.height > PIXEL_LIMIT:
                     raise NotFound(f"The picture {source.name} is too large for a thumbnail.", "Open the file itself.")
                 image.draft("RGB", (side * 2, side * 2))
@@ -106,11 +105,6 @@ def _shrunk(source: Path, side: int) -> Image.Image:
         raise NotFound(f"No thumbnail can be made of {source.name} ({error}).", "Open the file itself.") from error
     plain.thumbnail((side, side), Image.Resampling.LANCZOS)
     return plain
-
-
-def _picture_of(source: Path) -> Path | io.BytesIO:
-    """The file itself, or of a shape the picture that lies inside."""
-    return io.BytesIO(picture_inside(source.read_bytes())) if source.suffix == ".glb" else source
 
 
 def has_bytes(path: Path) -> bool:

@@ -20,6 +20,7 @@ from studio.settings import ASSETS
 from studio.studio import Live, Studio
 from studio.types import Artifact, Job, JobState, Json, Request
 from studio.ui import drafts
+from studio.ui.design_facts import design_facts
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.listing import LEFT_OPEN
 
@@ -36,6 +37,7 @@ SCRIPTS = (
     "music-roll.js",
     "music-view.js",
     "music-board.js",
+    "design-board.js",
     "painter.js",
     "fields.js",
 )
@@ -49,6 +51,7 @@ ACTIONS = (
     "start",
     "inpaint",
     "walk",
+    "to-design",
     "ancestry",
     "download",
     "trash",
@@ -71,6 +74,26 @@ REWORKED = {  # music made from music
     "continue_score": "Continued",
     "harmonise_score": "Harmonised",
     "restyle_score": "Another style",
+}
+DESIGNED = {  # what the tools and the latent spaces make
+    "make_seamless": "Made seamless",
+    "recolour": "Recoloured",
+    "cut_out": "Cut out",
+    "vectorise": "Traced",
+    "palette": "Palette",
+    "mock_up": "Mock-up",
+    "print_pdf": "Print file",
+    "sheet": "Concept sheet",
+    "text_to_shape": "Shapes",
+    "vary_shape": "Varied shape",
+    "morph_shapes": "Morph",
+    "mix_shapes": "Mixed shapes",
+    "map_latents": "Map",
+    "latent_directions": "Directions",
+    "mix_pictures": "Mixed",
+    "walk_latents": "Walk",
+    "sprite_sheet": "Sprites",
+    "terrain": "Terrain",
 }
 MAX_DIFF = 800  # words; longer prompts are shown as struck out and new
 
@@ -230,6 +253,8 @@ def take_state(job: Job, live: Live, index: int, made: Mapping[int, Artifact]) -
                 "url": f"/atelier/files/{kept.sha256}",
                 "thumb": f"/atelier/thumbs/{kept.sha256}"
                 if kept.media_type.startswith(("image/", "video/", "model/", "audio/"))
+                or kept.media_type == "application/pdf"
+                or "palette" in kept.meta
                 else None,
                 "preview": None,
                 "seed": kept.meta.get("seed", job.request.seed + index),
@@ -264,8 +289,10 @@ def take_state(job: Job, live: Live, index: int, made: Mapping[int, Artifact]) -
 
 def facts(kept: Artifact, siblings: Sequence[Artifact]) -> list[str]:
     """Short words under a take: what can be said of a text beside its siblings, of a piece of music, of a sound."""
-    if kept.media_type.startswith("text/"):
+    if kept.media_type == "text/plain":
         return drafts.facts(kept, siblings)
+    if known := design_facts(kept):
+        return known
     if not kept.media_type.startswith("audio/"):
         return []
     seconds = kept.duration or kept.meta.get("seconds")
@@ -323,12 +350,21 @@ def changes(studio: Studio, request: Request) -> Json | None:
         before = studio.library.job(made_by).request if made_by else None
     except NotFound:
         before = None
-    if before is None:
+    if before is None or not alike(before.task, request.task):
         return None
     old, new = settings(before), settings(request)
     names = [n for n in dict.fromkeys([*old, *new]) if n not in ("prompt", "seed") and old.get(n) != new.get(n)]
     prompt = word_diff(before.prompt, request.prompt) if before.prompt != request.prompt else None
     return {"prompt": prompt, "settings": {n: [old.get(n), new.get(n)] for n in names}}
+
+
+@lru_cache
+def alike(before: str, after: str) -> bool:
+    """Whether settings of the one task say something about the other: both are a model's work in one medium."""
+    if before == after:
+        return True
+    declared = [next((f for f in families() if task in f.tasks), None) for task in (before, after)]
+    return declared[0] is not None and declared[0] is declared[1] and not {before, after} & DESIGNED.keys()
 
 
 @lru_cache(maxsize=512)
@@ -353,6 +389,8 @@ def operation(job: Job, changed: Json | None) -> str:
         return "Walk"
     if job.group.startswith(GRID):
         return "X/Y grid"
+    if request.task in DESIGNED:
+        return DESIGNED[request.task]
     if request.task in ("edit_score", *REWORKED):
         return REWORKED.get(request.task, "Notes by hand")
     if request.task == "edit_text":
@@ -368,8 +406,10 @@ def operation(job: Job, changed: Json | None) -> str:
         return "Inpaint"
     if request.task == "image_to_image":
         return "From a picture"
+    if request.params.get("tiling") == "both" and job.panel == "design":
+        return "Pattern"
     if changed is None:
-        return "Brief"
+        return "Brief" if request.parent is None else "From another work"
     if changed["prompt"]:
         return "Prompt edit"
     return "New settings" if changed["settings"] else "More takes"

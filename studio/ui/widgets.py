@@ -3,7 +3,7 @@ under fields, the notes of a prompt, the picture to start from. They know fields
 family.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from studio.types import Json
@@ -119,3 +119,19 @@ class NotebookTools(_Widget):
         super().__init__(
             "notebookTools", {"panel": panel, "shown": False}, elem_id=f"{panel}-tools", padding=False, **options
         )
+
+
+class Tray(_Widget):
+    """The pieces that tools work on: works of the library, taken there by hand or sent from any panel.
+
+    value: {pieces: [{sha256, media_type, name}], wanted: "" | "picture" | "any"}. What is not wanted now is shown dim
+    and kept; the browser keeps the tray until it is emptied.
+    """
+
+    def __init__(self, panel: str, **options: Any) -> None:
+        super().__init__("tray", tray_value(), elem_id=f"{panel}-tray", **options)
+
+
+def tray_value(pieces: Sequence[Mapping[str, Any]] = (), wanted: str = "picture", restore: bool = True) -> Json:
+    """`restore`: an empty tray takes back what the browser kept."""
+    return {"pieces": [dict(piece) for piece in pieces], "wanted": wanted, "restore": restore}

@@ -144,6 +144,7 @@ class ImagePanel:
             "example": self.example,
             "restored": self.restored,
             "open": self.open,
+            "received": self.received,
             "menus": self.menus,
         }.get(str(asked.get("do")))
         if does is None:
@@ -190,6 +191,12 @@ class ImagePanel:
     def walk(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         request = pictures.walk_request(self.studio, str(asked["sha256"]), str(asked["to"]), asked)
         return self.told(run.submit(self.studio, [request], panel=PANEL).problem)
+
+    def received(self, asked: Json, _: Mapping[str, Any]) -> Updates:
+        """Words from another panel; what is made of them descends from the work that they come from."""
+        words = str(asked.get("text") or "")[:2000]
+        parent = str(asked["sha256"]) if asked.get("sha256") else None
+        return {**self.form.fill({"prompt": words}), self.drawn.notes: self.notes_now(parent=parent)}
 
     def example(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         chosen = self.examples[int(asked.get("index", 0)) % len(self.examples)]

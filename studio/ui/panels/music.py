@@ -36,6 +36,7 @@ ACTIONS = (
     "use",
     "notes",
     "cover",
+    "to-design",
     "ancestry",
     "export",
     "trash",
@@ -173,7 +174,7 @@ class MusicPanel:
             "restored": self.restored,
             "open": self.open,
             "menus": self.menus,
-            "lyrics": self.lyrics,
+            "received": self.received,
         }.get(str(asked.get("do")))
         if does is None:
             return self.told(None)
@@ -215,12 +216,16 @@ class MusicPanel:
             self.drawn.notes: self.notes_now(parent=sha256, before=words, kept={"cover": sha256}),
         }
 
-    def lyrics(self, asked: Json, _: Mapping[str, Any]) -> Updates:
-        """Words from the Text panel: to be sung where an audio model can, else the mood of a piece."""
+    def received(self, asked: Json, _: Mapping[str, Any]) -> Updates:
+        """Words from another panel: those of a text are sung where an audio model can, all others are a brief. What is
+        made of them descends from the work that they come from.
+        """
         text = str(asked.get("text") or "")[:5000]
-        if self.drawn.models("audio") and "lyrics" in self.form.fields:
-            return self.form.fill({"mode": "audio", "lyrics": text})
-        return self.form.fill({"mode": "score", "prompt": " ".join(text.split())[:400]})
+        parent = str(asked["sha256"]) if asked.get("sha256") else None
+        notes = {self.drawn.notes: self.notes_now(parent=parent)}
+        if asked.get("lyrics") and self.drawn.models("audio") and "lyrics" in self.form.fields:
+            return {**self.form.fill({"mode": "audio", "lyrics": text}), **notes}
+        return {**self.form.fill({**self.empty(), "mode": "score", "prompt": " ".join(text.split())[:400]}), **notes}
 
     def example(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         chosen = self.examples[int(asked.get("index", 0)) % len(self.examples)]

@@ -37,6 +37,7 @@ ACTIONS = (
     "copy",
     "to-image",
     "to-music",
+    "to-design",
     "ancestry",
     "export",
     "merge",
@@ -184,6 +185,7 @@ class TextPanel:
             "example": self.example,
             "restored": self.restored,
             "open": self.notebook,
+            "received": self.received,
             "menus": self.menus,
             "taught": self.taught,
         }.get(str(asked.get("do")))
@@ -230,6 +232,15 @@ class TextPanel:
 
     def passage(self, asked: Json, values: Mapping[str, Any]) -> Updates:
         return self.queued(writing.rewritten(self.studio, values, asked))
+
+    def received(self, asked: Json, _: Mapping[str, Any]) -> Updates:
+        """A brief from another panel; what is written of it descends from the work that it comes from."""
+        words = str(asked.get("text") or "")[:2000]
+        parent = str(asked["sha256"]) if asked.get("sha256") else None
+        return {
+            **self.form.fill({"mode": "brief", "prompt": words}),
+            self.drawn.notes: self.notes_now(parent=parent),
+        }
 
     def example(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         chosen = self.examples[int(asked.get("index", 0)) % len(self.examples)]
