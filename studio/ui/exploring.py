@@ -140,7 +140,7 @@ def cell(studio: Studio, sha256: str, asked: Mapping[str, Any]) -> Request:
 
 
 def map_at(studio: Studio, sha256: str, asked: Mapping[str, Any]) -> Request:
-    """A map around a place: of a map {"centre_x", "centre_y", "span"}, of a picture the map that it is the middle of."""
+    """A map around a place: of a map {"centre_x", "centre_y", "span"}, of a picture the map around it."""
     _, request = _made_by(studio, sha256)
     if request.task != "map_latents":
         return spot_of(studio, sha256, asked).request("map_latents", sha256, span=_span(asked, 2.0))

@@ -1,4 +1,4 @@
-"""What is asked of shapes on the board, as a request: more like one, one between two to four, the way from one to another.
+"""What is asked of shapes on the board, as a request: more like one, one between two to four, the way between two.
 
 Values in, requests out, as in `designing.py`: knows no components and queues nothing. Every answer has the first shape
 as its parent and the settings with which it was made.
@@ -64,7 +64,7 @@ def vary(studio: Studio, sha256: str, asked: Mapping[str, Any]) -> Request:
 
 
 def mix(studio: Studio, sha256: str, asked: Mapping[str, Any]) -> Request:
-    """The shape at a place of the latent pad: {"picks": two to four sha256, "weights": how much each of them counts}."""
+    """The shape at a place of the latent pad: {"picks": two to four sha256, "weights": of each}."""
     picks = [shape_of(studio, str(pick)).sha256 for pick in asked.get("picks") or ()]
     if len(picks) not in CORNERS:
         raise InvalidInput(f"{len(picks)} shapes are to be mixed.", "Select two to four.")

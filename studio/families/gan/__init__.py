@@ -26,6 +26,13 @@ AXES = Param(
     label="Directions",
     help="Steps along the directions that change most, in deviations: [1.5, 0, -2].",
 )
+VARIATIONS = Param(
+    name="variations",
+    type=str,
+    default="",
+    label="Earlier variations",
+    help="seed:strength pairs: how far, and towards which seeds, the picture was moved.",
+)
 EXPLORE = (
     Param(
         name="num_images_per_prompt",
@@ -39,11 +46,33 @@ EXPLORE = (
     LABEL,
     TRUNCATION,
     AXES,
+    Param(
+        name="variation_seed",
+        type=int,
+        default=None,
+        minimum=0,
+        maximum=2**53,
+        label="Variation seed",
+        help="The seed to move towards; take k uses this + k.",
+    ),
+    Param(
+        name="variation_strength",
+        type=float,
+        default=0.0,
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        label="Variation strength",
+        help="0 keeps the seed's picture, 1 is the variation seed's.",
+    ),
+    VARIATIONS,
 )
 COLUMNS = Param(name="columns", type=int, default=8, minimum=1, maximum=16, label="Columns")
 MAP = (
     LABEL,
     TRUNCATION,
+    AXES,
+    VARIATIONS,
     Param(name="columns", type=int, default=9, minimum=2, maximum=16, label="Pictures a side"),
     Param(name="axis_x", type=int, default=1, minimum=1, maximum=12, label="Direction across"),
     Param(name="axis_y", type=int, default=2, minimum=1, maximum=12, label="Direction up"),
@@ -62,6 +91,8 @@ MAP = (
 DIRECTIONS = (
     LABEL,
     TRUNCATION,
+    AXES,
+    VARIATIONS,
     Param(name="columns", type=int, default=7, minimum=2, maximum=16, label="Steps"),
     Param(name="rows", type=int, default=6, minimum=1, maximum=12, label="Directions"),
     Param(name="span", type=float, default=2.5, minimum=0.01, maximum=6.0, label="Span"),
@@ -70,11 +101,13 @@ OTHER = (
     Param(name="to_seed", type=int, default=1, minimum=0, maximum=2**53, label="Other seed"),
     Param(name="to_label", type=str, default="", label="Other kind", help="Empty: the same kind."),
     Param(name="to_axes", type=list, default=None, label="Other's directions"),
+    Param(name="to_variations", type=str, default="", label="Other's variations"),
 )
 MIX = (
     LABEL,
     TRUNCATION,
     AXES,
+    VARIATIONS,
     *OTHER,
     Param(
         name="way",
@@ -113,6 +146,7 @@ SPRITES = (
     LABEL,
     TRUNCATION,
     AXES,
+    VARIATIONS,
     COLUMNS,
     Param(name="scale", type=int, default=1, minimum=1, maximum=8, label="Enlarged"),
     Param(name="padding", type=int, default=1, minimum=0, maximum=32, label="Space", help="Pixels around each sprite."),

@@ -7,6 +7,7 @@ import difflib
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,8 @@ class ExplorePipeline:
                     "label": self._name(place),
                     "seconds": seconds,
                 }
+                if place.moves:
+                    meta["variation_seed"] = place.moves[-1][0]
                 context.output(k, lambda path, shown=picture: shown.save(path, "PNG"), ".png", "image/png", meta)
                 context.progress(k + 1, len(places), "Drawing")
 
@@ -105,7 +108,8 @@ class ExplorePipeline:
         p: Mapping[str, Any] = request.params
         one = self._place(request, request.seed)
         kind = self.number_of(str(p["to_label"])) if p["to_label"] else self.space.kind_of(one)
-        other = Place(int(p["to_seed"]), kind, one.truncation, self._steps(p.get("to_axes"), "to_axes"))
+        to_steps, to_moves = self._steps(p.get("to_axes"), "to_axes"), moves_of(p.get("to_variations"), "to_variations")
+        other = Place(int(p["to_seed"]), kind, one.truncation, to_steps, to_moves)
         start, end = self.space.style(one), self.space.style(other)
         many, stages = int(p["steps"]), len(self.model.generator.stages)
         amounts = [k / (many - 1) for k in range(many)] if many > 1 else [0.5]
@@ -193,7 +197,11 @@ class ExplorePipeline:
 
     def _places(self, request: Request) -> list[Place]:
         count = int(str(request.params["num_images_per_prompt"]))
-        return [self._place(request, request.seed + k) for k in range(count)]
+        p: Mapping[str, Any] = request.params
+        if not p.get("variation_strength") or p.get("variation_seed") is None:
+            return [self._place(request, request.seed + k) for k in range(count)]
+        one, strength = self._place(request, request.seed), float(p["variation_strength"])
+        return [replace(one, moves=(*one.moves, (int(p["variation_seed"]) + k, strength))) for k in range(count)]
 
     def _place(self, request: Request, seed: int) -> Place:
         wanted = str(request.params["label"])
@@ -202,6 +210,7 @@ class ExplorePipeline:
             self.number_of(wanted) if wanted else None,
             float(str(request.params["truncation"])),
             self._steps(request.params.get("axes"), "axes"),
+            moves_of(request.params.get("variations"), "variations"),
         )
 
     def _steps(self, given: Any, field: str) -> tuple[float, ...]:
@@ -261,6 +270,22 @@ class ExplorePipeline:
         near = difflib.get_close_matches(label.lower(), known, n=1, cutoff=0.4)
         offer = f"Did you mean {near[0]!r}?" if near else f"It knows: {', '.join(known)}."
         raise InvalidInput(f"This model knows no {label[:80]!r}.", offer, field="label")
+
+
+def moves_of(text: Any, field: str) -> tuple[tuple[int, float], ...]:
+    """'7:0.3,9:0.5' -> ((7, 0.3), (9, 0.5)). InvalidInput."""
+    moves = []
+    for pair in filter(None, (part.strip() for part in str(text or "").split(","))):
+        seed, _, strength = pair.partition(":")
+        try:
+            moves.append((int(seed), float(strength)))
+        except ValueError as error:
+            raise InvalidInput(
+                f"{pair!r} is not a variation.", "Write seed:strength, as in 7:0.25.", field=field
+            ) from error
+        if not 0 <= moves[-1][0] <= 2**53 or not 0 <= moves[-1][1] <= 1:
+            raise InvalidInput(f"The variation {pair!r} is out of range.", "Its strength lies in 0 to 1.", field=field)
+    return tuple(moves)
 
 
 def as_image(planes: Tensor) -> Image.Image:

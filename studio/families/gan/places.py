@@ -20,12 +20,15 @@ MOST = 12  # directions that are told apart
 
 @dataclass(frozen=True)
 class Place:
-    """`kind` is a class's number, None for one by lot; `steps` are deviations along the first directions."""
+    """`kind` is a class's number, None for one by lot; `steps` are deviations along the first directions, `moves` the
+    other seeds towards which the style was moved one after the other, and how far (0..1).
+    """
 
     seed: int
     kind: int | None = None
     truncation: float = 1.0
     steps: tuple[float, ...] = ()
+    moves: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class Space:
         """The style (style,) of a place."""
         normal, kind = self._drawn(place)
         style = self._mapped((normal * place.truncation)[None], kind)[0]
+        for seed, strength in place.moves:
+            other = self._drawn(Place(seed, kind))[0]
+            style = style + strength * (self._mapped((other * place.truncation)[None], kind)[0] - style)
         if place.steps:
             axes = self.directions(kind).axes[: len(place.steps)]
             style = style + torch.tensor(place.steps[: len(axes)], device=self.where) @ axes
