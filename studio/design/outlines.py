@@ -69,5 +69,5 @@ def _near(these: Mask, those: Mask, reach: float) -> float:
     """Share of these pixels with one of those within `reach`."""
     if not these.any() or not those.any():
         return 0.0
-    away = distance_transform_edt(~those)
+    away = np.asarray(distance_transform_edt(~those))
     return float((away[these] <= reach).mean())

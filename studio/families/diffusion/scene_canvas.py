@@ -101,6 +101,7 @@ class Canvas:
     ground: float = 190.0  # row on which a thing in the middle stands
     footing: str = "ground"  # ground, water, float or plain
     indoors: bool = False
+    placed: list[tuple[Image.Image, int, int]] = field(default_factory=list)  # things with their left and top
 
     def lit(self, colour: np.ndarray, distance: float) -> np.ndarray:
         """A surface colour under this light, paler with distance (0 near, 1 at the horizon)."""

@@ -209,19 +209,24 @@ def finish(canvas: Canvas, plan: Plan, sprites: Sprites) -> np.ndarray:
     return (np.clip(styled, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def place_thing(canvas: Canvas, sprite: Image.Image, left: int, standing: int, thing: Thing) -> None:
-    """Put one sprite on the canvas, with the shadow, reflection and light that its footing asks for.
+def place_thing(
+    canvas: Canvas, sprite: Image.Image, left: int, standing: int, thing: Thing, bottom: int | None = None
+) -> None:
+    """Put one square sprite on the canvas, with the shadow, reflection and light that its footing asks for.
 
-    `left` is its left edge, `standing` the row on which things stand, both in pixels.
+    `left` is its left edge, `standing` the row on which things stand, both in pixels; with `bottom` it ends in that
+    row wherever the others stand.
     """
     rng, size = canvas.rng, sprite.width
     middle = left + size / 2
     floats = canvas.footing in ("float", "plain")
     hover = 0
-    if thing.flies and canvas.footing in ("ground", "water") and size <= 128 and rng.random() < 0.75:
+    if bottom is None and thing.flies and canvas.footing in ("ground", "water") and size <= 128 and rng.random() < 0.75:
         hover = 2 * GRID
-    bottom = 128 + GRID * round(size / 2 / GRID) if floats else standing - hover + (GRID if size > 180 else 0)
+    if bottom is None:
+        bottom = 128 + GRID * round(size / 2 / GRID) if floats else standing - hover + (GRID if size > 180 else 0)
     top = bottom - size
+    canvas.placed.append((sprite, left, top))
     if not floats or canvas.footing == "plain":
         _shadow(canvas, middle, bottom - size * 0.04 + hover, size, 0.34 if canvas.footing != "water" else 0.2)
     pixels = np.asarray(sprite, np.float32) / 255
