@@ -77,6 +77,7 @@ LAYERS = {
         "ui",
         "__init__",
     },
+    "hub": {"errors", "settings", "types", "families", "catalog", "library"},  # light: torch stays with the worker
     "terminal": {"types", "studio"},
     "music_commands": {"errors", "settings", "types", "families", "catalog", "music", "studio", "terminal"},
     "craft_commands": {"design", "errors", "settings", "types", "families", "studio", "terminal"},
@@ -180,11 +181,13 @@ def test_heavy_modules_stay_at_home(path: Path) -> None:
             assert path.relative_to(PACKAGE).as_posix() in CHILD_PROCESSES, f"{path} imports {module}"
 
 
-# the engine starts the worker, the probe asks a child about the device, the window starts a browser
+# the engine starts the worker, downloads are processes of their own, the probe asks a child about the device, the
+# window starts a browser
 CHILD_PROCESSES = {
     "engine/engine.py",
     "engine/child.py",
     "engine/probe.py",
+    "hub/downloads.py",
     "ui/window.py",
     "bench/image.py",
     "install/environment.py",

@@ -1,0 +1,201 @@
+"""What a download would be, before it is one: files, size, room on the disk, licence, and what stands in its way."""
+
+import json
+import re
+import shutil
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from studio.catalog import Catalog, plain_id
+from studio.errors import DiskFull, ModelError
+from studio.families import FAMILIES
+from studio.families.model_card import CARD
+from studio.hub import licences
+from studio.hub.hub_cache import HubCache
+from studio.hub.licences import Licence
+from studio.hub.listed import Listed, listed_by_repo
+from studio.hub.refusals import LicenceNotAccepted, gated
+from studio.hub.repository import Hub, Repository
+from studio.hub.selection import Chosen, check_config, choose_files, parts_of
+from studio.settings import Settings
+from studio.types import Json
+
+SPARE_DISK = 512 * 2**20  # bytes that stay free for the library
+OURS = ("id", "source", "file", "config", "made", "hub")  # of a card: what this program alone may say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A download that could start. `problem` says in a sentence why it may not, "" when it may."""
+
+    id: str  # the model's name in this home
+    repo: str
+    revision: str  # a commit: what is fetched later is what was looked at
+    endpoint: str
+    files: tuple[Chosen, ...]
+    size: int  # bytes to have
+    cached: int  # of these, bytes that lie in the hub cache of this machine already
+    free: int  # bytes free on the home's disk
+    licence: Licence
+    accepted: bool
+    gated: bool
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> str:
+        if self.size - self.cached + SPARE_DISK > self.free:
+            need, room = _gb(self.size - self.cached), _gb(max(0, self.free - SPARE_DISK))
+            return f"{self.repo} needs {need} GB, and there is room for {room} GB."
+        if self.licence.limits_use and not self.accepted:
+            return f"{self.repo}: {self.licence.sentence}"
+        return ""
+
+    def check(self) -> None:
+        """DiskFull or LicenceNotAccepted when it may not start."""
+        if not self.problem:
+            return
+        if self.licence.limits_use and not self.accepted and "needs" not in self.problem:
+            where = f" ({self.licence.link})" if self.licence.link else ""
+            raise LicenceNotAccepted(self.problem, f"Read it{where}; to accept it, add --accept-licence.")
+        raise DiskFull(self.problem, "Make room, or choose a smaller model.")
+
+    def to_dict(self) -> Json:
+        """For a page or a terminal; holds no secret."""
+        return {
+            "id": self.id,
+            "repo": self.repo,
+            "revision": self.revision,
+            "size": self.size,
+            "cached": self.cached,
+            "free": self.free,
+            "files": [{"path": each.target, "size": each.file.size} for each in self.files],
+            "licence": self.licence.name,
+            "licence_says": self.licence.sentence,
+            "limits_use": self.licence.limits_use,
+            "accepted": self.accepted,
+            "gated": self.gated,
+            "problem": self.problem,
+        }
+
+
+def make_plan(settings: Settings, hub: Hub, id: str, revision: str = "", name: str = "") -> Plan:
+    """Looks a model up by its repository or by the id of an entry of presets/models. All refusals of `hub`,
+    and ModelError where it brings programs or pickles.
+    """
+    entry = listed_by_repo(id)
+    repo = entry.repo if entry else id
+    repository = hub.look_up(repo, revision or (entry.revision if entry else ""))
+    if repository.gated and not hub.token:
+        raise gated(repository.id, with_token=False)
+    there = {file.path for file in repository.files}
+    card = _their_card(hub, repository) if CARD in there else {}
+    parts = _parts(hub, repository, there)
+    chosen = tuple(choose_files(repository.files, parts, repository.id, whole=card.get("family") in FAMILIES))
+    if not chosen:
+        raise ModelError(f"{repository.id} holds no model.", "Choose another one.")
+    licence = _licence(repository, entry, card)
+    cache = HubCache.of_environment()
+    return Plan(
+        id=_free_id(settings, name or (entry.id if entry else repository.id.rpartition("/")[2]), repository.id),
+        repo=repository.id,
+        revision=repository.revision,
+        endpoint=hub.endpoint,
+        files=chosen,
+        size=sum(each.file.size for each in chosen),
+        cached=sum(each.file.size for each in chosen if cache.find(repository.id, repository.revision, each.file)),
+        free=shutil.disk_usage(next(p for p in (settings.home, *settings.home.parents) if p.is_dir())).free,
+        licence=licence,
+        accepted=licences.accepted(settings.home, repository.id, licence),
+        gated=repository.gated,
+        card=_card(repository, entry, card, licence),
+    )
+
+
+def _parts(hub: Hub, repository: Repository, there: set[str]) -> dict[str, tuple[str, str]]:
+    if "model_index.json" in there:
+        return parts_of(hub.read_json(repository, "model_index.json"), repository.id)
+    if "config.json" not in there:
+        raise ModelError(
+            f"{repository.id} is no model that can be opened here: it has neither model_index.json nor config.json.",
+            "Of a single checkpoint or LoRA, download the .safetensors file and use `models import FILE`.",
+        )
+    check_config(hub.read_json(repository, "config.json"), repository.id)
+    return {}
+
+
+def _their_card(hub: Hub, repository: Repository) -> Mapping[str, Any]:
+    """The card that the repository brings, without what this program alone may say."""
+    try:
+        card = tomllib.loads(hub.read(repository, CARD).decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return {}
+    return {key: value for key, value in card.items() if key not in OURS}
+
+
+def _licence(repository: Repository, entry: Listed | None, card: Mapping[str, Any]) -> Licence:
+    """What the repository says now; where it says nothing, what its card or our list says."""
+    if repository.licence.name:
+        forbids = entry.forbids if entry and entry.licence.lower() == repository.licence.name.lower() else ""
+        return Licence(name=repository.licence.name, link=repository.licence.link, forbids=forbids)
+    if entry and entry.licence:
+        return Licence(name=entry.licence, forbids=entry.forbids)
+    return Licence(name=str(card.get("licence", "")).lower()[:80])
+
+
+def _card(repository: Repository, entry: Listed | None, card: Mapping[str, Any], licence: Licence) -> dict[str, Any]:
+    """The card.toml that is written last. None of it is asked of the person again."""
+    ours: dict[str, Any] = {**card, "licence": licence.name or card.get("licence", "")}
+    ours.setdefault("name", entry.name if entry else repository.id.rpartition("/")[2])
+    if entry and entry.runs:
+        ours.setdefault("family", entry.family)
+        ours.setdefault("tasks", list(entry.tasks))
+    hub = {"repo": repository.id, "revision": repository.revision, "licence_link": licence.link, "forbids": ""}
+    return {**ours, "source": "hub", "hub": {**hub, "forbids": licence.forbids}}
+
+
+def _free_id(settings: Settings, name: str, repo: str) -> str:
+    """The name that it gets, or has: a second download of the same repository goes to the same folder."""
+    plain = plain_id(name, "model").lower()
+    known = {model.id: model.folder for model in Catalog(settings).models()}
+    id, number = plain, 1
+    while id in known or (settings.models / id).exists():
+        if installed_repo(known.get(id, settings.models / id)) == repo:
+            return id
+        number += 1
+        id = f"{plain}-{number}"
+    return id
+
+
+def installed_repo(folder: Path) -> str:
+    """The repository that a model's folder came from; "" where none is known."""
+    try:
+        card = tomllib.loads((folder / CARD).read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return ""
+    origin = card.get("hub", {})
+    return str(origin.get("repo", "")) if isinstance(origin, dict) else ""
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan as a file that a later run of the program can go on from."""
+    files = [[each.file.path, each.file.size, each.file.sha256, each.file.git_sha1, each.target] for each in plan.files]
+    plain = {
+        "id": plan.id,
+        "repo": plan.repo,
+        "revision": plan.revision,
+        "endpoint": plan.endpoint,
+        "files": files,
+        "card": dict(plan.card),
+    }
+    return json.dumps(plain)
+
+
+def is_commit(revision: str) -> bool:
+    return bool(re.fullmatch(r"[0-9a-f]{40}", revision))
+
+
+def _gb(size: float) -> str:
+    return f"{size / 2**30:.1f}" if size >= 2**27 else f"{size / 2**30:.3f}"

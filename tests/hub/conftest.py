@@ -1,0 +1,51 @@
+"""What the tests of the hub share: a server on loopback, a home, and small repositories."""
+
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from studio.hub.repository import Hub
+from studio.settings import Settings
+from tests.hub.hub_server import HubServer
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
+    with HubServer() as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hub-cache"))
+        monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
+        monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "1")
+        caches = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE")
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", *caches):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)  # the other tests touch no hub
+        yield running
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings.load({"home": str(tmp_path / "home")}, {})
+
+
+@pytest.fixture
+def hub(server: HubServer, settings: Settings) -> Hub:
+    return Hub(settings)
+
+
+def writer(size: int = 3_000_000, seed: int = 1) -> dict[str, bytes]:
+    """The files of a causal LM: the right names, and as many bytes of weights."""
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 8}
+    return {
+        "config.json": json.dumps(config).encode(),
+        "generation_config.json": b"{}",
+        "tokenizer.json": b'{"version": "1.0"}',
+        "tokenizer_config.json": b"{}",
+        "model.safetensors": random.Random(seed).randbytes(size),
+        "README.md": b"# A writer",
+        "LICENSE": b"Do what you want.",
+    }
