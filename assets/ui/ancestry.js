@@ -4,6 +4,8 @@
   const atelier = (window.atelierBoard = window.atelierBoard || {});
   const { el, button, shown } = atelier;
 
+  const MOST = 12; // ancestors shown of one source
+
   /** Briefs as a forest: [{brief, from: sha256 | null, children: [...]}], oldest first. */
   const forest = (briefs) => {
     const maker = new Map();
@@ -24,6 +26,7 @@
   class Ancestry {
     constructor(board) {
       this.board = board;
+      this.lines = new Map(); // sha256 -> promise of what it came from
       this.node = el("aside", { class: "bd-ancestry", "aria-label": "Ancestry", hidden: true, tabindex: "-1" });
     }
 
@@ -95,12 +98,28 @@
       return parent ? el("span", { class: "bd-quiet", text: `of take ${parent.take.index + 1}` }) : null;
     }
 
-    /** The picture of a source that no brief of this session made: an upload, or a take of an earlier session. */
+    /** What lies before this session: the source, and all that it came from in whatever panel, oldest first. */
     outside(sha) {
       if (this.board.entryOf(sha)) return null;
-      return el("div", { class: "bd-outside" },
-        el("img", { src: `/atelier/thumbs/${encodeURIComponent(sha)}`, alt: "The picture it started from", loading: "lazy" }),
-        el("span", { class: "bd-quiet", text: "from the library" }));
+      const node = el("div", { class: "bd-outside" }, el("span", { class: "bd-quiet", text: "from the library" }));
+      const show = (line) =>
+        node.replaceChildren(...line.flatMap((one, at) => [at ? atelier.icon("right") : null, this.ancestor(one)]).filter(Boolean));
+      if (!this.lines.has(sha)) {
+        const found = atelier.json(`/atelier/lineage/${encodeURIComponent(sha)}`).then(({ nodes }) =>
+          nodes.filter((one) => one.depth <= 0).sort((a, b) => a.depth - b.depth || a.created - b.created).slice(-MOST));
+        found.catch(() => this.lines.delete(sha));
+        this.lines.set(sha, found);
+      }
+      this.lines.get(sha).then(show, () => null);
+      return node;
+    }
+
+    /** One work of another session or panel; a click opens it where it was made. */
+    ancestor(one) {
+      const words = one.prompt || one.name || one.task.replaceAll("_", " ");
+      return el("button", { type: "button", class: "bd-ancestor", title: words, "aria-label": `Open ${words}`, "data-panel": window.atelier.panelOf(one), onclick: () => (this.toggle(false), window.atelier.openIn(one)) },
+        one.thumb ? el("img", { src: one.thumb, alt: "", loading: "lazy" }) : atelier.icon(one.media_type.startsWith("audio/") ? "note" : "page"),
+        el("span", { dir: "auto", text: words }));
     }
 
     changes(job) {

@@ -69,6 +69,7 @@
 
   atelier.renderers.drawing = drawing;
   atelier.renderers.palette = (take, alt) => el("img", { src: take.thumb, alt });
+  atelier.renderers.page = (take, alt) => el("img", { src: `/atelier/design/look/${take.sha256}`, alt, draggable: "false" });
   atelier.large.palette = paletteView;
 
   // --- a picture repeated
@@ -166,7 +167,7 @@
         dialog.remove();
         done(dialog.returnValue === "go" ? [...chosen.values()] : []);
       });
-      document.querySelector(".bd").append(dialog);
+      (atelier.boards.get("design")?.root || document.body).append(dialog);
       dialog.showModal();
       load();
     });

@@ -36,8 +36,8 @@
     return words.join(" · ");
   };
 
-  const OPENS = ["image/", "text/", "audio/"];
-  const NAMED = { image: "Image", text: "Text", music: "Music" };
+  const OPENS = ["image/", "text/", "audio/", "model/", "application/pdf", "application/json"];
+  const NAMED = { image: "Image", text: "Text", music: "Music", design: "Design" };
 
   class Detail {
     constructor(library) {
@@ -116,6 +116,7 @@
         "div",
         { class: "lib-actions" },
         OPENS.some((kind) => item.media_type.startsWith(kind)) ? tool("open", `Open in ${NAMED[atelier.panelOf(item)]}`, () => atelier.openIn(item), { kind: "strong" }) : null,
+        window.atelierBoard?.sendToDesign && OPENS.some((kind) => item.media_type.startsWith(kind)) ? tool("cube", "To Design", () => window.atelierBoard.sendToDesign(item, item.prompt || item.name)) : null,
         item.restored ? tool("use", "Use settings", () => this.use(item)) : null,
         star,
         download,

@@ -11,6 +11,8 @@
     if (type === "audio/midi") return "score";
     if (type.startsWith("audio/")) return "audio";
     if (type === "image/svg+xml") return "drawing";
+    if (type === "model/gltf-binary") return "shape";
+    if (type === "application/pdf") return "page";
     if (type === "application/json") return (take.facts || []).includes("palette") ? "palette" : "text";
     return type.startsWith("text/") && type !== "text/html" ? "text" : "other";
   };
@@ -23,7 +25,8 @@
     score: (take, alt) => atelier.soundTile(take, alt),
     text: (take, alt) => atelier.fillText(el("div", { class: "bd-text", tabindex: "0", "aria-label": alt, dir: "auto" }), take.url),
     other: (take, alt) =>
-      take.thumb ? el("img", { src: take.thumb, alt }) : el("div", { class: "bd-text", text: take.media_type || "file" }),
+      take.media_type === "text/html" ? el("div", { class: "bd-text", text: "A web page in one file. Download it, then open it in a browser." })
+      : take.thumb ? el("img", { src: take.thumb, alt }) : el("div", { class: "bd-text", text: take.media_type || "file" }),
   };
 
   const MOST = 200_000; // characters shown
@@ -58,7 +61,8 @@
   atelier.large = {}; // by kind: how a take is shown large, where that is another way
   /** Whether a take is something to hear. */
   atelier.sounds = (take) => ["audio", "score"].includes(kind(take));
-  atelier.media = (take, alt) => RENDERERS[kind(take)](take, alt);
+  /** `shared` is a View or a board where takes are looked at together. */
+  atelier.media = (take, alt, shared) => RENDERERS[kind(take)](take, alt, shared);
 
   /** What all panes of a comparison share: how much they are enlarged (1 = fits) and moved (in picture widths, heights). */
   class View {
@@ -76,10 +80,12 @@
       for (const pane of this.panes) pane.paint();
     }
     fit() {
+      this.orbit?.fit();
       this.set(1, 0, 0);
     }
     /** Enlarge by `factor` and keep the point (px, py), in picture widths from its centre, where it is. */
     zoom(factor, px = 0, py = 0) {
+      this.orbit?.nearer(factor);
       const scale = Math.min(40, Math.max(0.1, this.scale * factor));
       const change = scale / this.scale;
       this.set(scale, px - (px - this.x) * change, py - (py - this.y) * change);
@@ -163,6 +169,7 @@
       this.pointers.set(event.pointerId, now);
     }
     close() {
+      this.media.shape?.close();
       this.watcher?.disconnect();
       this.view.panes.delete(this);
     }

@@ -2,6 +2,7 @@
 programs (CSS, GIMP, Adobe Swatch Exchange, JSON).
 """
 
+import io
 import json
 import struct
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ HARMONIES: Mapping[str, tuple[float, ...]] = {  # turns of the hue in degrees
     "split": (0, 150, 210),
     "tetradic": (0, 90, 180, 270),
 }
-EXPORTS = ("css", "gpl", "ase", "json")
+EXPORTS = ("css", "gpl", "ase", "json", "png")
 AA, AA_LARGE, AAA = 4.5, 3.0, 7.0  # contrast that WCAG 2.2 asks of text (1.4.3, 1.4.6)
 _SEEN = 32  # opacity, of 255, from which a colour counts
 _SIDE = 160  # pixels of the small picture whose colours are counted
@@ -261,6 +262,10 @@ def export(palette: Palette, kind: str, title: str = "Palette") -> bytes:
     if kind == "ase":
         blocks = b"".join(_ase_block(one) for one in palette)
         return b"ASEF" + struct.pack(">HHI", 1, 0, len(palette)) + blocks
+    if kind == "png":
+        data = io.BytesIO()
+        swatch_picture(palette).save(data, "PNG")
+        return data.getvalue()
     return json.dumps(describe(palette, title), ensure_ascii=False, indent=1).encode()
 
 

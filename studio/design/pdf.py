@@ -59,6 +59,7 @@ class Pdf:
         }
         self._pictures: dict[str, int] = {}
         self._pages: list[int] = []
+        self._attached: dict[str, int] = {}
         about = f"/Producer {_text_string('Atelier')} /Title {_text_string(title)}"
         if settings is not None:
             about += f" /atelier {_text_string(json.dumps(settings))}"
@@ -96,9 +97,20 @@ class Pdf:
             self._add(f"<< /Type /Page /Parent 2 0 R {boxes}/Contents {drawn} 0 R {resources} >>".encode())
         )
 
+    def attach(self, name: str, data: bytes) -> None:
+        """A file that travels inside, as readers list it under attachments."""
+        packed = zlib.compress(data)
+        head = f"<< /Type /EmbeddedFile /Length {len(packed)} /Filter /FlateDecode /Params << /Size {len(data)} >> >>\n"
+        body = self._add(head.encode() + b"stream\n" + packed + b"\nendstream")
+        told = _text_string(name)
+        file = self._add(f"<< /Type /Filespec /F {told} /UF {told} /EF << /F {body} 0 R >> >>".encode())
+        self._attached[name] = file
+
     def data(self) -> bytes:
         kids = " ".join(f"{page} 0 R" for page in self._pages)
-        self._objects[0] = b"<< /Type /Catalog /Pages 2 0 R >>"
+        named = " ".join(f"{_text_string(name)} {file} 0 R" for name, file in sorted(self._attached.items()))
+        attached = f" /Names << /EmbeddedFiles << /Names [{named}] >> >>" if named else ""
+        self._objects[0] = f"<< /Type /Catalog /Pages 2 0 R{attached} >>".encode()
         self._objects[1] = f"<< /Type /Pages /Count {len(self._pages)} /Kids [{kids}] >>".encode()
         out = bytearray(b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n")
         places = []

@@ -13,11 +13,12 @@ from typing import Any
 from PIL import Image
 
 from studio.design.colours import Palette, contrast, read_colours
+from studio.design.looks import look_of
 from studio.design.pattern import opaque
 from studio.design.pdf import POINT, Pdf, number, width_of, written
 from studio.design.print_pdf import trim_of
 from studio.design.vector import Drawing, check_inert, rasterised, read_svg
-from studio.errors import InvalidInput
+from studio.errors import InvalidInput, NotFound
 
 MARGIN, GAP, CAPTION, TITLE = 15.0, 5.0, 6.0, 16.0  # mm
 ROW = 58.0  # mm that a row is high about
@@ -76,16 +77,16 @@ def read_piece(file: Path, caption: str = "") -> Piece:
         return Piece(caption, text=file.read_text("utf-8", "replace")[:LONGEST])
     if suffix in _MEDIA:
         return Piece(caption, sound=file)
-    if suffix in (".png", ".jpg", ".jpeg", ".webp", ".gif"):
+    if suffix in (".png", ".jpg", ".jpeg", ".webp", ".gif", ".glb"):
         try:
-            with Image.open(file) as opened:
+            with Image.open(look_of(file) or file) as opened:
                 opened.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
                 return Piece(caption, picture=opaque(opened.convert("RGBA")))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except (NotFound, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise InvalidInput("A picture of the sheet is damaged.", "Choose another one.", field="piece") from error
     raise InvalidInput(
         f"A {suffix.removeprefix('.') or 'nameless'} file cannot be shown on a sheet.",
-        "Choose pictures, vectors, palettes, texts or sounds; of a shape its picture.",
+        "Choose pictures, vectors, palettes, shapes, texts or sounds.",
         field="piece",
     )
 
@@ -140,10 +141,20 @@ def pdf_of(laid: Laid, settings: Mapping[str, Any] | None = None) -> bytes:
             lines.append(written(_shortened(laid.title, wide - 2 * MARGIN, 22), MARGIN, high - MARGIN - 7, 22, "bold"))
         for placed in page:
             lines += _shown(pdf, placed, high)
+        for place, placed in enumerate(page):
+            if placed.piece.sound is not None:
+                pdf.attach(sound_name(placed.piece, at, place), placed.piece.sound.read_bytes())
         if len(laid.pages) > 1:
             lines.append(written(f"{at + 1}", wide - MARGIN, 8, 8, grey=0.5))
         pdf.page("\n".join(lines), (0.0, 0.0, wide, high))
     return pdf.data()
+
+
+def sound_name(piece: Piece, page: int, place: int) -> str:
+    """The name of a sound that travels with the PDF: its caption, or where it stands."""
+    assert piece.sound is not None
+    words = "-".join("".join(c if c.isalnum() else " " for c in piece.caption.lower()).split())[:40]
+    return f"{page + 1}-{place + 1}-{words or 'sound'}{piece.sound.suffix}"
 
 
 def _shown(pdf: Pdf, placed: Placed, high: float) -> Iterator[str]:
@@ -169,7 +180,7 @@ def _shown(pdf: Pdf, placed: Placed, high: float) -> Iterator[str]:
     else:
         box = " ".join(number(value * POINT) for value in (x, bottom, placed.width, placed.height))
         yield f"0.96 g {box} re f"
-        words = piece.text or f"Sound: {piece.caption or 'see the HTML file'}"
+        words = piece.text or f"Sound: {piece.caption or 'without a name'}. It is attached to this file."
         for at, line in enumerate(_broken(words, placed.width - 8, placed.height - 8)):
             yield written(line, x + 4, bottom + placed.height - 7.5 - at * _TEXT_SIZE * 1.35 / POINT, _TEXT_SIZE)
     if piece.caption:

@@ -4,9 +4,8 @@ Values in, requests out. Each bench has acts; an act is a task of a family, on w
 components and queues nothing.
 """
 
-import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +16,7 @@ from studio.families.craft import TEMPLATES
 from studio.families.family import Param
 from studio.studio import Studio
 from studio.types import Input, Json, Request, Value
-from studio.ui import brief, run
+from studio.ui import brief, exploring, modelling, run
 from studio.ui.design_variations import variations
 
 PANEL = "design"
@@ -325,7 +324,7 @@ def prompt_of(studio: Studio, act: Act, values: Mapping[str, Any], chosen: Seque
     if act.task == "sheet":
         return str(values.get("title") or "Concept sheet")
     if act.family == "gan":
-        return str(values.get("label") or "")
+        return str(values.get("label") or "any kind")
     return named(studio, chosen[0].artifact) if chosen else ""
 
 
@@ -334,7 +333,7 @@ def named(studio: Studio, sha256: str) -> str:
         meta = studio.library.artifact(sha256).meta
     except NotFound:
         return ""
-    return str(meta.get("prompt") or meta.get("name") or "")[:400]
+    return str(meta.get("prompt") or meta.get("label") or meta.get("name") or "")[:400]
 
 
 def model_of(studio: Studio, act: Act, values: Mapping[str, Any]) -> str:
@@ -351,12 +350,14 @@ def model_of(studio: Studio, act: Act, values: Mapping[str, Any]) -> str:
 
 def able_task(act: Act) -> str:
     """The task by which the catalog finds the models of an act."""
+    if act.family == "gan":
+        return "explore"
     return {TILE: "text_to_image", "sketch": "image_to_image"}.get(act.task, act.task)
 
 
 # --- what is asked of a take
 
-VARIED: Mapping[str, Callable[[Studio, str, Mapping[str, Any]], Request]] = {}
+REWORKS = {**modelling.REWORKS, **exploring.REWORKS}  # by what the board calls them
 
 
 def made_by(studio: Studio, sha256: str) -> Request:
@@ -366,20 +367,14 @@ def made_by(studio: Studio, sha256: str) -> Request:
     return studio.library.job(artifact.job).request
 
 
-def again(studio: Studio, sha256: str) -> Request:
-    """The same brief with new seeds; of a tool the same settings: nothing would change."""
-    before = made_by(studio, sha256)
-    if before.task in ACTS and not ACTS[before.task].model:
-        raise InvalidInput("A tool makes the same again.", "Change its settings, or give it another picture.")
-    return before.replace(seed=random.SystemRandom().randrange(MAX_SEED), parent=sha256)
-
-
 def varied(studio: Studio, sha256: str, strength: str) -> tuple[Request, ...]:
     """What Vary asks for: shapes and places near by, pictures with other noise, tools with other settings."""
     before = made_by(studio, sha256)
     kept = studio.library.artifact(sha256)
-    if before.task in VARIED:
-        return (VARIED[before.task](studio, sha256, {"how": "vary", "strength": strength}),)
+    if kept.media_type == "model/gltf-binary":
+        return (modelling.vary(studio, sha256, {"strength": strength}),)
+    if before.task in family("gan").tasks:
+        return (exploring.vary(studio, sha256, {"strength": strength}),)
     if before.task in ("text_to_image", "image_to_image"):
         return (studio.vary(sha256, "strong" if strength == "strong" else "subtle"),)
     return variations(before, kept.sha256, strength)

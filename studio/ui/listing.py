@@ -27,7 +27,10 @@ OWN_TAGS = (PICKED, BLIND)  # shown as marks, not as tags of the person's
 
 def item(artifact: Artifact) -> Json:
     """One artifact as a tile: addresses by hash, never a path."""
-    seen = artifact.media_type.startswith(("image/", "audio/")) and artifact.media_type != "image/svg+xml"
+    seen = (
+        artifact.media_type.startswith(("image/", "audio/", "model/gltf")) or artifact.media_type == "application/pdf"
+    )
+    seen = seen or "palette" in artifact.meta
     meta = artifact.meta
     return {
         "sha256": artifact.sha256,

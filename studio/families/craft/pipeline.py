@@ -71,13 +71,12 @@ class Craft:
             job.data(svg.encode(), ".svg", "image/svg+xml", at, facts)
 
     def _palette(self, job: "_Job") -> None:
-        """The palette as JSON and as a picture of it, for each source."""
-        for at, picture in job.pictures(outputs=2):
+        """The palette of each source as JSON."""
+        for at, picture in job.pictures():
             found = colours.palette_of(picture, int(job.params["colours"]))
             plain = colours.describe(found, job.request.prompt or "Palette")
             facts: Facts = {"palette": [one.hex for one in found], "names": [one.name for one in found]}
             job.data(json.dumps(plain, ensure_ascii=False).encode(), ".json", "application/json", at, facts)
-            job.picture(colours.swatch_picture(found), at, facts)
 
     def _mock_up(self, job: "_Job") -> None:
         wanted = [str(name) for name in job.params["templates"]]
@@ -116,7 +115,10 @@ class Craft:
         for at, file in enumerate(files):
             job.context.check()
             job.context.progress(at, len(files) + 2)
-            pieces.append(sheet.read_piece(file, captions[at] if at < len(captions) else ""))
+            caption = captions[at] if at < len(captions) else ""
+            pieces.append(
+                sheet.read_piece(_heard(file, job.context.staging, at) if file.suffix == ".mid" else file, caption)
+            )
         title = str(job.params["title"]) or job.request.prompt
         laid = sheet.laid_out(pieces, title, str(job.params["size"]), bool(job.params["lying"]))
         facts: Facts = {"pieces": len(pieces), "pages": len(laid.pages), "title": title}
@@ -170,6 +172,17 @@ class _Job:
 
 def _write(path: Path, data: bytes) -> None:
     path.write_bytes(data)
+
+
+def _heard(score: Path, folder: Path, number: int) -> Path:
+    """A score as a sound that a sheet can carry."""
+    from studio.music.files import read_score
+    from studio.music.sound import audio_file, render
+
+    target = folder / f"piece{number}.ogg"
+    folder.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(audio_file(render(read_score(score.read_bytes(), score.name)), "ogg"))
+    return target
 
 
 def _palette_text(file: Path) -> str:

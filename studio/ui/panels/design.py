@@ -29,7 +29,6 @@ ACTIONS = (
     "vary-subtle",
     "vary-strong",
     "tools",
-    "more",
     "edit",
     "use",
     "piece",
@@ -177,7 +176,6 @@ class DesignPanel:
             "use": self.use,
             "edit": self.edit,
             "vary": self.vary,
-            "more": self.more,
             "tool": self.tool,
             "palette": self.palette,
             "open": self.open,
@@ -186,10 +184,11 @@ class DesignPanel:
             "menus": self.menus,
         }.get(str(asked.get("do")))
         values = {**self.form.read(given), "pieces": (given[self.drawn.tray] or {}).get("pieces") or []}
-        if does is None:
-            return self.told(None)
         try:
-            return {self.problem: {}, **does(asked, values)}
+            if does is None and asked.get("do") in designing.REWORKS:
+                rework = designing.REWORKS[str(asked["do"])]
+                return self.queued(rework(self.studio, str(asked["sha256"]), asked))
+            return {self.problem: {}, **(does(asked, values) if does else {})}
         except StudioError as error:
             return self.told(error, designing.act_of(values).task)
 
@@ -208,9 +207,6 @@ class DesignPanel:
 
     def vary(self, asked: Json, values: Mapping[str, Any]) -> Updates:
         return self.queued(*designing.varied(self.studio, str(asked["sha256"]), str(asked.get("strength"))))
-
-    def more(self, asked: Json, values: Mapping[str, Any]) -> Updates:
-        return self.queued(designing.again(self.studio, str(asked["sha256"])))
 
     def tool(self, asked: Json, values: Mapping[str, Any]) -> Updates:
         requests = designing.tool(self.studio, str(asked["sha256"]), str(asked.get("task")), values)
