@@ -181,7 +181,7 @@
       const body = el("div", { class: "bd-panes", style: { "--columns": columns, "--rows": Math.ceil(count / columns) } });
       this.entries.forEach((entry, index) => {
         const marked = this.diff && this.texts && index > 0;
-        const pane = new atelier.Pane(this.view, marked ? this.changed(entry) : atelier.media(entry.take, this.name(index)));
+        const pane = new atelier.Pane(this.view, marked ? this.changed(entry) : atelier.media(entry.take, this.name(index), this.view));
         this.panes.push(pane);
         const cell = el(
           "figure",

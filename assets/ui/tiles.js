@@ -45,6 +45,7 @@
       this.paintRing(take, job);
       this.paintFacts(take);
       this.show(take, job);
+      this.picture?.shape?.attend(this.board.active === entry.key);
     }
 
     paintFacts(take) {
@@ -100,6 +101,7 @@
       }
       if (kind === "text") return this.write(wanted);
       if (atelier.sounds(take)) return this.sound(take, wanted);
+      if (kind === "shape" && !this.small) return this.put(atelier.shapeTile(take, this.describe(take, job)));
       if (take.state === "done" && kind === "other" && !take.thumb) return this.put(atelier.media(take, ""));
       const next = el("img", { alt: "", draggable: "false", decoding: "async", src: wanted });
       const mine = this.source;

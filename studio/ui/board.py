@@ -23,6 +23,7 @@ from studio.ui import drafts
 from studio.ui.design_facts import design_facts
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.listing import LEFT_OPEN
+from studio.ui.shape_facts import figures, shape_facts
 
 SCRIPTS = (
     "elements.js",
@@ -30,6 +31,8 @@ SCRIPTS = (
     "tiles.js",
     "compare.js",
     "ancestry.js",
+    "shape-mesh.js",
+    "shape-view.js",
     "board.js",
     "steering.js",
     "drafts.js",
@@ -265,6 +268,7 @@ def take_state(job: Job, live: Live, index: int, made: Mapping[int, Artifact]) -
                 "picked": "picked" in kept.tags,
                 "tags": list(kept.tags),
                 "facts": facts(kept, [one for at, one in made.items() if at != index]),
+                "told": figures(kept, job.request),
             }
         )
     if job.state.finished:
@@ -291,7 +295,7 @@ def facts(kept: Artifact, siblings: Sequence[Artifact]) -> list[str]:
     """Short words under a take: what can be said of a text beside its siblings, of a piece of music, of a sound."""
     if kept.media_type == "text/plain":
         return drafts.facts(kept, siblings)
-    if known := design_facts(kept):
+    if known := design_facts(kept) or shape_facts(kept):
         return known
     if not kept.media_type.startswith("audio/"):
         return []
