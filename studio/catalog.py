@@ -9,11 +9,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from studio.errors import DiskFull, ModelError, NotFound
+from studio.errors import DiskFull, InvalidInput, ModelError, NotFound
 from studio.families import FAMILIES, families, family
+from studio.families.diffusion.controlnet_folders import (
+    ControlNetFolder,
+    is_controlnet,
+    read_controlnets,
+    steers,
+)
 from studio.families.model_card import CARD, write_card
 from studio.settings import ASSETS, Settings
-from studio.types import Model, Value
+from studio.types import Model, Request, Value
 
 
 class Catalog:
@@ -54,6 +60,43 @@ class Catalog:
         suggested = declared.defaults(model.folder) if declared.defaults else {}
         names = {p.name for p in declared.params(task)}
         return {k: v for k, v in {**suggested, **model.defaults}.items() if k in names}
+
+    def controlnets(self, model: Model | None = None) -> tuple[ControlNetFolder, ...]:
+        """ControlNets, by `model` those that steer it: first what was taught on it."""
+        found: dict[str, ControlNetFolder] = {}
+        for _, place in self._places:
+            for one in read_controlnets(place):
+                found.setdefault(one.id, one)
+        if model is None:
+            return tuple(found.values())
+        able = [one for one in found.values() if steers(one, model.folder)]
+        bases = (model.id, str(model.card.get("base", "")))
+        return tuple(sorted((one for one in able if one.base in ("", *bases)), key=lambda one: not one.base))
+
+    def controlnet(self, id: str, model: Model) -> ControlNetFolder:
+        """The ControlNet of that id, which steers `model`. NotFound."""
+        able = {one.id: one for one in self.controlnets(model)}
+        if id in able:
+            return able[id]
+        if id in {one.id for one in self.controlnets()}:
+            raise NotFound(
+                f"The ControlNet {id!r} is not made for {model.name}.",
+                f"For it there are: {', '.join(able) or 'none'}.",
+                field="controlnet",
+            )
+        near = difflib.get_close_matches(id, able, n=1, cutoff=0.4)
+        offer = f"Did you mean {near[0]!r}?" if near else f"For {model.name} there are: {', '.join(able) or 'none'}."
+        raise NotFound(f"There is no ControlNet {id[:80]!r}.", offer, field="controlnet")
+
+    def check_control(self, request: Request, model: Model) -> None:
+        """NotFound for a ControlNet that is not there or not for this model, InvalidInput without its picture."""
+        wanted = str(request.params.get("controlnet") or "")
+        if not wanted:
+            return
+        self.controlnet(wanted, model)
+        if not any(given.role == "control" for given in request.inputs):
+            said = f"The ControlNet {wanted!r} has no picture to follow."
+            raise InvalidInput(said, "Add a drawing or another picture as `control`.", field="control")
 
     def adapter(self, id: str) -> Path:
         known = self.adapters()
@@ -168,6 +211,8 @@ def plain_id(name: str, otherwise: str) -> str:
 def read_model(folder: Path, source: str) -> Model | None:
     """What a folder holds by its card.toml, else by its diffusers or transformers config; None when it is no model."""
     card = read_card(folder)
+    if is_controlnet(folder):  # steers a model, and is none
+        return None
     family = card.get("family") or _family_of(folder)
     if family not in FAMILIES:  # no model, or one that nothing here can run
         return None
@@ -181,7 +226,7 @@ def read_model(folder: Path, source: str) -> Model | None:
         folder=folder,
         licence=str(card.get("licence", "")),
         tasks=tuple(card.get("tasks", ())) or tasks,
-        size=sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()),
+        size=sum(p.stat().st_size for p in (*folder.rglob("*"), Path(str(card.get("file", "")))) if p.is_file()),
         card=card,
     )
 

@@ -128,6 +128,8 @@ class Studio:
         for given in request.inputs:
             self.library.artifact(given.artifact)
         prompt = request.prompt.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
+        if model:
+            self.catalog.check_control(request, model)
         suggested = self.catalog.defaults(model, request.task) if model else {}
         params = {**suggested, **request.params}
         return declared.validate(request.replace(seed=seed, prompt=prompt, params=params))
@@ -551,6 +553,8 @@ class Studio:
         files: dict[str, list[str]] = {}
         for given in request.inputs:
             files.setdefault(given.role, []).append(str(self.library.artifact(given.artifact).path))
+        if model and (controlnet := str(request.params.get("controlnet") or "")):
+            files["controlnet"] = [str(self.catalog.controlnet(controlnet, model).folder)]
         return protocol.Run(
             job=job.id,
             family=declared.name,

@@ -45,8 +45,8 @@ def thin_lines(picture: Image.Image) -> Mask:
     reach = max(2, min(picture.size) // 28)
     solid = binary_erosion(ink, iterations=reach)
     if solid.any():
-        area = np.asarray(binary_dilation(solid, iterations=reach + 1)) & ink
-        ink = (ink & ~area) | (area & ~np.asarray(binary_erosion(area, border_value=1)))
+        area = np.asarray(binary_dilation(solid, iterations=reach + 1), bool) & ink
+        ink = (ink & ~area) | (area & ~np.asarray(binary_erosion(area, border_value=1), bool))
     return skeletonize(ink)
 
 
@@ -85,7 +85,7 @@ def thickened(lines: Mask, width: int) -> Mask:
     if width <= 1:
         return lines
     row, column = np.mgrid[0:width, 0:width] - (width - 1) / 2
-    return np.asarray(binary_dilation(lines, row**2 + column**2 <= (width / 2) ** 2))
+    return np.asarray(binary_dilation(lines, row**2 + column**2 <= (width / 2) ** 2), bool)
 
 
 def as_drawing(lines: Mask) -> Image.Image:

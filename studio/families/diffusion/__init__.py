@@ -109,6 +109,54 @@ TILING = Param(
     label="Seamless",
     help="Make the edges meet, for patterns.",
 )
+# None: as the library has it; so requests without a control picture say nothing of it.
+CONTROL = (
+    Param(
+        name="controlnet",
+        type=str,
+        default=None,
+        label="ControlNet",
+        help="What makes the model follow the picture given as `control`; empty: the picture is only compared with.",
+    ),
+    Param(
+        name="control_kind",
+        type=str,
+        default=None,
+        choices=("as it is", "scribble", "canny"),
+        label="Control picture",
+        help="What is made of that picture first: nothing, its strokes, or its edges, white on black.",
+    ),
+    Param(
+        name="controlnet_conditioning_scale",
+        type=float,
+        default=None,
+        minimum=0.0,
+        maximum=2.0,
+        step=0.05,
+        label="Control strength",
+        help="How closely it is followed; 1 unless said.",
+    ),
+    Param(
+        name="control_guidance_start",
+        type=float,
+        default=None,
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        label="Control from",
+        help="Share of the steps after which it is followed.",
+    ),
+    Param(
+        name="control_guidance_end",
+        type=float,
+        default=None,
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        label="Control until",
+        help="Share of the steps after which it is left; 1 unless said.",
+    ),
+)
 
 COMMON = (
     NEGATIVE,
@@ -333,9 +381,9 @@ FAMILY = Family(
     title="Pictures (diffusion)",
     media="image",
     tasks={
-        "text_to_image": COMMON,
-        "image_to_image": (*COMMON, STRENGTH),
-        "inpaint": (*COMMON, STRENGTH, BLUR),
+        "text_to_image": (*COMMON, *CONTROL),
+        "image_to_image": (*COMMON, STRENGTH, *CONTROL),
+        "inpaint": (*COMMON, STRENGTH, BLUR, *CONTROL),
         "latent_walk": WALK,
     },
     trainings={"train_diffusion": SCRATCH, "train_lora": LORA, "evaluate_pictures": EVALUATE, "merge_lora": ()},

@@ -24,6 +24,8 @@ def first_batch(count: int, pipe: Any, device: Device, held: int, width: int, he
     area = width * height / scale_factor(pipe) ** 2
     itemsize = next(part.parameters()).element_size()
     one = 2 * MAPS_HELD * channels * area * itemsize  # with and without the words
+    if pipe.components.get("controlnet") is not None:
+        one += one // 2  # a copy of the way down, whose answers wait for the way up
     one = max(one, 8 * width * height * 4)
     return max(1, min(count, int((device.memory - held) / one)))
 

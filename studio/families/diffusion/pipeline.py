@@ -20,10 +20,12 @@ from diffusers import (
 from PIL import Image
 
 from studio.design.films import write_film
+from studio.design.outlines import agreement
 from studio.errors import InvalidInput, ModelError
 from studio.families.diffusion import attention, previews, schedulers
 from studio.families.diffusion.acceleration import Budget, accelerate
 from studio.families.diffusion.adapters import Adapters
+from studio.families.diffusion.controlnets import ControlNets, looked_at_once, steered, steering
 from studio.families.diffusion.loading import modules, open_folder
 from studio.families.diffusion.memory import Sparing, first_batch, scale_factor, slice_decoding
 from studio.families.diffusion.noise import Noise, Take
@@ -69,6 +71,7 @@ class PicturePipeline:
         self._prompts = PromptMemory()
         self._adapters = Adapters(pipe)
         self._map: previews.LatentMap | None = None
+        self._controlnets = ControlNets(device)
         self._faster = Budget(0)
         slice_decoding(pipe)
         if device.channels_last:
@@ -84,11 +87,11 @@ class PicturePipeline:
 
     def size(self) -> int:
         tensors = (t for part in modules(self._own) for t in (*part.parameters(), *part.buffers()))
-        return sum(t.nbytes for t in tensors) + self._faster.used
+        return sum(t.nbytes for t in tensors) + self._faster.used + self._controlnets.size
 
     def run(self, request: Request, context: Context) -> None:
         context.check()
-        pipe = self._way(request.task)
+        pipe = self._way(request.task, context.inputs.get("controlnet", ()))
         width, height = self._size_of(request, pipe)
         self._hint(request, context)
         self._adapters.use(context.adapters, context.warn)
@@ -106,8 +109,10 @@ class PicturePipeline:
         def finish(first: int, pictures: Sequence[Image.Image], seconds: float) -> None:
             for index, picture in enumerate(pictures, first):
                 done.append(index)
-                meta = self._meta(job, index, takes[index].start.seed, seconds / len(pictures))
                 final = job.finish(picture)
+                meta = self._meta(job, index, takes[index].start.seed, seconds / len(pictures)) | job.kept_outline(
+                    final
+                )
                 job.context.output(index, lambda path, final=final: final.save(path, "PNG"), ".png", "image/png", meta)
 
         self._batches(job, takes, finish)
@@ -162,6 +167,7 @@ class PicturePipeline:
             stack.enter_context(noise.supplies(pipe))
             stack.enter_context(self._prompts.serves(pipe, self._adapters.in_use, mix))
             stack.enter_context(wrapped(pipe, str(job.params.get("tiling", "none"))))
+            stack.enter_context(looked_at_once(pipe))
             stack.enter_context(heard(scheduler, lambda step, steps, clean: self._step(job, step, steps, clean)))
             stack.enter_context(self._between_decodes(job))
             try:
@@ -192,11 +198,13 @@ class PicturePipeline:
             stack.callback(decoder.register_forward_pre_hook(lambda *_: job.context.check()).remove)
         return stack
 
-    def _way(self, task: str) -> DiffusionPipeline:
-        """The pipeline class for the task, sharing all parts with the loaded one. InvalidInput when the model
-        has none.
+    def _way(self, task: str, controlnet: Sequence[Path] = ()) -> DiffusionPipeline:
+        """The pipeline class for the task, sharing all parts with the loaded one, with the ControlNet of that folder if
+        one is given. InvalidInput when the model has none.
         """
         way = WAYS[task]
+        if controlnet:
+            return self._steered_way(way, task, controlnet[0])
         if way not in self._ways:
             try:
                 made = way.from_pipe(self._own)
@@ -214,6 +222,15 @@ class PicturePipeline:
             made.set_progress_bar_config(disable=True)
             self._ways[way] = made
         return self._ways[way]
+
+    def _steered_way(self, way: Any, task: str, folder: Path) -> DiffusionPipeline:
+        if (way, folder) not in self._ways:  # those of another ControlNet would hold it in memory
+            self._ways = {k: made for k, made in self._ways.items() if not isinstance(k, tuple) or k[1] == folder}
+            net = self._controlnets.take(folder, int((self._device.memory - self.size()) * SPARE))
+            made = steered(way, self._own, net, self._name, CANNOT[task])
+            made.set_progress_bar_config(disable=True)
+            self._ways[way, folder] = made
+        return self._ways[way, folder]
 
     def _size_of(self, request: Request, pipe: DiffusionPipeline) -> tuple[int, int]:
         unit = unit_of(pipe)
@@ -268,6 +285,7 @@ class _Job:
         self._past, self._seen, self._batches_left = 0, 0, 1
         self._start: Image.Image | None = None
         self._mask: Image.Image | None = None
+        self._drawing: Image.Image | None = None
         self.unchanged: Image.Image | None = None
         self.arguments = self._arguments()
 
@@ -306,7 +324,18 @@ class _Job:
         if self.request.task == "inpaint":
             self._mask = mask_picture(self._file("mask_image"), size)
             given["mask_image"] = self._mask
+        if self.context.inputs.get("controlnet"):
+            given |= steering(self.request, self._file("control"), self.pipe, size)
         return given
+
+    def kept_outline(self, picture: Image.Image) -> dict[str, Value]:
+        """How well a take keeps the outline of the drawing that came with the request."""
+        if not self.context.inputs.get("control"):
+            return {}
+        if self._drawing is None:
+            self._drawing = start_picture(self._file("control"), (self.width, self.height))
+        kept = agreement(self._drawing, picture)
+        return {"outline": dict(kept.to_dict())} if kept else {}
 
     def _strength(self, given: dict[str, Any]) -> float:
         """At least one step's worth; 0 leaves the picture as it is."""

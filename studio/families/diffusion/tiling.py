@@ -18,7 +18,7 @@ def wrapped(pipe: Any, mode: str) -> Iterator[None]:
     if mode == "none":
         yield
         return
-    unet, vae = pipe.components.get("unet"), pipe.components.get("vae")
+    unet, vae, controlnet = (pipe.components.get(name) for name in ("unet", "vae", "controlnet"))
     if unet is None or vae is None:
         raise InvalidInput(
             "This model cannot paint seamless pictures.",
@@ -27,7 +27,8 @@ def wrapped(pipe: Any, mode: str) -> Iterator[None]:
         )
     convolutions = [
         m
-        for part in (unet, vae)
+        for part in (unet, vae, controlnet)
+        if part is not None
         for m in part.modules()
         if isinstance(m, torch.nn.Conv2d) and any(m._reversed_padding_repeated_twice)
     ]
