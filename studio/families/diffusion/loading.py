@@ -14,6 +14,7 @@ from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
 
 from studio.errors import ModelError
+from studio.families.diffusion.single_file import named_file, open_file
 from studio.types import Device
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -28,18 +29,24 @@ def open_folder(folder: Path, device: Device) -> DiffusionPipeline:
     """
     kind, parts = _read_index(folder)
     needed = _needed(kind)
-    _check_weights(folder, {name: part for name, part in parts.items() if name in needed or (folder / name).is_dir()})
+    file = named_file(folder)
+    if file is None:
+        used = {name: part for name, part in parts.items() if name in needed or (folder / name).is_dir()}
+        _check_weights(folder, used)
     absent = [name for name in needed if name not in parts and name.startswith(MAY_LACK)]
     diffusers_logging.disable_progress_bar()
     try:
-        pipe = DiffusionPipeline.from_pretrained(
-            folder,
-            dtype=DTYPES[device.dtype],
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-            **dict.fromkeys(absent),
-        )
+        if file is not None:
+            pipe = open_file(kind, file, folder, DTYPES[device.dtype])
+        else:
+            pipe = DiffusionPipeline.from_pretrained(
+                folder,
+                dtype=DTYPES[device.dtype],
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                **dict.fromkeys(absent),
+            )
     except (
         OSError,
         ValueError,
