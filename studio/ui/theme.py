@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import gradio as gr
 
-STYLES = ("studio.css", "library.css", "train.css", "board.css", "music.css", "design.css", "shape.css")
+STYLES = ("studio.css", "library.css", "train.css", "board.css", "music.css", "design.css", "shape.css", "sketch.css")
 # each uses those before it
 SCRIPTS = (
     "base.js",
