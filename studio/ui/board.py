@@ -42,6 +42,7 @@ SCRIPTS = (
     "music-board.js",
     "design-board.js",
     "painter.js",
+    "sketch-pad.js",
     "fields.js",
 )
 ACTIONS = (
