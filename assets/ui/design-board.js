@@ -178,6 +178,7 @@
     const set = (now, problem = "") => {
       props.value = { ...props.value, pieces: now.slice(0, MOST), restore: false };
       keep(now);
+      for (const told of (element.closest("[id$=-tray]") || element).querySelectorAll(".bd-problem")) told.remove(); // of the form: it may be mended now
       paint(problem);
     };
     const add = (more) => set([...pieces().filter((one) => !more.some((other) => other.sha256 === one.sha256)), ...more]);

@@ -281,6 +281,7 @@ def settings_of(act: Act, values: Mapping[str, Any], kept: Mapping[str, Any]) ->
     """The settings of each request: one set, or one for every value of those that are to be tried."""
     known = {param.name: param for param in family(act.family).tasks.get(act.task, ())}
     entered = {name: read(known[name], value) for name, value in values.items() if name in known}
+    check_colours(entered)
     if act.left and kept.get("axes"):
         entered["axes"] = [float(step) for step in kept["axes"]]
     sets: list[dict[str, Value]] = [{n: v for n, v in entered.items() if v not in (None, "", []) and v != ALL}]
@@ -288,6 +289,19 @@ def settings_of(act: Act, values: Mapping[str, Any], kept: Mapping[str, Any]) ->
         if entered.get(name) == ALL:
             sets = [{**one, name: choice} for one in sets for choice in known[name].choices]
     return sets
+
+
+def check_colours(entered: Mapping[str, Any]) -> None:
+    """Said before anything is queued: InvalidInput for words that are no colours."""
+    written = {name: entered[name] for name in ("palette", "colour") if isinstance(entered.get(name), str)}
+    if not any(written.values()):
+        return
+    from studio.design.colours import read_colour, read_colours  # numpy: the page starts without it
+
+    if written.get("palette"):
+        read_colours(written["palette"])
+    if written.get("colour"):
+        read_colour(written["colour"], "colour")
 
 
 def read(param: Param, value: Any) -> Any:
