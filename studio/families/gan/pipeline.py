@@ -158,7 +158,7 @@ class ExplorePipeline:
             raise InvalidInput(
                 "This model draws no transparent ground.", "Choose one of characters, such as starter-gan."
             )
-        places = self._places(request)
+        places = self._on_clear_ground(self._places(request))
         planes = torch.cat([self._checked(places[i : i + ROWS], context) for i in range(0, len(places), ROWS)])
         columns = min(int(p["columns"]), len(places))
         sheet, atlas = sprite_sheet(list(as_rgba(planes.numpy())), columns, int(p["scale"]), int(p["padding"]))
@@ -202,6 +202,16 @@ class ExplorePipeline:
             return [self._place(request, request.seed + k) for k in range(count)]
         one, strength = self._place(request, request.seed), float(p["variation_strength"])
         return [replace(one, moves=(*one.moves, (int(p["variation_seed"]) + k, strength))) for k in range(count)]
+
+    def _on_clear_ground(self, places: list[Place]) -> list[Place]:
+        """Where no kind is asked for, one by lot among those that leave their ground transparent."""
+        if all(place.kind is not None for place in places):
+            return places
+        first = self.space.pictures([Place(0, kind) for kind in range(len(self.model.classes))])
+        clear = [kind for kind, planes in enumerate(first) if as_image(planes).mode == "RGBA"]
+        if not clear:
+            return places
+        return [replace(place, kind=clear[self.space.kind_of(place) % len(clear)]) for place in places]
 
     def _place(self, request: Request, seed: int) -> Place:
         wanted = str(request.params["label"])
