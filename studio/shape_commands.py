@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from studio.design.glb import about_inside
 from studio.errors import InvalidInput
 from studio.families import family
 from studio.families.family import Param
@@ -24,7 +25,6 @@ ACTS = {
     "sprites": "sprite_sheet",
     "terrain": "terrain",
 }
-_TURN, _SIDE, _STILL, _FPS = 72, 320, 1024, 24  # frames of a turn, pixels of films and of pictures
 
 
 def add_shape(benches: Any, shared: argparse.ArgumentParser) -> None:
@@ -95,7 +95,7 @@ def shape_bench(settings: Settings, given: argparse.Namespace) -> int:
         files = {"from": [given.morph[0]], "to": [given.morph[1]]}
 
     def more(path: Path) -> dict[str, str]:
-        return {kind: str(exported(path, kind)) for kind in kinds}
+        return exported(path, kinds) if kinds else {}
 
     return _made(settings, "shapes", task, "text_to_shape", given, files, more)
 
@@ -107,20 +107,16 @@ def explore_bench(settings: Settings, given: argparse.Namespace) -> int:
     return _made(settings, "gan", ACTS[given.act], "explore", given, files)
 
 
-def exported(shape: Path, kind: str) -> Path:
-    """Writes a shape beside itself as another file: a mesh, a picture, or a film of it turning."""
-    from studio.design.films import write_film  # scipy and trimesh are heavy; no other command needs them
-    from studio.design.mesh_files import read_mesh, write_mesh
-    from studio.design.rendering import render, turntable
+def exported(shape: Path, kinds: Sequence[str]) -> dict[str, str]:
+    """Writes a shape beside itself as other files: meshes, a picture, a film of it turning. Their paths by kind."""
+    from studio.design.exports import shape_files  # scipy and trimesh are heavy; no other command needs them
 
-    mesh, target = read_mesh(shape), shape.with_suffix(f".{kind}")
-    if kind == "png":
-        render(*mesh, side=_STILL).save(target)
-    elif kind in ("gif", "mp4"):
-        write_film(target, list(turntable(*mesh, frames=_TURN, side=_SIDE)), _FPS)
-    else:
-        target.write_bytes(write_mesh(mesh, kind, shape.stem))
-    return target
+    record = about_inside(shape.read_bytes(), shape.name).get("record", {})
+    written = {}
+    for kind, data in shape_files(shape, kinds, shape.stem, record).items():
+        written[kind] = str(shape.with_suffix(f".{kind}"))
+        Path(written[kind]).write_bytes(data)
+    return written
 
 
 def _made(

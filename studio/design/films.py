@@ -9,12 +9,12 @@ from PIL import Image
 from studio.errors import InvalidInput
 
 
-def write_film(path: Path, frames: Sequence[Image.Image], fps: int) -> None:
-    """The kind is told by the suffix. InvalidInput where MP4 cannot be written here."""
+def write_film(path: Path, frames: Sequence[Image.Image], fps: int, comment: str = "") -> None:
+    """The kind is told by the suffix; `comment` is kept inside. InvalidInput where MP4 cannot be written here."""
     if path.suffix == ".mp4":
-        _write_mp4(path, frames, fps)
+        _write_mp4(path, frames, fps, comment)
     else:
-        _write_gif(path, frames, fps)
+        _write_gif(path, frames, fps, comment)
 
 
 def durations(frames: int, fps: int) -> list[int]:
@@ -23,7 +23,7 @@ def durations(frames: int, fps: int) -> list[int]:
     return [end - before for end, before in zip(ends, [0, *ends], strict=False)]
 
 
-def _write_gif(path: Path, frames: Sequence[Image.Image], fps: int) -> None:
+def _write_gif(path: Path, frames: Sequence[Image.Image], fps: int, comment: str) -> None:
     """One palette for all frames, so that still parts do not flicker."""
     shown = frames[:: max(1, len(frames) // 16)]
     sheet = Image.new("RGB", (shown[0].width, shown[0].height * len(shown)))
@@ -39,10 +39,11 @@ def _write_gif(path: Path, frames: Sequence[Image.Image], fps: int) -> None:
         duration=durations(len(small), fps) if len(small) > 1 else round(1000 / fps),
         loop=0,
         optimize=False,
+        comment=comment.encode(),
     )
 
 
-def _write_mp4(path: Path, frames: Sequence[Image.Image], fps: int) -> None:
+def _write_mp4(path: Path, frames: Sequence[Image.Image], fps: int, comment: str) -> None:
     try:
         import imageio_ffmpeg
     except ImportError as error:
@@ -52,6 +53,7 @@ def _write_mp4(path: Path, frames: Sequence[Image.Image], fps: int) -> None:
             field="format",
         ) from error
     size = frames[0].size
+    told = ["-metadata", f"comment={comment}"] if comment else []
     writer = imageio_ffmpeg.write_frames(
         str(path),
         size,
@@ -60,7 +62,7 @@ def _write_mp4(path: Path, frames: Sequence[Image.Image], fps: int) -> None:
         pix_fmt_in="rgb24",
         macro_block_size=2,
         quality=None,  # pyright: ignore[reportArgumentType]  (guessed from its default; None is documented)
-        output_params=["-crf", "18", "-preset", "medium", "-movflags", "+faststart"],
+        output_params=["-crf", "18", "-preset", "medium", "-movflags", "+faststart", *told],
     )
     writer.send(None)
     for frame in frames:

@@ -5,6 +5,7 @@ as programs that slice expect. The same mesh gives the same bytes.
 """
 
 import io
+import json
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -33,10 +34,14 @@ def write_mesh(mesh: Mesh, kind: str, title: str = "", about: Mapping[str, Any] 
     """The file of one of FORMATS. `title` and `about` go where the format has a place for them."""
     if kind == "glb":
         return glb_of(mesh, about or {})
-    writers = {"stl": stl_of, "3mf": three_mf_of, "obj": obj_of}
-    if kind not in writers:
-        raise InvalidInput(f"{kind!r} is no format for shapes.", f"Choose one of {', '.join(FORMATS)}.", field="format")
-    return writers[kind](mesh, title)
+    if kind == "stl":
+        return stl_of(mesh, title)
+    said = json.dumps(about, ensure_ascii=False) if about else ""
+    if kind == "3mf":
+        return three_mf_of(mesh, title, said)
+    if kind == "obj":
+        return obj_of(mesh, title, said=said)
+    raise InvalidInput(f"{kind!r} is no format for shapes.", f"Choose one of {', '.join(FORMATS)}.", field="format")
 
 
 def _z_up(mesh: Mesh) -> NDArray[np.float32]:
@@ -55,9 +60,10 @@ def stl_of(mesh: Mesh, title: str = "") -> bytes:
     return head + struct.pack("<I", len(rows)) + rows.tobytes()
 
 
-def obj_of(mesh: Mesh, title: str = "", colours: NDArray[np.uint8] | None = None) -> bytes:
-    """Wavefront OBJ; `colours` (v, 3) follow each vertex, as most programs read it."""
-    lines = ["# Atelier, millimetres, z up", *([f"# {' '.join(title.split())}"] if title else []), "o shape"]
+def obj_of(mesh: Mesh, title: str = "", colours: NDArray[np.uint8] | None = None, said: str = "") -> bytes:
+    """Wavefront OBJ; `colours` (v, 3) follow each vertex, as most programs read it. `said` is one more comment."""
+    lines = ["# Atelier, millimetres, z up"]
+    lines += [f"# {' '.join(text.split())}" for text in (title, said) if text] + ["o shape"]
     if colours is None:
         lines += [f"v {x:.4f} {y:.4f} {z:.4f}" for x, y, z in _z_up(mesh).tolist()]
     else:
@@ -67,16 +73,17 @@ def obj_of(mesh: Mesh, title: str = "", colours: NDArray[np.uint8] | None = None
     return ("\n".join(lines) + "\n").encode()
 
 
-def three_mf_of(mesh: Mesh, title: str = "") -> bytes:
+def three_mf_of(mesh: Mesh, title: str = "", description: str = "") -> bytes:
     """3MF core specification 1.2: one object, one build item, in the first octant as printers want it."""
     placed = _z_up(mesh)
     placed = placed - placed.min(0)
-    said = escape("".join(c for c in title if c >= " "))
+    told = {"Title": title, "Description": description}
+    said = {name: escape("".join(c for c in text if c >= " ")) for name, text in told.items() if text}
     model = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         f'<model unit="millimeter" xml:lang="en-US" xmlns="{_CORE}">',
         '<metadata name="Application">Atelier</metadata>',
-        *([f'<metadata name="Title">{said}</metadata>'] if said else []),
+        *(f'<metadata name="{name}">{text}</metadata>' for name, text in said.items()),
         '<resources><object id="1" type="model"><mesh><vertices>',
         *(f'<vertex x="{x:.4f}" y="{y:.4f}" z="{z:.4f}"/>' for x, y, z in placed.tolist()),
         "</vertices><triangles>",

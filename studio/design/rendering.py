@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from studio.design.meshes import Mesh, is_closed
+
 Vertices = NDArray[np.float32]
 Faces = NDArray[np.int32]
 PAPER = (244, 242, 238)
@@ -107,9 +109,10 @@ def render(
     turn = _camera(yaw, pitch)
     placed = (vertices - middle) @ turn.T / reach
     screen = np.stack([(placed[:, 0] + 1) / 2 * large, (1 - placed[:, 1]) / 2 * large, -placed[:, 2]], 1)
-    numbers, depths = nearest_faces(screen, faces, large)
+    front = faces[_towards(vertices, faces, turn[2])] if is_closed(Mesh(vertices, faces)) else faces
+    numbers, depths = nearest_faces(screen, front, large)
     hit = numbers >= 0
-    corners = faces[numbers[hit]]
+    corners = front[numbers[hit]]
     weights = _barycentric(screen, corners, np.argwhere(hit))
     normals = np.einsum("pk,pkc->pc", weights, vertex_normals(vertices, faces)[corners]) @ turn.T
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9)
@@ -132,6 +135,12 @@ def render(
     picture[hit, 3] = 255
     drawn = Image.fromarray(picture.round().astype(np.uint8)).resize((side, side), Image.Resampling.BOX)
     return drawn if background is None else drawn.convert("RGB")
+
+
+def _towards(vertices: Vertices, faces: Faces, direction: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which faces (f,) look that way: of a closed mesh no others are seen from there."""
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    return np.cross(b - a, c - a) @ direction.astype(np.float32) > 0
 
 
 def _halfway() -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ from studio.types import Artifact, Json
 from studio.ui import board, listing, sounding
 from studio.ui.actions import act
 from studio.ui.answers import body, failure, fresh, receive_file
+from studio.ui.design_routes import design_routes
 from studio.ui.look_routes import look_routes
 from studio.ui.music_routes import music_routes
 from studio.ui.text_routes import text_routes
@@ -81,6 +82,7 @@ def routes(studio: Studio) -> Router:
             route("export", export, "POST"),
             *text_routes(studio),
             *music_routes(studio),
+            *design_routes(studio),
             *look_routes(studio),
             *train_routes(studio),
         ]

@@ -168,9 +168,9 @@ def settings_of(studio: Studio, kept: Artifact) -> Json:
     return json.loads(record.json())
 
 
-def cached(studio: Studio, key: str, make: Callable[[], bytes]) -> Path:
+def cached(studio: Studio, key: str, make: Callable[[], bytes], kept_in: str = "music") -> Path:
     """The file of that key in the cache, made now if it is not there; two that ask at once wait for one."""
-    folder = studio.settings.cache / "music"
+    folder = studio.settings.cache / kept_in
     suffix = key.rpartition(".")[2]
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.{suffix}"
     with _guard:
@@ -187,7 +187,7 @@ def cached(studio: Studio, key: str, make: Callable[[], bytes]) -> Path:
             fresh.write_bytes(data)
             fresh.replace(path)
         except OSError as error:
-            raise DiskFull(f"The sound could not be written: {error.strerror}.", "Free some disk space.") from error
+            raise DiskFull(f"The file could not be written: {error.strerror}.", "Free some disk space.") from error
     return path
 
 

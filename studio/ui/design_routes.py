@@ -1,0 +1,30 @@
+"""The Design panel's exports over HTTP: kept works as files of other formats."""
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from studio.errors import StudioError
+from studio.studio import Studio
+from studio.ui import design_files
+from studio.ui.answers import failure
+
+
+def design_routes(studio: Studio) -> list[Route]:
+    """Everything under /atelier/design/export/."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await export(studio, request)
+        except StudioError as error:
+            return failure(error)
+
+    return [Route("/atelier/design/export/{sha256}", answer, methods=["GET"])]
+
+
+async def export(studio: Studio, request: Request) -> Response:
+    sha256, format = request.path_params["sha256"], request.query_params.get("format", "")
+    data, kind, name = await to_thread.run_sync(design_files.exported, studio, sha256, format)
+    headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
+    return Response(data, media_type=kind, headers=headers)
