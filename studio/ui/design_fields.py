@@ -5,15 +5,23 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
+from studio.families import family
 from studio.families.family import Param
 from studio.studio import Studio
 from studio.types import Model
-from studio.ui import designing, form, pictures
+from studio.ui import designing, form, pictures, sketching
 from studio.ui.designing import ACTS, BENCHES, PANEL, TILE, Act
 from studio.ui.fast_gradio import gradio as gr
+from studio.ui.sketch_pad import SketchPad
 from studio.ui.widgets import ModelWishes, PromptNotes, Tray
 
-WISHED = ("tile.num_inference_steps", "tile.guidance_scale", "text_to_shape.num_inference_steps")  # follow the model
+WISHED = (  # follow the model
+    "tile.num_inference_steps",
+    "tile.guidance_scale",
+    "sketch.num_inference_steps",
+    "sketch.guidance_scale",
+    "text_to_shape.num_inference_steps",
+)
 WORKS = ("num_inference_steps", "guidance_scale")
 SENTENCES = {  # of each act, what it does
     "text_to_shape": "Closed meshes in real millimetres, checked for printing.",
@@ -120,7 +128,7 @@ class DesignFields:
                 interactive=True,
             )
         if act.task == "sketch":
-            self.draw_sketch()
+            self.draw_sketch(act, model)
             return
         first = [name for name in act.first if name in declared]
         for name in (first[at : at + 2] for at in range(0, len(first), 2)):
@@ -135,8 +143,42 @@ class DesignFields:
                         for one in names:
                             self.setting(declared[one], act, model)
 
-    def draw_sketch(self) -> None:
-        """The drawing bench has its own fields: see ui/sketching.py."""
+    def draw_sketch(self, act: Act, model: Model | None) -> None:
+        """The drawing bench: what ui/sketching.py reads."""
+        known = {param.name: param for param in family("diffusion").params("image_to_image")}
+        self.sketch = SketchPad(f"{PANEL}-sketch")
+        self.fields["sketch.style"] = gr.Dropdown(
+            pictures.style_menu(self.studio, model),
+            value="",
+            label="Style",
+            elem_id=field_id("sketch", "style"),
+            interactive=True,
+        )
+        self.fields["sketch.closely"] = gr.Slider(
+            0,
+            1,
+            value=sketching.CLOSELY,
+            step=0.05,
+            label="How closely",
+            info="0 takes the drawing as a hint, 1 keeps to its lines.",
+            elem_id=field_id("sketch", "closely"),
+            interactive=True,
+            buttons=[],
+        )
+        self.setting(known["num_images_per_prompt"], act, model)
+        with gr.Accordion("More settings", open=False, elem_id="design-sketch-more"):
+            ways = [
+                ("as the model can", "auto"),
+                ("by a ControlNet", "controlnet"),
+                ("begin with the drawing", "start"),
+            ]
+            self.fields["sketch.by"] = gr.Dropdown(
+                ways, value="auto", label="How", elem_id=field_id("sketch", "by"), interactive=True
+            )
+            with gr.Row():
+                for name in ("num_inference_steps", "guidance_scale"):
+                    self.setting(known[name], act, model)
+            self.setting(known["negative_prompt"], act, model)
 
     def setting(self, param: Param, act: Act, model: Model | None) -> None:
         name, elem_id = f"{act.task}.{param.name}", field_id(act.task, param.name)
@@ -191,11 +233,13 @@ class DesignFields:
     def wished(self) -> dict[str, dict[str, Any]]:
         """By model id, what it wants in the fields of WISHED."""
         found: dict[str, dict[str, Any]] = {}
-        for task in (TILE, "text_to_shape"):
+        for task in (TILE, "sketch", "text_to_shape"):
             act = ACTS[task]
             for model in self.studio.catalog.models(designing.able_task(act)):
                 known = self.defaults(model, act)
-                found[model.id] = {f"{task}.{name}": known[name] for name in WORKS if name in known}
+                found.setdefault(model.id, {}).update(
+                    {f"{task}.{name}": known[name] for name in WORKS if name in known}
+                )
         return found
 
 

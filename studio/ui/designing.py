@@ -16,7 +16,7 @@ from studio.families.craft import TEMPLATES
 from studio.families.family import Param
 from studio.studio import Studio
 from studio.types import Input, Json, Request, Value
-from studio.ui import brief, exploring, modelling, run
+from studio.ui import brief, exploring, modelling, run, sketching
 from studio.ui.design_variations import variations
 
 PANEL = "design"
@@ -213,6 +213,7 @@ class Designing:
 
     values: Mapping[str, Any]
     pieces: Sequence[Mapping[str, Any]] = ()  # {sha256, media_type, name} each, as the tray holds them
+    drawing: str | None = None  # sha256 of what is on the paper
     parent: str | None = None  # sha256 of the take that is branched from
     kept: Mapping[str, Any] = field(default_factory=dict)  # {"axes": [...]}: a place in the latent space
 
@@ -254,6 +255,10 @@ def plan(studio: Studio, asked: Designing) -> Plan:
     values = {**own, "prompt": str(asked.values.get("prompt") or "").strip(), "seed": seed, "lock": True}
     if act.task == TILE:
         return tiles(studio, asked, values)
+    if act.task == "sketch":
+        drawn = {**values, "model": model_of(studio, act, asked.values)}
+        request = sketching.request(studio, drawn, asked.drawing).replace(parent=asked.parent or asked.drawing)
+        return Plan((request,), "", seed)
     chosen = pieces_of(studio, act, asked.pieces)
     base = Request(
         task=act.task,
@@ -410,8 +415,10 @@ def tool(studio: Studio, sha256: str, task: str, values: Mapping[str, Any]) -> t
 def form_values(request: Request) -> tuple[str, dict[str, Any]]:
     """(act, values of the form) that ask for this again. InvalidInput for what no form makes."""
     task = TILE if request.task == "text_to_image" and request.params.get("tiling") == "both" else request.task
-    if request.task in ("text_to_image", "image_to_image") and task != TILE:
-        task = "sketch"
+    if sketching.source_of(request):
+        shown = {f"sketch.{name}": value for name, value in sketching.values_of(request).items()}
+        own = {"bench": "sketch", "prompt": request.prompt, "sketch.style": ""}
+        return "sketch", {**shown, **own, "seed": request.seed, "lock": True, "model": request.model}
     if task not in ACTS:
         raise InvalidInput(
             "This take was made from another one, not from a form.", "Choose the take that it came from."

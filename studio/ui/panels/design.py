@@ -10,12 +10,13 @@ from studio import presets
 from studio.errors import InvalidInput, NotFound, StudioError
 from studio.studio import Studio
 from studio.types import Json, Request
-from studio.ui import designing, form, run
+from studio.ui import designing, form, run, sketching
 from studio.ui.board import Board
 from studio.ui.design_fields import SENTENCES, WISHED, DesignFields, field_id
 from studio.ui.designing import ACTS, PANEL
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.form import QUIET
+from studio.ui.sketch_pad import sketch_value
 from studio.ui.widgets import Problem, notes_value, tray_value
 
 TITLE = "Design"
@@ -75,9 +76,17 @@ class DesignPanel:
 
     def connect(self, demo: gr.Blocks) -> None:
         drawn, fields = self.drawn, self.form.fields
-        inputs = self.form.inputs(drawn.notes, drawn.tray)
+        inputs = self.form.inputs(drawn.notes, drawn.tray, drawn.sketch)
         shaped = [drawn.words, drawn.pieces, drawn.by_model, drawn.told, *drawn.choosers.values()]
-        outputs = [*fields.values(), drawn.notes, drawn.tray, self.problem, *shaped, *drawn.groups.values()]
+        outputs = [
+            *fields.values(),
+            drawn.notes,
+            drawn.tray,
+            drawn.sketch,
+            self.problem,
+            *shaped,
+            *drawn.groups.values(),
+        ]
         self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
         self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
         drawn.notes.act(self.noted, inputs, drawn.notes, trigger_mode="always_last", **QUIET)
@@ -140,6 +149,7 @@ class DesignPanel:
         asked = designing.Designing(
             values=values,
             pieces=(given[self.drawn.tray] or {}).get("pieces") or (),
+            drawing=(given[self.drawn.sketch] or {}).get("sha256"),
             parent=notes.get("parent"),
             kept=notes.get("kept") or {},
         )
@@ -269,6 +279,8 @@ class DesignPanel:
         merged[words] = gr.update(
             label=ACTS[task].words or "Words", placeholder=ACTS[task].example, value=values["prompt"]
         )
+        if task == "sketch":
+            merged[self.drawn.sketch] = sketch_value(sketching.source_of(request), "The drawing of this take")
         merged[self.drawn.notes] = self.notes_now(parent=parent, before=before, kept=kept)
         return merged
 
