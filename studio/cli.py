@@ -153,8 +153,8 @@ def _add_doctor(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _add_bench(commands: Any, shared: argparse.ArgumentParser) -> None:
     bench = commands.add_parser("bench", parents=[shared], help="measure this machine")
-    bench.add_argument("what", choices=("image", "text", "music", "musicgen", "train", "starters"))
-    bench.add_argument("--data", type=Path, help="starters: folder with sprites/, books/ and tunes/")
+    bench.add_argument("what", choices=("image", "text", "music", "musicgen", "train", "starters", "sketch"))
+    bench.add_argument("--data", type=Path, help="starters, sketch: folder with sprites/, books/ and tunes/")
     bench.add_argument("--only", default="", metavar="ID", help="starters: one of them")
     bench.add_argument("--quick", action="store_true", help="smaller, with few repeats")
     bench.add_argument("--json", action="store_true")
@@ -378,6 +378,13 @@ def bench(settings: Settings, given: argparse.Namespace) -> int:
         from studio.bench import music as composing
 
         figures = composing.run(settings, quick=given.quick, tell=lambda text: print(text, file=sys.stderr))
+        print_json(figures) if given.json else print("\n".join(figures["table"]))
+        return 0
+    if given.what == "sketch":
+        from studio.bench import sketch
+
+        sprites = given.data / "sprites" if given.data else None
+        figures = sketch.run(settings, sprites, quick=given.quick, tell=lambda text: print(text, file=sys.stderr))
         print_json(figures) if given.json else print("\n".join(figures["table"]))
         return 0
     if given.what == "train":

@@ -37,7 +37,7 @@ LAYERS = {
     "design": {"errors", "types", "design"},  # light, likewise
     "install": {"install"},  # runs before anything else is there: standard library only
     "doctor": {"errors", "settings", "types", "catalog", "engine", "install", "__init__"},
-    "bench": {"errors", "settings", "types", "catalog", "engine", "families", "music", "studio"},
+    "bench": {"errors", "settings", "types", "catalog", "design", "engine", "families", "music", "studio"},
     "evaluations": {"errors", "settings", "types", "lab", "studio"},
     "checkpoints": {"errors", "types", "families", "studio"},
     "studio": {
@@ -146,6 +146,7 @@ def is_worker_side(path: Path) -> bool:
         "engine/probe.py",
         "lab/evaluate.py",
         "bench/image_sides.py",
+        "bench/sketch_sides.py",
         "bench/train_sides.py",
         "bench/text_sides.py",
         "bench/music_sides.py",
