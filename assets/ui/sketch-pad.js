@@ -41,8 +41,9 @@
     constructor(element, props, watch) {
       this.element = element;
       this.props = props;
-      this.panel = element.id.split("-")[0] || "design";
-      this.store = `atelier.sketch.${element.id}`;
+      const id = element.closest("[id]:not([id^='html-'])")?.id || "design-sketch"; // gradio's own ids begin with html-
+      this.panel = id.split("-")[0];
+      this.store = `atelier.sketch.${id}`;
       Object.assign(this, { strokes: [], undone: [], tool: "pen", mirrored: false, current: null, under: null, underName: "", dirty: false, cursor: null, sent: null });
       this.draw();
       this.restore();
@@ -409,6 +410,6 @@
 
   atelier.sketchPad = (element, props, trigger, watch) => {
     const pad = new Pad(element, props, watch);
-    atelier.sketchPads = { ...atelier.sketchPads, [element.id]: pad };
+    atelier.sketchPads = { ...atelier.sketchPads, [pad.panel]: pad };
   };
 })();
