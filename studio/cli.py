@@ -2,8 +2,6 @@
 
 import argparse
 import dataclasses
-import importlib
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from studio import __version__
 from studio.design_commands import add_design, design
 from studio.errors import InvalidInput, StudioError
+from studio.model_commands import add_models, models
 from studio.music_commands import add_music, music
 from studio.settings import DEVICES, Settings
 from studio.sound_commands import add_speech, speech
@@ -60,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
         add_speech,
         add_design,
         _add_library,
-        _add_models,
+        add_models,
         add_train,
         add_evaluate,
         _add_api,
@@ -123,19 +122,6 @@ def _add_library(commands: Any, shared: argparse.ArgumentParser) -> None:
     library.add_argument("--repair", action="store_true", help="check: mend what can be mended")
     library.add_argument("--json", action="store_true")
     library.set_defaults(command="library")
-
-
-def _add_models(commands: Any, shared: argparse.ArgumentParser) -> None:
-    models = commands.add_parser(
-        "models", parents=[shared], help="list the installed models, merge LoRAs into one, export a LoRA"
-    )
-    models.add_argument("act", nargs="?", choices=("list", "merge", "export-lora"), default="list")
-    models.add_argument("name", nargs="?", default="", help="merge: the model; export-lora: the LoRA")
-    models.add_argument("--lora", action="append", default=[], metavar="ID[:WEIGHT]", help="merge: one to work in")
-    models.add_argument("--out", default="", help="merge: the new model's name; export-lora: the file to write")
-    models.add_argument("--format", default="kohya", choices=("kohya", "diffusers"), help="export-lora: kohya's names")
-    models.add_argument("--json", action="store_true")
-    models.set_defaults(command="models")
 
 
 def _add_api(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -271,70 +257,6 @@ def library(settings: Settings, given: argparse.Namespace) -> int:
                 )
         if not given.json:
             print(f"{len(page.items)} of {page.total}")
-    return 0
-
-
-def models(settings: Settings, given: argparse.Namespace) -> int:
-    from studio.catalog import Catalog
-
-    if given.act != "list":
-        return {"merge": merge, "export-lora": export_lora}[given.act](settings, given)
-    for model in Catalog(settings).models():
-        if given.json:
-            print_json(
-                {
-                    "id": model.id,
-                    "family": model.family,
-                    "source": model.source,
-                    "tasks": model.tasks,
-                    "size": model.size,
-                    "licence": model.licence,
-                    "folder": str(model.folder),
-                }
-            )
-        else:
-            print(
-                f"{model.id:24} {model.family:10} {model.source:8} {model.size / 2**20:8.0f} MB",
-                ", ".join(model.tasks),
-                sep="  ",
-            )
-    return 0
-
-
-def merge(settings: Settings, given: argparse.Namespace) -> int:
-    """A model with LoRAs worked into it becomes a model of its own, by a job like any other."""
-    if not (given.name and given.lora and given.out):
-        raise InvalidInput("A merge needs a model, a LoRA and a name.", "models merge MODEL --lora ID:0.8 --out NAME")
-    with Studio(settings) as studio:
-        adapters = tuple(adapter_of(text) for text in given.lora)
-        request = Request(task="merge_lora", model=given.name, prompt=given.out, adapters=adapters)
-        job = studio.submit(request, panel="models")
-        done = studio.wait(job.id, each=show_progress)
-        clear_progress()
-        if done.state is not JobState.done:
-            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
-            return 1
-        made = studio.catalog.model(studio.catalog.model_of_job(job.id))
-        print_json({"model": made.id, "folder": str(made.folder), "size": made.size, "job": job.id})
-    return 0
-
-
-def export_lora(settings: Settings, given: argparse.Namespace) -> int:
-    """Writes a LoRA for other programs, in this very process."""
-    from studio.catalog import Catalog
-
-    if not (given.name and given.out):
-        raise InvalidInput("An export needs a LoRA and a file.", "models export-lora ID --out FILE.safetensors")
-    catalog = Catalog(settings)
-    adapter = catalog.adapter(given.name)
-    base = str(catalog.adapter_facts(given.name).get("base", ""))
-    if not base and given.format != "diffusers":
-        raise InvalidInput(f"{given.name!r} was not taught here, so its model is not known.", "Use it as it is.")
-    folder = catalog.model(base).folder if base else Path()
-    target = Path(given.out)
-    module = importlib.import_module("studio.families.diffusion.export_lora")
-    layers = module.export(adapter, folder, target, given.format, given.name)
-    print_json({"path": str(target), "format": given.format, "layers": layers, "size": target.stat().st_size})
     return 0
 
 

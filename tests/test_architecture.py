@@ -85,6 +85,7 @@ LAYERS = {
     "shape_commands": {"errors", "settings", "types", "families", "catalog", "design", "studio", "terminal"},
     "design_commands": {"settings", "craft_commands", "shape_commands"},
     "text_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
+    "model_commands": {"errors", "settings", "types", "catalog", "engine", "hub", "studio", "terminal"},
     "training_commands": {"errors", "settings", "types", "families", "lab", "studio", "evaluations", "terminal"},
     "cli": {
         "errors",
@@ -103,6 +104,7 @@ LAYERS = {
         "terminal",
         "music_commands",
         "design_commands",
+        "model_commands",
         "sound_commands",
         "text_commands",
         "training_commands",

@@ -23,6 +23,7 @@ _WEIGHTS = re.compile(
     r"(?P<stem>[A-Za-z0-9_]+?)(?:\.(?P<variant>[a-z0-9_]+))?(?P<shard>-\d{5}-of-\d{5})?"
     r"(?:\.(?P<late>[a-z0-9_]+))?\.safetensors(?P<index>\.index(?:\.(?P<mark>[a-z0-9_]+))?\.json)?"
 )
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no files on Windows
 STEMS = ("model", "diffusion_pytorch_model")  # what the two libraries open
 PRECISIONS = ("bf16", "fp16", "")  # half the size before the whole one; others, such as non_ema, are not asked for
 
@@ -50,6 +51,7 @@ def safe_path(path: str) -> bool:
     parts = path.split("/")
     plain = all(part not in ("", ".", "..") and part == part.rstrip(". ") for part in parts)
     anchored = PurePosixPath(path).is_absolute() or any(PureWindowsPath(part).drive for part in parts)
+    anchored = anchored or any(_DEVICE.fullmatch(part) for part in parts)
     odd = any(ord(c) < 32 or c in '\\:*?"<>|' for c in path)
     return plain and not anchored and not odd and len(path) <= 240
 

@@ -20,6 +20,7 @@ from studio.types import Device
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 MAY_LACK = ("text_encoder", "tokenizer", "image_encoder", "feature_extractor", "safety_checker")
+WHOLE = 0.9  # of the device's memory: what is larger waits in main memory part by part
 AGAIN = "Download or import the model again, or choose another."
 
 
@@ -61,7 +62,10 @@ def open_folder(folder: Path, device: Device) -> DiffusionPipeline:
             raise
         raise ModelError(f"The model in {folder.name!r} cannot be opened: {_first_line(error)}", AGAIN) from error
     pipe.set_progress_bar_config(disable=True)
-    pipe.to("cpu" if device.kind == "cpu" else device.kind)
+    if device.kind == "cuda" and device.memory and _size(pipe) > WHOLE * device.memory:
+        pipe.enable_model_cpu_offload()  # only the part that works is on the card
+    else:
+        pipe.to("cpu" if device.kind == "cpu" else device.kind)
     for part in modules(pipe):
         part.eval().requires_grad_(False)
     return pipe
@@ -69,6 +73,10 @@ def open_folder(folder: Path, device: Device) -> DiffusionPipeline:
 
 def modules(pipe: DiffusionPipeline) -> list[torch.nn.Module]:
     return [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+
+
+def _size(pipe: DiffusionPipeline) -> int:
+    return sum(weight.nbytes for part in modules(pipe) for weight in part.parameters())
 
 
 def _read_index(folder: Path) -> tuple[type, dict[str, Any]]:

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from studio.errors import OutOfMemory
+from studio.families.diffusion.estimates import decoder_bytes, transformer_bytes, unet_bytes
 from studio.families.training.short_memory import release
 from studio.types import Device
-
-MAPS_HELD = 40  # feature maps of the widest first level that a denoiser holds at its peak, counted on U-Nets and DiTs
 
 
 def first_batch(count: int, pipe: Any, device: Device, held: int, width: int, height: int) -> int:
@@ -18,12 +17,12 @@ def first_batch(count: int, pipe: Any, device: Device, held: int, width: int, he
     if part is None or not device.memory:
         return count
     levels = part.config.get("block_out_channels")
-    channels = (
-        levels[0] if levels else part.config.get("num_attention_heads", 16) * part.config.get("attention_head_dim", 64)
-    )
-    area = width * height / scale_factor(pipe) ** 2
     itemsize = next(part.parameters()).element_size()
-    one = 2 * MAPS_HELD * channels * area * itemsize  # with and without the words
+    if levels:
+        one = unet_bytes(levels[0], width, height, scale_factor(pipe), itemsize)
+    else:
+        hidden = part.config.get("num_attention_heads", 16) * part.config.get("attention_head_dim", 64)
+        one = transformer_bytes(hidden, width, height, scale_factor(pipe), itemsize)
     if pipe.components.get("controlnet") is not None:
         one += one // 2  # a copy of the way down, whose answers wait for the way up
     one = max(one, 8 * width * height * 4)
@@ -53,6 +52,17 @@ class Sparing:
         self._pipe, self._device, self._warn = pipe, device, warn
         self.batch = batch
         self._left = ["tile", *(["offload"] if device.kind == "cuda" else [])]
+
+    def foresee(self, held: int, width: int, height: int) -> None:
+        """Gives up at once what will not fit beside the `held` bytes of the model: the decoding of a whole picture."""
+        vae = self._pipe.components.get("vae")
+        levels = vae.config.get("block_out_channels") if vae is not None else None
+        if not levels or not self._device.memory or "tile" not in self._left:
+            return
+        needed = decoder_bytes(levels[0], width, height, next(vae.parameters()).element_size())
+        if needed > self._device.memory - held:
+            self._left.remove("tile")
+            self._tile()
 
     def give_up(self, width: int, height: int) -> None:
         release(self._device.kind)

@@ -131,6 +131,7 @@ class PicturePipeline:
         """Makes the takes batch by batch; when memory runs out, the same one again more sparingly."""
         batch = first_batch(len(takes), job.pipe, self._device, self.size(), job.width, job.height)
         sparing = Sparing(job.pipe, self._device, min(batch, 8) if walk else batch, job.context.warn)
+        sparing.foresee(self.size(), job.width, job.height)
         first = 0
         while first < len(takes):
             chunk = takes[first : first + sparing.batch]

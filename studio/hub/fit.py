@@ -1,0 +1,228 @@
+"""Whether a model fits a device, what it gives up to fit, and which smaller one would fit: from configurations alone.
+
+What is planned is what the engine does: the device's precision, fewer takes at once, a picture decoded in tiles, parts
+that wait in main memory (CUDA alone). An estimate: kernels and other programs take memory that nobody is told of.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from studio.families.diffusion.estimates import decoder_bytes, transformer_bytes, unet_bytes
+from studio.hub.listed import Listed
+from studio.hub.safetensors_header import read_header
+from studio.types import Json, Model
+
+GIB = 2**30
+DEVICES = (4, 8, 16, 24)  # GiB, as graphics cards are sold
+RESERVED = {"cuda": 0.6, "mps": 1.0, "cpu": 1.0}  # GiB for the driver's context, or for Python and its libraries
+ITEM = {"float32": 4, "bfloat16": 2, "float16": 2}
+TAKES = 4  # variations that are usually asked for
+LOOKS_BACK = 4096  # tokens of text that a draft looks back on
+DENOISERS = ("unet", "transformer", "prior")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a model's memory follows from. `parts` are parameters by part; `row` bytes of what is kept a token of text
+    in half precision; `side` pixels of the picture that is asked for.
+    """
+
+    family: str
+    parts: Mapping[str, int]
+    unet: bool = False
+    channels: int = 0  # of a U-Net's first level, or a transformer's width
+    decoder: int = 128  # channels of the autoencoder's level of full resolution
+    scale: int = 8  # pixels a latent and side
+    side: int = 512
+    row: int = 0
+    rough: bool = False  # sizes were guessed from the number of parameters
+
+    @property
+    def parameters(self) -> int:
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """How it would run. `peak` bytes at the worst moment; `fits` says whether that is less than there is."""
+
+    fits: bool
+    peak: int
+    memory: int
+    dtype: str
+    batch: int
+    tiled: bool = False
+    offload: bool = False
+    smaller: tuple[str, ...] = field(default=())  # listed models for the same that would fit
+
+    @property
+    def sentence(self) -> str:
+        need, there = f"{self.peak / GIB:.1f} GB", f"{self.memory / GIB:.0f} GB"
+        if not self.fits:
+            instead = f" {', '.join(self.smaller)} would fit." if self.smaller else ""
+            return f"Needs about {need} at least, more than the {there} there are.{instead}"
+        ways = [f"in {self.dtype}", "one at a time" if self.batch == 1 else f"{self.batch} at a time"]
+        ways += ["decoded in tiles"] if self.tiled else []
+        ways += ["parts waiting in main memory, which takes longer"] if self.offload else []
+        return f"Fits in {there} with about {need}: {', '.join(ways)}."
+
+    @property
+    def short(self) -> str:
+        """For a table: the peak in GB and what is given up."""
+        if not self.fits:
+            return f"no ({self.peak / GIB:.1f})"
+        marks = ("t" if self.tiled else "") + ("o" if self.offload else "")
+        return f"{self.peak / GIB:.1f} x{self.batch}{marks}"
+
+    def to_dict(self) -> Json:
+        return {**asdict(self), "smaller": list(self.smaller), "sentence": self.sentence}
+
+
+def needs_of_listed(entry: Listed, side: int = 0) -> Needs:
+    """From an entry of presets/models; guessed where it names no width."""
+    parts = {name: int(millions * 1e6) for name, millions in entry.parameters.items()}
+    if not parts and entry.size:
+        parts = {"model": entry.size // ITEM.get(entry.stored, 2)}
+    unet = "unet" in parts
+    main = max((count for name, count in parts.items() if name in DENOISERS), default=0)
+    known = bool(entry.channels)
+    return Needs(
+        family=entry.family,
+        parts=parts,
+        unet=unet,
+        channels=entry.channels or (320 if unet else _width(main)),
+        side=side or entry.side or 512,
+        scale=32 if "Sana" in entry.pipeline else 8,
+        row=_row(sum(parts.values())) if entry.family == "causal_lm" else 0,
+        rough=not known,
+    )
+
+
+def needs_of_folder(model: Model, side: int = 0) -> Needs:
+    """From a model's own configurations and the heads of its weights."""
+    folder = model.folder
+    parts = {name: count for name, count in _parts(model).items() if count}
+    unet = (folder / "unet").is_dir()
+    denoiser = _json(folder / ("unet" if unet else "transformer") / "config.json")
+    vae = _json(folder / "vae" / "config.json")
+    levels, widths = vae.get("block_out_channels") or [128, 256, 512, 512], denoiser.get("block_out_channels")
+    hidden = int(denoiser.get("num_attention_heads") or 16) * int(denoiser.get("attention_head_dim") or 64)
+    scale = 2 ** (len(levels) - 1)
+    sample = denoiser.get("sample_size")
+    return Needs(
+        family=model.family,
+        parts=parts,
+        unet=unet,
+        channels=int(widths[0]) if widths else hidden,
+        decoder=int(levels[0]),
+        scale=scale,
+        side=side or int(model.defaults.get("width", 0)) or (sample * scale if isinstance(sample, int) else 512),
+        row=_row_of(_json(folder / "config.json")) if model.family == "causal_lm" else 0,
+    )
+
+
+def fit(needs: Needs, memory: int, kind: str = "cuda", dtype: str = "") -> Fit:
+    """The least that has to be given up on a device of that many bytes. `dtype` is bfloat16 where none is named."""
+    dtype = dtype or "bfloat16"
+    item = ITEM[dtype]
+    room = memory - int(RESERVED[kind] * GIB)
+    ways = [(TAKES, False, False), (2, False, False), (1, False, False)]
+    if needs.family == "diffusion":
+        ways.append((1, True, False))
+        if kind == "cuda":
+            ways += [(1, False, True), (1, True, True)]
+    made = [_try(needs, batch, tiled, offload, item) for batch, tiled, offload in ways]
+    for (batch, tiled, offload), peak in zip(ways, made, strict=True):
+        if peak <= room:
+            return Fit(fits=True, peak=peak, memory=memory, dtype=dtype, batch=batch, tiled=tiled, offload=offload)
+    batch, tiled, offload = ways[made.index(min(made))]
+    return Fit(fits=False, peak=min(made), memory=memory, dtype=dtype, batch=batch, tiled=tiled, offload=offload)
+
+
+def fit_listed(entry: Listed, memory: int, entries: Iterable[Listed], kind: str = "cuda") -> Fit:
+    """How a listed model would run; where it does not fit, which of the same task and family would."""
+    found = fit(needs_of_listed(entry), memory, kind)
+    if found.fits:
+        return found
+    needs = needs_of_listed(entry)
+    able = [
+        (needs_of_listed(other).parameters, other.id)
+        for other in entries
+        if other.id != entry.id and other.runs and other.medium == entry.medium
+        and set(entry.tasks[:1]) <= set(other.tasks)
+    ]  # fmt: skip
+    smaller = [id for count, id in sorted(able, reverse=True) if count < needs.parameters]
+    by_id = {other.id: other for other in entries}
+    fitting = tuple(id for id in smaller if fit(needs_of_listed(by_id[id]), memory, kind).fits)
+    return Fit(**{**{k: v for k, v in vars(found).items() if k != "smaller"}, "smaller": fitting[:3]})
+
+
+def _try(needs: Needs, batch: int, tiled: bool, offload: bool, item: int) -> int:
+    weights = {name: count * item for name, count in needs.parts.items()}
+    held = sum(weights.values())
+    if needs.family != "diffusion":
+        looked = needs.row * LOOKS_BACK * batch * item // 2
+        return int(held * 1.1) + looked
+    step = unet_bytes if needs.unet else transformer_bytes
+    denoising = batch * step(needs.channels, needs.side, needs.side, needs.scale, item)
+    decoding = decoder_bytes(needs.decoder, needs.side, needs.side, item, tiled=tiled)
+    if not offload:
+        return held + max(denoising, decoding)
+    decoder = sum(size for name, size in weights.items() if name == "vae")
+    main = max((size for name, size in weights.items() if name in DENOISERS), default=0)
+    return max(max(weights.values(), default=0), main + denoising, decoder + decoding)
+
+
+def _parts(model: Model) -> Mapping[str, int]:
+    """Parameters by part: of a folder's sub-folders, of its own weights, or of the one file that its card names."""
+    named = model.card.get("file")
+    if named:
+        counts = {"unet": 0, "vae": 0, "text_encoder": 0}
+        for key, tensor in read_header(Path(str(named))).tensors.items():
+            part = "unet" if key.startswith("model.") else "vae" if key.startswith("first_stage") else "text_encoder"
+            counts[part] += tensor.parameters
+        return counts
+    found: dict[str, int] = {}
+    for file in sorted(model.folder.rglob("*.safetensors")):
+        inner = file.parent.relative_to(model.folder).parts
+        if inner or file.name.startswith(("model", "diffusion_pytorch_model")) or len(file.parent.parts) == 0:
+            part = inner[0] if inner else "model"
+        elif file.stem == "judge":  # of a starter: judges what was made, and is not loaded with it
+            continue
+        else:
+            part = file.stem
+        found[part] = found.get(part, 0) + read_header(file).parameters
+    return found
+
+
+def _width(parameters: int) -> int:
+    """The usual width of a transformer of that size."""
+    for most, width in ((0.8e9, 1152), (2e9, 2048), (4e9, 2560), (8e9, 3328), (14e9, 3584), (25e9, 4096)):
+        if parameters <= most:
+            return width
+    return 6144
+
+
+def _row(parameters: int) -> int:
+    """The usual bytes that a language model of that size keeps a token, in half precision."""
+    return 28_000 if parameters < 1e9 else 60_000 if parameters < 3e9 else 110_000 if parameters < 9e9 else 160_000
+
+
+def _row_of(config: Mapping[str, Any]) -> int:
+    layers = int(config.get("num_hidden_layers") or config.get("n_layer") or 0)
+    heads = int(config.get("num_attention_heads") or config.get("n_head") or 1)
+    hidden = int(config.get("hidden_size") or config.get("n_embd") or 0)
+    kept = int(config.get("num_key_value_heads") or heads)
+    width = int(config.get("head_dim") or hidden // max(1, heads))
+    return 2 * layers * kept * width * 2
+
+
+def _json(path: Path) -> Mapping[str, Any]:
+    try:
+        plain = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return plain if isinstance(plain, dict) else {}

@@ -1,0 +1,128 @@
+"""`models`: from looking for a model to its picture and its removal, as a person types it."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio.cli import main
+from studio.hub.access_token import token_file
+from studio.hub.listed import listed
+from studio.settings import ASSETS, Settings
+from tests.families.diffusion import tiny
+from tests.hub.conftest import writer
+from tests.hub.hub_server import HubServer
+from tests.hub.ldm_layout import write_checkpoint
+
+SECRET = "hf_" + "NobodyMaySeeThis99"
+
+
+@pytest.fixture
+def run(settings: Settings, capsys: pytest.CaptureFixture) -> Any:
+    def command(*words: str) -> tuple[int, list[Any], str]:
+        code = main(["models", *words, "--home", str(settings.home), "--json"])
+        told = capsys.readouterr()
+        assert SECRET not in told.out + told.err
+        return code, [json.loads(line) for line in told.out.splitlines()], told.err
+
+    return command
+
+
+def test_found_asked_downloaded_removed(server: HubServer, settings: Settings, run: Any) -> None:
+    server.add("makers/words", writer(300_000), card={"license": "cc-by-nc-4.0"})
+    code, (found,), _ = run("search", "words")
+    assert code == 0 and found["id"] == "makers/words" and found["licence"] == "cc-by-nc-4.0"
+    code, (shown,), _ = run("show", "makers/words", "--memory", "8G")
+    assert code == 0 and shown["plan"]["limits_use"] and shown["plan"]["size"] > 300_000
+    code, told, said = run("get", "makers/words")
+    assert code == 2 and not told and "Commercial use" in said and "--accept-licence" in said
+    code, told, said = run("get", "makers/words", "--accept-licence", "--name", "writer")
+    assert code == 0 and told[-1]["model"] == "writer" and told[-2]["state"] == "done", (told, said)
+    _, models, _ = run("list")
+    mine = next(model for model in models if model["id"] == "writer")
+    assert mine["source"] == "hub" and mine["licence"] == "cc-by-nc-4.0" and "text" in mine["tasks"]
+    code, (shown,), _ = run("show", "starter-text", "--memory", "4G")
+    assert code == 0 and shown["fit"]["fits"] and shown["freed_by_removing"] > 1e6
+    code, (gone,), _ = run("remove", "writer")
+    assert code == 0 and gone["kind"] == "model" and gone["freed"] > 300_000
+    assert not (settings.models / "writer").exists()
+    code, _, said = run("remove", "starter-text")
+    assert code == 2 and "comes with the program" in said
+
+
+def test_a_gated_model_with_a_token_from_the_keyboard(
+    server: HubServer, settings: Settings, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server.add("closed/words", writer(50_000), gated=True, token=SECRET)
+    code, _, said = run("get", "closed/words")
+    assert code == 2 and "gated" in said and "models token set" in said
+    monkeypatch.setattr("sys.stdin", io.StringIO(SECRET + "\n"))
+    assert run("token", "set") == (0, [{"token": True, "source": "home"}], "")
+    code, told, _ = run("get", "closed/words")
+    assert code == 0 and told[-1]["model"] == "words"
+    holders = [p for p in settings.home.rglob("*") if p.is_file() and SECRET.encode() in p.read_bytes()]
+    assert holders == [token_file(settings.home)]
+    code, _, said = run("token", SECRET + "x")
+    assert code == 2 and "never given as an argument" in said
+    assert run("token", "forget") == (0, [{"token": False, "source": ""}], "")
+    code, _, said = run("get", "closed/words", "--name", "again")
+    assert code == 2 and "gated" in said
+
+
+def test_offline_asks_nobody(server: HubServer, settings: Settings, run: Any) -> None:
+    code, entries, _ = run("available", "--offline")
+    assert code == 0 and len(entries) == len(listed()) and not any(entry["installed"] for entry in entries)
+    for words in (("search", "x"), ("get", "gpt2"), ("show", "some/thing")):
+        code, _, said = run(*words, "--offline", *(["--memory", "8G"] if words[0] == "show" else []))
+        assert code == 2 and "offline" in said
+    code, (shown,), _ = run("show", "gpt2", "--offline", "--memory", "8G")
+    assert code == 0 and shown["fit"]["fits"] and "offline" in shown["problem"]
+    assert not server.seen
+
+
+def test_the_table_of_what_fits(settings: Settings, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, rows, _ = run("fit")
+    assert code == 0 and {row["id"] for row in rows} >= {entry.id for entry in listed()} | {"starter-image"}
+    sdxl = next(row for row in rows if row["id"] == "sdxl")["fit"]
+    assert [plan["fits"] for plan in sdxl] == [False, True, True, True]
+    monkeypatch.setenv("STUDIO_MEMORY_LIMIT", "8G")
+    code, (row,), _ = run("fit", "qwen-image")
+    assert not row["fit"][0]["fits"] and row["fit"][0]["smaller"] and row["fit"][0]["memory"] == 8 * 2**30
+    code, (row,), _ = run("fit", "sd15", "--memory", "16G")
+    assert row["fit"][0]["memory"] == 16 * 2**30 and row["fit"][0]["fits"]
+
+
+def test_tables_for_people(settings: Settings, capsys: pytest.CaptureFixture) -> None:
+    for words, expected in (
+        (("available",), "limits use"),
+        (("fit", "--memory", "8G"), "would fit."),
+        (("show", "starter-image", "--memory", "8G"), "freed by removing it"),
+        (("show", "sdxl", "--offline", "--memory", "8G"), "Not checked:"),
+        (("token",), "Access token: none."),
+        (("list",), "starter-image"),
+    ):
+        assert main(["models", *words, "--home", str(settings.home)]) == 0
+        assert expected in capsys.readouterr().out
+    for words in (("get",), ("show",), ("remove",), ("import",), ("search",), ("fit", "unheard-of", "--memory", "4G")):
+        assert main(["models", *words, "--home", str(settings.home), "--offline"]) == 2
+        assert capsys.readouterr().err.strip()
+
+
+def test_a_file_is_imported_and_removed(settings: Settings, run: Any, tmp_path: Path) -> None:
+    folder = tiny.build("sd", tmp_path / "sd")
+    (tmp_path / "comfy").mkdir()
+    file = write_checkpoint(folder, tmp_path / "comfy" / "mine.safetensors")
+    code, (taken,), _ = run("import", str(file), "--config", str(folder))
+    assert code == 0 and taken["kind"] == "model" and taken["id"] == "mine"
+    code, (gone,), _ = run("remove", "mine")
+    assert code == 0 and gone["kept"] == str(file) and file.is_file() and gone["freed"] < 100_000
+    (tmp_path / "bad.ckpt").write_bytes(b"\x80\x04")
+    code, _, said = run("import", str(tmp_path / "bad.ckpt"))
+    assert code == 2 and "pickle" in said
+
+
+def test_assets_are_where_the_import_expects_them() -> None:
+    for layout in ("sd15", "sdxl"):
+        assert (ASSETS / "single_files" / layout / "model_index.json").is_file()
