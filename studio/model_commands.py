@@ -40,6 +40,7 @@ def add_models(commands: Any, shared: argparse.ArgumentParser) -> None:
     models.add_argument("act", nargs="?", choices=ACTS, default="list")
     models.add_argument("name", nargs="?", default="", help="; ".join(f"{act}: {text}" for act, text in NAME.items()))
     models.add_argument("--revision", default="", help="get, show: a branch, tag or commit (default: the newest)")
+    models.add_argument("--file", default="", help="get: one .safetensors file of the repository, a LoRA or checkpoint")
     models.add_argument("--accept-licence", action="store_true", help="get: you have read the licence and accept it")
     models.add_argument("--name", dest="as_name", default="", help="get, import: how it is called here")
     models.add_argument("--config", type=Path, help="import: a diffusers folder with the checkpoint's configurations")
@@ -121,11 +122,11 @@ def _show(settings: Settings, given: argparse.Namespace) -> int:
         found = fit_listed(entry, memory, listed(), given.kind)
         plain["fit"] = found.to_dict()
         lines.append(found.sentence)
-    from studio.hub.plan import make_plan
+    from studio.hub.plan import fit_of, make_plan
     from studio.hub.repository import Hub
 
     try:
-        plan = make_plan(settings, Hub(settings), name, given.revision)
+        plan = make_plan(settings, Hub(settings), name, given.revision, file=given.file)
     except StudioError as error:  # what is listed can be read without the hub
         if entry is None:
             raise
@@ -135,6 +136,10 @@ def _show(settings: Settings, given: argparse.Namespace) -> int:
         plain["plan"] = plan.to_dict()
         lines += [f"Download: {plan.size / GIB:.2f} GB in {len(plan.files)} files at {plan.revision[:12]}."]
         lines += [plan.licence.sentence] + ([plan.problem] if plan.problem else [])
+        if entry is None:
+            found = fit_of(plan, memory, given.kind)
+            plain["fit"] = found.to_dict()
+            lines.append(found.sentence)
     print_json(plain) if given.json else print("\n".join(lines))
     return 0
 
@@ -181,17 +186,24 @@ def _entry_lines(entry: Listed) -> list[str]:
 def _get(settings: Settings, given: argparse.Namespace) -> int:
     from studio.hub import licences
     from studio.hub.downloads import Downloads, Progress
-    from studio.hub.plan import make_plan
+    from studio.hub.plan import fit_of, is_here, make_plan
     from studio.hub.repository import Hub
 
     name = _needed(given, "Which model?", "models get ID")
     hub = Hub(settings)
-    plan = make_plan(settings, hub, name, given.revision, given.as_name)
+    plan = make_plan(settings, hub, name, given.revision, given.as_name, given.file)
     if given.accept_licence and plan.licence.limits_use and not plan.accepted:
         licences.accept(settings.home, plan.repo, plan.licence)
-        plan = make_plan(settings, hub, name, given.revision, given.as_name)
+        plan = make_plan(settings, hub, name, given.revision, given.as_name, given.file)
+    if is_here(settings, plan):
+        print(f"{plan.repo} is here already, as {plan.id!r}.", file=sys.stderr)
+        print_json({"model": plan.id, "folder": str(settings.models / plan.id), "size": plan.size, "repo": plan.repo})
+        return 0
     print(f"{plan.repo}: {plan.size / GIB:.2f} GB, {plan.free / GIB:.1f} GB free. {plan.licence.sentence}",
           file=sys.stderr)  # fmt: skip
+    if plan.kind != "lora":
+        memory = _memory(settings, given)
+        print(fit_of(plan, memory, given.kind).sentence, file=sys.stderr)
     entry = listed_by_repo(name)
     if entry and not entry.runs:
         print(f"{entry.name} can be kept, but nothing in this version uses it yet.", file=sys.stderr)
@@ -218,7 +230,8 @@ def _get(settings: Settings, given: argparse.Namespace) -> int:
     if done.state != "done":
         print(f"{done.message or done.state}\n{done.hint}".strip(), file=sys.stderr)
         return 1
-    print_json({"model": plan.id, "folder": str(settings.models / plan.id), "size": plan.size, "repo": plan.repo})
+    kind = {"lora": "lora"}.get(plan.kind, "model")
+    print_json({kind: plan.id, "folder": str(settings.models / plan.id), "size": plan.size, "repo": plan.repo})
     return 0
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from studio.engine.environment import memory_left, usable_cores
 from studio.engine.exits import refusal
+from studio.settings import parse_bytes
 from studio.types import Device
 
 
@@ -161,7 +162,8 @@ def release_memory() -> None:
 
 
 def memory_limit() -> int | None:
-    return int(os.environ.get("STUDIO_MEMORY_LIMIT", "0") or 0) or None
+    """Bytes of STUDIO_MEMORY_LIMIT ("8G", or a number), which makes a device smaller than it is."""
+    return parse_bytes(os.environ.get("STUDIO_MEMORY_LIMIT") or "0") or None
 
 
 def available_memory() -> int:

@@ -18,6 +18,7 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(16 * 2**30),
     "MALLOC_TOP_PAD_": str(256 * 2**20),
 }
+SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # the worker asks no hub, so it need not know them
 HUB = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -54,7 +55,8 @@ def worker_environment(
     ours = {**HUB, "PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "PYTHONPATH": path}
     if memory_limit:
         ours["STUDIO_MEMORY_LIMIT"] = str(memory_limit)
-    return {**wished, **inherited, **ours}
+    kept = {name: value for name, value in inherited.items() if name not in SECRETS}
+    return {**wished, **kept, **ours}
 
 
 def usable_cores() -> int:

@@ -37,7 +37,9 @@ from studio.families.model_card import CARD, write_card
 from studio.hub.access_token import AccessToken, redacted
 from studio.hub.hub_cache import HubCache, is_whole, place_link
 from studio.hub.refusals import CLIENT_ERRORS, explain
+from studio.hub.safetensors_header import read_header
 from studio.hub.selection import Chosen, File, check_config
+from studio.hub.single_file import layout_card, layout_of, write_layout
 from studio.library.lock import HomeLock
 
 FILES, JOB, LEFT = "files", "job.json", 3  # of a staging folder; the exit code of a download that was asked to leave
@@ -61,7 +63,7 @@ class Fetch:
 
     def __init__(self, job: Mapping[str, Any], staging: Path, models: Path, token: AccessToken, tell: Tell) -> None:
         self._id, self._repo, self._revision = str(job["id"]), str(job["repo"]), str(job["revision"])
-        self._endpoint = str(job["endpoint"])
+        self._endpoint, self._kind = str(job["endpoint"]), str(job.get("kind", "folder"))
         self._card = job["card"]
         chosen = [
             Chosen(file=File(path=path, size=size, sha256=sha256, git_sha1=sha1), target=target)
@@ -176,14 +178,32 @@ class Fetch:
         files, target = self._staging / FILES, self._models / self._id
         now = time.strftime("%Y-%m-%d")
         hub = {**self._card.get("hub", {}), "downloaded": now, "bytes": self._total}
+        card = {"id": self._id, **{k: v for k, v in self._card.items() if k != "id"}, "hub": hub}
+        if self._kind == "lora":
+            return self._offer_lora(files / self._files[0].target, card)
+        if self._kind == "checkpoint":
+            header = read_header(files / self._files[0].target)
+            layout = layout_of(header)
+            write_layout(files, layout, header)
+            card = {**card, **layout_card(layout, header), "file": self._files[0].target}
         (files / CARD).unlink(missing_ok=True)  # the repository's own, of which the plan took what may be taken
-        write_card(files, {"id": self._id, **{k: v for k, v in self._card.items() if k != "id"}, "hub": hub})
+        write_card(files, card)
         old = self._models / f".{self._id}.old"
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
             target.replace(old)
         files.replace(target)
         shutil.rmtree(old, ignore_errors=True)
+        return target
+
+    def _offer_lora(self, file: Path, card: Mapping[str, Any]) -> Path:
+        """A LoRA is one file among the adapters, with what is known of it beside it."""
+        place = self._models.parent / "adapters"
+        place.mkdir(parents=True, exist_ok=True)
+        target = place / f"{self._id}.safetensors"
+        facts = {**card, "sha256": self._files[0].file.sha256}
+        target.with_suffix(".json").write_text(json.dumps(facts), "utf-8")
+        file.replace(target)
         return target
 
     def _tell(self, state: str, file: str, there: int) -> None:

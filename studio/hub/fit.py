@@ -124,6 +124,27 @@ def needs_of_folder(model: Model, side: int = 0) -> Needs:
     )
 
 
+def needs_of_files(files: Mapping[str, int]) -> Needs:
+    """Roughly, from the sizes of a download's files by their paths: weights are taken to be in half precision."""
+    parts: dict[str, int] = {}
+    for path, size in files.items():
+        if path.endswith(".safetensors"):
+            part = path.partition("/")[0] if "/" in path else "model"
+            parts[part] = parts.get(part, 0) + size // 2
+    drawn = any(name in parts for name in DENOISERS)
+    main = max((count for name, count in parts.items() if name in DENOISERS), default=0)
+    unet = "unet" in parts
+    return Needs(
+        family="diffusion" if drawn else "causal_lm",
+        parts=parts,
+        unet=unet,
+        channels=320 if unet else _width(main),
+        side=1024 if main > 1.5e9 or not unet else 512,
+        row=0 if drawn else _row(sum(parts.values())),
+        rough=True,
+    )
+
+
 def fit(needs: Needs, memory: int, kind: str = "cuda", dtype: str = "") -> Fit:
     """The least that has to be given up on a device of that many bytes. `dtype` is bfloat16 where none is named."""
     dtype = dtype or "bfloat16"

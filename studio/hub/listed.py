@@ -39,6 +39,7 @@ class Listed:
     forbids: str = ""
     gated: bool = False
     revision: str = ""  # a commit, "" where none is known: then the newest is taken, and its commit is kept
+    branch: str = ""  # where the right files lie, if not on the main one
     tasks: tuple[str, ...] = ()
     parameters: Mapping[str, float] = field(default_factory=dict)
     stored: str = "bfloat16"  # the precision that is downloaded

@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from studio.catalog import Catalog, plain_id
-from studio.errors import DiskFull, ModelError
+from studio.errors import DiskFull, ModelError, NotFound
 from studio.families import FAMILIES
 from studio.families.model_card import CARD
 from studio.hub import licences
+from studio.hub.fit import Fit, fit, fit_listed, needs_of_files
 from studio.hub.hub_cache import HubCache
 from studio.hub.licences import Licence
-from studio.hub.listed import Listed, listed_by_repo
+from studio.hub.listed import Listed, listed, listed_by_repo
 from studio.hub.refusals import LicenceNotAccepted, gated
 from studio.hub.repository import Hub, Repository
-from studio.hub.selection import Chosen, check_config, choose_files, parts_of
+from studio.hub.safetensors_header import parse_header
+from studio.hub.selection import Chosen, File, check_config, choose_files, parts_of, safe_path
+from studio.hub.single_file import is_lora, layout_of
 from studio.settings import Settings
 from studio.types import Json
 
@@ -42,6 +45,7 @@ class Plan:
     licence: Licence
     accepted: bool
     gated: bool
+    kind: str = "folder"  # or "lora", "checkpoint": one file
     card: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -77,29 +81,35 @@ class Plan:
             "limits_use": self.licence.limits_use,
             "accepted": self.accepted,
             "gated": self.gated,
+            "kind": self.kind,
             "problem": self.problem,
         }
 
 
-def make_plan(settings: Settings, hub: Hub, id: str, revision: str = "", name: str = "") -> Plan:
-    """Looks a model up by its repository or by the id of an entry of presets/models. All refusals of `hub`,
-    and ModelError where it brings programs or pickles.
+def make_plan(settings: Settings, hub: Hub, id: str, revision: str = "", name: str = "", file: str = "") -> Plan:
+    """Looks a model up by its repository or by the id of an entry of presets/models; `file` names one safetensors file
+    in it, a LoRA or a checkpoint. All refusals of `hub`, and ModelError where it brings programs or pickles.
     """
     entry = listed_by_repo(id)
     repo = entry.repo if entry else id
-    repository = hub.look_up(repo, revision or (entry.revision if entry else ""))
+    repository = hub.look_up(repo, revision or ((entry.revision or entry.branch) if entry else ""))
     if repository.gated and not hub.token:
         raise gated(repository.id, with_token=False)
     there = {file.path for file in repository.files}
-    card = _their_card(hub, repository) if CARD in there else {}
-    parts = _parts(hub, repository, there)
-    chosen = tuple(choose_files(repository.files, parts, repository.id, whole=card.get("family") in FAMILIES))
+    card: Mapping[str, Any] = {}
+    if single := _single(repository, there, file):
+        kind, chosen = _kind_of(hub, repository, single), (Chosen(file=single, target="model.safetensors"),)
+    else:
+        kind, card = "folder", _their_card(hub, repository) if CARD in there else {}
+        parts = _parts(hub, repository, there)
+        chosen = tuple(choose_files(repository.files, parts, repository.id, whole=card.get("family") in FAMILIES))
     if not chosen:
         raise ModelError(f"{repository.id} holds no model.", "Choose another one.")
+    wished = name or (entry.id if entry else Path(file).stem if file else repository.id.rpartition("/")[2])
     licence = _licence(repository, entry, card)
     cache = HubCache.of_environment()
     return Plan(
-        id=_free_id(settings, name or (entry.id if entry else repository.id.rpartition("/")[2]), repository.id),
+        id=(_free_lora_id if kind == "lora" else _free_id)(settings, wished, repository.id),
         repo=repository.id,
         revision=repository.revision,
         endpoint=hub.endpoint,
@@ -110,8 +120,44 @@ def make_plan(settings: Settings, hub: Hub, id: str, revision: str = "", name: s
         licence=licence,
         accepted=licences.accepted(settings.home, repository.id, licence),
         gated=repository.gated,
+        kind=kind,
         card=_card(repository, entry, card, licence),
     )
+
+
+def fit_of(plan: Plan, memory: int, kind: str) -> Fit:
+    """How it would run on a device of that many bytes: by our entry of it, else by the sizes of its files."""
+    if entry := listed_by_repo(plan.repo):
+        return fit_listed(entry, memory, listed(), kind)
+    before = "unet/" if plan.kind == "checkpoint" else ""  # most of it
+    return fit(needs_of_files({f"{before}{each.target}": each.file.size for each in plan.files}), memory, kind)
+
+
+def _single(repository: Repository, there: set[str], file: str) -> File | None:
+    """The one file that is meant: named, or the only one of a repository that is no model folder."""
+    if file:
+        found = next((each for each in repository.files if each.path == file), None)
+        if found is None or not file.endswith(".safetensors") or not safe_path(file):
+            raise NotFound(f"{repository.id} has no file {file[:80]!r} that can be used.", "Name a .safetensors file.")
+        return found
+    if {"model_index.json", "config.json"} & there:
+        return None
+    weights = [each for each in repository.files if "/" not in each.path and each.path.endswith(".safetensors")]
+    lora = [each for each in weights if each.path == "pytorch_lora_weights.safetensors"]
+    if len(weights) > 1 and not lora:
+        names = ", ".join(each.path for each in weights[:6])
+        raise ModelError(f"{repository.id} holds several files: {names}.", "Say which one with --file.")
+    return (lora or weights or [None])[0]
+
+
+def _kind_of(hub: Hub, repository: Repository, file: File) -> str:
+    """lora or checkpoint, told by the file's first bytes. ModelError for anything else."""
+    with hub.opened(repository, file.path) as read:
+        header = parse_header(read, file.size, file.path)
+    if is_lora(header):
+        return "lora"
+    layout_of(header)
+    return "checkpoint"
 
 
 def _parts(hub: Hub, repository: Repository, there: set[str]) -> dict[str, tuple[str, str]]:
@@ -120,7 +166,7 @@ def _parts(hub: Hub, repository: Repository, there: set[str]) -> dict[str, tuple
     if "config.json" not in there:
         raise ModelError(
             f"{repository.id} is no model that can be opened here: it has neither model_index.json nor config.json.",
-            "Of a single checkpoint or LoRA, download the .safetensors file and use `models import FILE`.",
+            "Choose a model in the layout of diffusers or transformers, or a single .safetensors file.",
         )
     check_config(hub.read_json(repository, "config.json"), repository.id)
     return {}
@@ -169,14 +215,33 @@ def _free_id(settings: Settings, name: str, repo: str) -> str:
     return id
 
 
+def _free_lora_id(settings: Settings, name: str, repo: str) -> str:
+    catalog = Catalog(settings)
+    id, number = plain_id(name, "lora"), 1
+    while id in catalog.adapters() and catalog.adapter_facts(id).get("hub", {}).get("repo") != repo:
+        number += 1
+        id = f"{plain_id(name, 'lora')}-{number}"
+    return id
+
+
+def is_here(settings: Settings, plan: Plan) -> bool:
+    """Whether that very commit is installed."""
+    card = _card_of(settings.models / plan.id)
+    origin = card.get("hub", {})
+    return isinstance(origin, dict) and (origin.get("repo"), origin.get("revision")) == (plan.repo, plan.revision)
+
+
 def installed_repo(folder: Path) -> str:
     """The repository that a model's folder came from; "" where none is known."""
-    try:
-        card = tomllib.loads((folder / CARD).read_text("utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return ""
-    origin = card.get("hub", {})
+    origin = _card_of(folder).get("hub", {})
     return str(origin.get("repo", "")) if isinstance(origin, dict) else ""
+
+
+def _card_of(folder: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads((folder / CARD).read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return {}
 
 
 def plan_text(plan: Plan) -> str:
@@ -188,6 +253,7 @@ def plan_text(plan: Plan) -> str:
         "revision": plan.revision,
         "endpoint": plan.endpoint,
         "files": files,
+        "kind": plan.kind,
         "card": dict(plan.card),
     }
     return json.dumps(plain)

@@ -5,7 +5,8 @@ Every call has an end in time (`PATIENCE` seconds) and none is made when the stu
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ constants.HF_HUB_DISABLE_TELEMETRY = True
 
 PUBLIC = "https://huggingface.co"
 PATIENCE = 10.0  # seconds for an answer
+PIECE = 64 * 1024
 LARGEST_CONFIG = 8 * 2**20  # bytes of a JSON or TOML file that is read to plan a download
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -104,20 +106,33 @@ class Hub:
 
     def read(self, repository: Repository, path: str) -> bytes:
         """A small file of the repository, at most LARGEST_CONFIG bytes. The same errors, and ModelError."""
+        with self.opened(repository, path) as take:
+            data = take(LARGEST_CONFIG + 1)
+        if len(data) > LARGEST_CONFIG:
+            raise ModelError(f"{path} of {repository.id} is too large to be a configuration.", "Choose another model.")
+        return data
+
+    @contextmanager
+    def opened(self, repository: Repository, path: str) -> Iterator[Callable[[int], bytes]]:
+        """A function that gives the next bytes of a file, at most as many as are asked for. The same errors."""
         self._permitted()
         url = hf_hub_url(repository.id, path, revision=repository.revision, endpoint=self.endpoint)
+        headers = {**build_hf_headers(token=self.credential), "Accept-Encoding": "identity"}
         try:
-            headers = build_hf_headers(token=self.credential)
             with get_session().stream("GET", url, headers=headers, timeout=PATIENCE, follow_redirects=True) as answer:
                 hf_raise_for_status(answer)
-                data = b""
-                for piece in answer.iter_bytes():
-                    data += piece
-                    if len(data) > LARGEST_CONFIG:
-                        raise ModelError(f"{path} of {repository.id} is too large to be a configuration.", "")
+                pieces, kept = answer.iter_bytes(PIECE), bytearray()
+
+                def take(count: int) -> bytes:
+                    while len(kept) < count and (piece := next(pieces, b"")):
+                        kept.extend(piece)
+                    data = bytes(kept[:count])
+                    del kept[:count]
+                    return data
+
+                yield take
         except CLIENT_ERRORS as error:
             raise explain(error, repository.id, bool(self.token)) from None
-        return data
 
     def read_json(self, repository: Repository, path: str) -> Mapping[str, Any]:
         """A JSON object of the repository; ModelError when it is none."""

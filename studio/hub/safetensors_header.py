@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,15 +40,23 @@ class Header:
 
 def read_header(file: Path) -> Header:
     """ModelError when it is no safetensors file, damaged, or shorter than it says."""
-    damaged = ModelError(f"{file.name!r} is no whole safetensors file.", "Download it again, then import it.")
     try:
         size = file.stat().st_size
         with file.open("rb") as source:
-            (length,) = struct.unpack("<Q", source.read(8))
-            if length > min(LARGEST, size):
-                raise damaged
-            plain = json.loads(source.read(length))
-    except (OSError, struct.error, ValueError, RecursionError) as error:
+            return parse_header(lambda count: source.read(count), size, file.name)
+    except OSError as error:
+        raise ModelError(f"{file.name!r} cannot be read: {error.strerror}.", "Check the file.") from error
+
+
+def parse_header(read: Callable[[int], bytes], size: int, name: str) -> Header:
+    """Of a file of `size` bytes whose next bytes `read` gives. ModelError."""
+    damaged = ModelError(f"{name!r} is no whole safetensors file.", "Download it again, then import it.")
+    try:
+        (length,) = struct.unpack("<Q", read(8))
+        if length > min(LARGEST, size):
+            raise damaged
+        plain = json.loads(read(length))
+    except (struct.error, ValueError, RecursionError) as error:
         raise damaged from error
     if not isinstance(plain, dict):
         raise damaged

@@ -140,19 +140,10 @@ def _take_checkpoint(settings: Settings, file: Path, header: Header, name: str, 
     shutil.rmtree(partial, ignore_errors=True)
     try:
         settings.models.mkdir(parents=True, exist_ok=True)
-        _write_layout(partial, layout, header, config)
-        card: dict[str, Any] = {
-            "id": id,
-            "name": name,
-            "family": "diffusion",
-            "source": "local",
-            "file": str(file),
-            "layout": NAMES[layout],
-        }
-        if _channels(header) == 9:
-            card["tasks"] = ["inpaint"]
-        if config is None:
-            card["defaults"] = dict(SETTINGS[layout])
+        write_layout(partial, layout, header, config)
+        card = {"id": id, "name": name, "source": "local", "file": str(file), **layout_card(layout, header)}
+        if config is not None:
+            card.pop("defaults")
         write_card(partial, card)
         os.replace(partial, settings.models / id)
     except OSError as error:
@@ -161,7 +152,13 @@ def _take_checkpoint(settings: Settings, file: Path, header: Header, name: str, 
     return Imported(id=id, kind="model", name=name, how="named by its card", size=file.stat().st_size)
 
 
-def _write_layout(folder: Path, layout: str, header: Header, config: Path | None) -> None:
+def layout_card(layout: str, header: Header) -> dict[str, Any]:
+    """What a card says of any checkpoint of that layout."""
+    card: dict[str, Any] = {"family": "diffusion", "layout": NAMES[layout], "defaults": dict(SETTINGS[layout])}
+    return {**card, "tasks": ["inpaint"]} if _channels(header) == 9 else card
+
+
+def write_layout(folder: Path, layout: str, header: Header, config: Path | None = None) -> None:
     """The configurations that the checkpoint does not carry."""
     if config is not None:
         if not (config / "model_index.json").is_file():
@@ -171,7 +168,7 @@ def _write_layout(folder: Path, layout: str, header: Header, config: Path | None
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, target)
         return
-    shutil.copytree(LAYOUTS / layout, folder)
+    shutil.copytree(LAYOUTS / layout, folder, dirs_exist_ok=True)
     merges = (LAYOUTS / "clip" / "merges.txt").read_text("utf-8")
     words = json.dumps(clip_words(merges), ensure_ascii=False)
     for tokenizer in folder.glob("tokenizer*"):

@@ -81,6 +81,7 @@ def test_the_environment_elsewhere(system: str, glibc: bool) -> None:
     assert ("KMP_AFFINITY" in made) == (system != "darwin")
     assert ("GOMP_SPINCOUNT" in made) == (system == "linux")
     assert "STUDIO_MEMORY_LIMIT" not in made
+    assert "HF_TOKEN" not in worker_environment({"HF_TOKEN": "hf_x"}, threads=1), "it asks no hub"
 
 
 def test_a_person_s_own_threads_win_and_being_offline_does_not_bend() -> None:

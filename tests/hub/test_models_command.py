@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 
+from studio.catalog import Catalog
 from studio.cli import main
+from studio.families.diffusion.loading import open_folder
+from studio.families.diffusion.single_file import named_file
 from studio.hub.access_token import token_file
 from studio.hub.listed import listed
 from studio.settings import ASSETS, Settings
+from studio.types import Device
 from tests.families.diffusion import tiny
 from tests.hub.conftest import writer
 from tests.hub.hub_server import HubServer
-from tests.hub.ldm_layout import write_checkpoint
+from tests.hub.ldm_layout import write_checkpoint, write_kohya_lora
 
 SECRET = "hf_" + "NobodyMaySeeThis99"
 
@@ -36,10 +40,13 @@ def test_found_asked_downloaded_removed(server: HubServer, settings: Settings, r
     assert code == 0 and found["id"] == "makers/words" and found["licence"] == "cc-by-nc-4.0"
     code, (shown,), _ = run("show", "makers/words", "--memory", "8G")
     assert code == 0 and shown["plan"]["limits_use"] and shown["plan"]["size"] > 300_000
-    code, told, said = run("get", "makers/words")
+    code, told, said = run("get", "makers/words", "--memory", "8G")
     assert code == 2 and not told and "Commercial use" in said and "--accept-licence" in said
-    code, told, said = run("get", "makers/words", "--accept-licence", "--name", "writer")
+    code, told, said = run("get", "makers/words", "--accept-licence", "--name", "writer", "--memory", "8G")
     assert code == 0 and told[-1]["model"] == "writer" and told[-2]["state"] == "done", (told, said)
+    assert "Fits in 8 GB" in said and "GB free" in said
+    code, told, said = run("get", "makers/words", "--name", "writer")
+    assert code == 0 and told[-1]["model"] == "writer" and "here already" in said
     _, models, _ = run("list")
     mine = next(model for model in models if model["id"] == "writer")
     assert mine["source"] == "hub" and mine["licence"] == "cc-by-nc-4.0" and "text" in mine["tasks"]
@@ -60,7 +67,7 @@ def test_a_gated_model_with_a_token_from_the_keyboard(
     assert code == 2 and "gated" in said and "models token set" in said
     monkeypatch.setattr("sys.stdin", io.StringIO(SECRET + "\n"))
     assert run("token", "set") == (0, [{"token": True, "source": "home"}], "")
-    code, told, _ = run("get", "closed/words")
+    code, told, _ = run("get", "closed/words", "--memory", "8G")
     assert code == 0 and told[-1]["model"] == "words"
     holders = [p for p in settings.home.rglob("*") if p.is_file() and SECRET.encode() in p.read_bytes()]
     assert holders == [token_file(settings.home)]
@@ -121,6 +128,33 @@ def test_a_file_is_imported_and_removed(settings: Settings, run: Any, tmp_path: 
     (tmp_path / "bad.ckpt").write_bytes(b"\x80\x04")
     code, _, said = run("import", str(tmp_path / "bad.ckpt"))
     assert code == 2 and "pickle" in said
+
+
+def test_a_lora_and_a_checkpoint_from_the_hub(server: HubServer, settings: Settings, run: Any, tmp_path: Path) -> None:
+    """Repositories of single files: told apart by their first bytes, before they are downloaded."""
+    folder = tiny.build("sd", tmp_path / "sd")
+    pipe = open_folder(folder, Device(kind="cpu", name="CPU", memory=2**31))
+    lora = write_kohya_lora(pipe.unet, tmp_path / "lora.safetensors").read_bytes()
+    checkpoint = write_checkpoint(folder, tmp_path / "one.safetensors").read_bytes()
+    server.add("makers/lcm", {"pytorch_lora_weights.safetensors": lora, "README.md": b"#"}, card={"license": "mit"})
+    code, told, said = run("get", "makers/lcm")
+    assert code == 0 and told[-1]["lora"] == "lcm", said
+    catalog = Catalog(settings)
+    assert catalog.adapter("lcm").read_bytes() == lora
+    assert catalog.adapter_facts("lcm")["hub"]["repo"] == "makers/lcm" and catalog.adapter_of_job("x") == ""
+    files = {"one.safetensors": checkpoint, "two.safetensors": lora, "three.ckpt": b"\x80"}
+    server.add("makers/many", files, card={"license": "mit"})
+    code, _, said = run("get", "makers/many")
+    assert code == 2 and "one.safetensors, two.safetensors" in said and "--file" in said
+    code, _, said = run("get", "makers/many", "--file", "three.ckpt")
+    assert code == 2 and "no file" in said
+    code, told, said = run("get", "makers/many", "--file", "one.safetensors", "--name", "mine", "--memory", "8G")
+    assert code == 0 and told[-1]["model"] == "mine", said
+    model = catalog.model("mine")
+    assert model.card["file"] == "model.safetensors" and model.card["layout"] == "Stable Diffusion 1.5"
+    assert named_file(model.folder) == model.folder / "model.safetensors" and "inpaint" in model.tasks
+    code, (gone,), _ = run("remove", "lcm")
+    assert code == 0 and gone["kind"] == "lora" and gone["freed"] == len(lora) and not catalog.adapters()
 
 
 def test_assets_are_where_the_import_expects_them() -> None:

@@ -101,7 +101,8 @@ def test_a_language_model_is_taken_once(server: HubServer, settings: Settings, h
             "programs of its own",
         ),
         ({"config.json": b"{}", "README.md": b"#"}, "no weights that are opened here"),
-        ({"lora.safetensors": b"0"}, "neither model_index.json nor config.json"),
+        ({"model.gguf": b"0"}, "neither model_index.json nor config.json"),
+        ({"lora.safetensors": b"0"}, "no whole safetensors file"),
         ({"config.json": b"[", "model.safetensors": b"0"}, "cannot be read"),
         ({"config.json": b"{}", "model.safetensors": b"0", "../../evil.json": b"{}"}, "no safe name"),
     ],
@@ -204,10 +205,20 @@ def test_a_token_never_travels_in_the_clear(settings: Settings) -> None:
     assert not Hub(settings, {"HF_ENDPOINT": "http://mirror.example", "HF_TOKEN": "hf_abcdefgh"}).token
 
 
-def test_a_link_costs_no_room(tmp_path: Path) -> None:
+def test_a_link_costs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hard link, else a symbolic one, else a copy."""
     source = tmp_path / "a"
     source.write_bytes(b"x" * 100)
     assert place_link(source, tmp_path / "b") == "hard link" and (tmp_path / "b").samefile(source)
+
+    def no(*_: object) -> None:
+        raise OSError("not here")
+
+    monkeypatch.setattr(os, "link", no)
+    assert place_link(source, tmp_path / "b") == "symbolic link" and (tmp_path / "b").is_symlink()
+    monkeypatch.setattr(os, "symlink", no)
+    assert place_link(source, tmp_path / "b") == "copy" and not (tmp_path / "b").is_symlink()
+    assert (tmp_path / "b").read_bytes() == source.read_bytes()
 
 
 def test_the_id_of_a_download_hides_no_starter(server: HubServer, settings: Settings, hub: Hub) -> None:

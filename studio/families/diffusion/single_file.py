@@ -24,7 +24,7 @@ def named_file(folder: Path) -> Path | None:
         return None
     if not named:
         return None
-    file = Path(str(named))
+    file = folder / str(named)  # an absolute path stays itself
     if file.suffix != ".safetensors":
         raise ModelError(f"{file.name!r}, which {folder.name!r} names, is no safetensors file.", "Import it again.")
     if not file.is_file():
