@@ -65,7 +65,7 @@
       this.grow = tool("large", "Large paper", () => this.enlarge(), "f");
       this.note = el("span", { class: "bd-quiet sk-note", role: "status", dir: "auto" });
       const input = el("input", { type: "file", accept: "image/*", class: "bd-file", "aria-label": "Drawing", onchange: (event) => event.target.files[0] && this.take(event.target.files[0]) });
-      this.host = el("div", { class: "sk", "data-takes-files": true },
+      this.host = el("div", { class: "sk", "data-takes-files": true, "data-own-keys": true },
         el("div", { class: "sk-bar", role: "toolbar", "aria-label": "Drawing" }, ...Object.values(this.tools), this.mirror, el("span", { class: "bd-spring" }), this.back, this.forth, this.clean, this.grow),
         el("div", { class: "sk-easel" }, this.canvas),
         el("div", { class: "sk-bar" }, el("label", { class: "sk-size" }, "Thickness", this.size),
@@ -391,17 +391,19 @@
       }
     }
 
-    async restore() {
-      let kept = null;
+    kept() {
       try {
-        kept = JSON.parse(localStorage.getItem(this.store) || "null");
+        return JSON.parse(localStorage.getItem(this.store) || "null") || {};
       } catch {
-        return;
+        return {};
       }
-      if (!kept || this.strokes.length) return;
-      const strokes = Array.isArray(kept.strokes) ? kept.strokes : [];
-      if (typeof kept.under === "string") await this.lay(kept.under, String(kept.name || ""), strokes);
-      else this.strokes = strokes;
+    }
+
+    async restore() {
+      const { strokes, under, name } = this.kept();
+      const earlier = Array.isArray(strokes) ? strokes : [];
+      if (typeof under === "string") await this.lay(under, String(name || ""), earlier);
+      else if (!this.strokes.length) this.strokes = earlier;
       if (this.strokes.length) this.dirty = true;
       this.paint();
       this.host.dataset.ready = "true";
