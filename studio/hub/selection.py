@@ -147,7 +147,7 @@ def _weights(prefix: str, files: Sequence[File], repo: str, *, needed: bool) -> 
     if pickled and needed:
         raise ModelError(
             f"{repo} holds {where} only as {pickled[0].rpartition('/')[2]!r}, a pickle, which can run programs.",
-            "Look for a version of the model with .safetensors files.",
+            "Look for one with .safetensors; the hub's converter often leaves it as a revision such as refs/pr/1.",
         )
     if needed and not prefix:
         raise ModelError(
