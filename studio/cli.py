@@ -139,8 +139,9 @@ def _add_doctor(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _add_bench(commands: Any, shared: argparse.ArgumentParser) -> None:
     bench = commands.add_parser("bench", parents=[shared], help="measure this machine")
-    bench.add_argument("what", choices=("image", "text", "music", "musicgen", "train", "starters", "sketch"))
-    bench.add_argument("--data", type=Path, help="starters, sketch: folder with sprites/, books/ and tunes/")
+    bench.add_argument("what", choices=("image", "text", "music", "musicgen", "train", "starters", "sketch", "shapes", "craft"))
+    bench.add_argument("--count", type=int, default=200, metavar="N", help="shapes: how many")
+    bench.add_argument("--data", type=Path, help="starters, sketch: folder with sprites/, books/ and tunes/; craft: pictures")
     bench.add_argument("--only", default="", metavar="ID", help="starters: one of them")
     bench.add_argument("--quick", action="store_true", help="smaller, with few repeats")
     bench.add_argument("--json", action="store_true")
@@ -307,6 +308,19 @@ def bench(settings: Settings, given: argparse.Namespace) -> int:
 
         sprites = given.data / "sprites" if given.data else None
         figures = sketch.run(settings, sprites, quick=given.quick, tell=lambda text: print(text, file=sys.stderr))
+        print_json(figures) if given.json else print("\n".join(figures["table"]))
+        return 0
+    if given.what == "craft":
+        from studio.bench import craft
+
+        figures = craft.run(given.data, given.quick, lambda text: print(text, file=sys.stderr))
+        print_json(figures) if given.json else print("\n".join(figures["table"]))
+        return 0
+    if given.what == "shapes":
+        from studio.bench import shapes
+
+        count = 12 if given.quick else max(1, given.count)
+        figures = shapes.run(settings, count, tell=lambda text: print(text, file=sys.stderr))
         print_json(figures) if given.json else print("\n".join(figures["table"]))
         return 0
     if given.what == "train":

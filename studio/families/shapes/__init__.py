@@ -1,6 +1,11 @@
 """Product shapes as closed meshes that can be printed: from words and attributes, varied, and blended."""
 
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
 from studio.families.family import Family, Param
+from studio.types import Value
 
 # what the sliders ask for; those that make no sense for a kind change nothing there
 SLIDERS = {
@@ -102,12 +107,31 @@ _FLOW = (
         type=float,
         default=2.0,
         minimum=0.0,
-        maximum=10.0,
+        maximum=30.0,
         step=0.1,
         label="Guidance",
         help="How strictly words and attributes are followed.",
     ),
 )
+
+
+def is_shap_e(folder: Path) -> bool:
+    """Whether a folder holds a Shap-E of the Hub, as diffusers writes it."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(index, dict) and index.get("_class_name") == "ShapEPipeline"
+
+
+def able(folder: Path) -> tuple[str, ...]:
+    return ("text_to_shape",) if is_shap_e(folder) else ()
+
+
+def defaults(folder: Path) -> Mapping[str, Value]:
+    """What its makers name for Shap-E."""
+    return {"num_inference_steps": 64, "guidance_scale": 15.0} if is_shap_e(folder) else {}
+
 
 FAMILY = Family(
     name="shapes",
@@ -156,5 +180,7 @@ FAMILY = Family(
         ),
     },
     inputs={"vary_shape": ("source",), "morph_shapes": ("from", "to"), "mix_shapes": ("pick",)},
+    defaults=defaults,
+    able=able,
     implied=dict.fromkeys(("vary_shape", "morph_shapes", "mix_shapes"), "text_to_shape"),
 )

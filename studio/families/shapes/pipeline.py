@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,14 +12,14 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from studio.design.glb import about_inside
-from studio.design.mesh_files import glb_of, read_mesh
-from studio.design.meshes import checked, is_closed
-from studio.design.rendering import png_of, render
+from studio.design.mesh_files import read_mesh
+from studio.design.meshes import is_closed
 from studio.errors import InvalidInput, ModelError
 from studio.families.family import Context
 from studio.families.shapes import SLIDERS, measures
 from studio.families.shapes.briefs import Brief, read_brief
 from studio.families.shapes.cabinet import as_shares
+from studio.families.shapes.handing import hand_over, weights_of
 from studio.families.shapes.modelled import NAMES
 from studio.families.shapes.printable import printable
 from studio.families.shapes.prior import Wishes
@@ -27,10 +27,12 @@ from studio.families.shapes.starter import ShapeModel, load_model, together
 from studio.families.shapes.voxels import grid_of
 from studio.types import Device, Request
 
+if TYPE_CHECKING:
+    from studio.families.shapes.shap_e import ShapERunner
+
 ROWS = 4  # of the prior's batches, always: a row then has the same bits whatever is beside it
 VARYING = 1  # row of a seed's noise: varied, a shape does not meet the noise that it came from
 LEGGED = ("chair", "stool", "table")
-THUMBNAIL, LOOK = 256, 160  # pixels a side
 MOST_TO_READ = 300_000  # faces of a foreign mesh that is encoded
 
 
@@ -90,7 +92,7 @@ class ShapePipeline:
         picks = [self._source(context, "pick", k) for k in range(len(context.inputs["pick"]))]
         if not 2 <= len(picks) <= 4:
             raise InvalidInput(f"{len(picks)} shapes are to be mixed.", "Pick two to four.", field="pick")
-        weights = _weights(request.params.get("weights"), len(picks))
+        weights = weights_of(request.params.get("weights"), len(picks))
         latent = torch.stack([w * p[0][0] for w, p in zip(weights, picks, strict=True)]).sum(0)
         heaviest = picks[int(np.argmax(weights))][1]
         self._deliver(0, 1, latent, self._blended(heaviest, request), request, context, weights=weights)
@@ -183,38 +185,20 @@ class ShapePipeline:
         made = printable(
             grid, float(asked["size_mm"]), float(str(request.params["wall_mm"])), asked["measured"], kind in LEGGED
         )
-        found = checked(made.mesh)
         told = measures.measured(made.grid, kind)
         row = np.array([[told.get(name, np.nan) for name in measures.NAMES]], np.float32)
         shares = as_shares(row, np.array([NAMES.index(kind)]), self.model.ranges)[0]
         known = {n: round(float(s), 3) for n, s in zip(measures.NAMES, shares, strict=True) if np.isfinite(s)}
-        picture = render(made.mesh.vertices, made.mesh.faces, THUMBNAIL)
-        context.preview(index, lambda path: picture.resize((LOOK, LOOK)).save(path, "JPEG", quality=88))
-        meta = {
-            **more,
-            "class": kind,
-            "looks_like": seen,
-            "attributes": known,
-            "wall_mm": made.wall_mm,
-            "repairs": list(made.repairs),
-            **found.as_dict(),
-            "seconds": round(time.monotonic() - began, 3),
-        }
+        said = {**more, "class": kind, "looks_like": seen, "attributes": known}
         inside = {
             "shape_model": self.name,
             "latent": latent.cpu().tolist(),
             "wish": asked["words"],
             "kind": kind,
             "shares": asked["shares"],
-            **{name: value for name, value in meta.items() if name != "seconds"},
         }
-        data = glb_of(made.mesh, inside, png_of(picture))
-        context.output(index, lambda path: _write(path, data), ".glb", "model/gltf-binary", meta)
+        hand_over(context, index, made, said, inside, began)
         context.progress(index + 1, many, "Shaping")
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
 
 
 def _applies(name: str, kind: str) -> bool:
@@ -233,23 +217,12 @@ def _flow(request: Request) -> tuple[int, float]:
     return int(str(request.params["num_inference_steps"])), float(str(request.params["guidance_scale"]))
 
 
-def _weights(given: Any, many: int) -> list[float]:
-    """Positive, of sum 1. InvalidInput where they are none."""
-    try:
-        weights = [float(weight) for weight in given or [1.0] * many]
-    except (TypeError, ValueError) as error:
-        raise InvalidInput("The weights are no numbers.", "Give one number for each pick.", field="weights") from error
-    if len(weights) != many or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
-        raise InvalidInput(
-            f"The weights {weights} do not fit {many} shapes.",
-            "Give one for each pick, none below 0 and not all 0.",
-            field="weights",
-        )
-    return [round(weight / sum(weights), 6) for weight in weights]
+def load(folder: Path, device: Device) -> "ShapePipeline | ShapERunner":
+    """ModelError when the folder is no shape model of this program and no Shap-E."""
+    if (folder / "model_index.json").is_file():
+        from studio.families.shapes import shap_e  # diffusers takes seconds to import; the starter needs none of it
 
-
-def load(folder: Path, device: Device) -> ShapePipeline:
-    """ModelError when the folder is no shape model of this program."""
+        return shap_e.load(folder, device)
     try:
         model = load_model(folder)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
