@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
+from studio.catalog import Catalog, read_card
 from studio.errors import Busy, InvalidInput, NotFound, StudioError
 from studio.hub.access_token import AccessToken, redacted, without_tokens
 from studio.hub.fetch import FILES, JOB, LEFT
@@ -98,7 +99,7 @@ class Downloads:
                 raise Busy(f"{plan.repo} is being downloaded already.", "Watch it, or cancel it first.")
             staging = self._place / plan.id
             if _note(staging, JOB).get("revision") not in (None, plan.revision):
-                shutil.rmtree(staging)
+                self._throw_away(plan.id)
             staging.mkdir(parents=True, exist_ok=True)
             _keep(staging / JOB, plan_text(plan))
             if token is not None:
@@ -127,10 +128,7 @@ class Downloads:
     def cancel(self, id: str) -> None:
         """Ends it and throws away what it has."""
         self.pause(id)
-        staging = self._place / id
-        lock = HomeLock(staging)  # Busy: another program downloads it
-        lock.release()
-        shutil.rmtree(staging, ignore_errors=True)
+        self._throw_away(id)
         with self._changed:
             self._last.pop(id, None)
             self._touch()
@@ -172,6 +170,12 @@ class Downloads:
             with self._changed:
                 if self._last.get(id) == now:
                     self._changed.wait(0.5 if left is None else min(0.5, left))
+
+    def _throw_away(self, id: str) -> None:
+        staging = self._place / id
+        if staging.is_dir():
+            HomeLock(staging).release()  # Busy: another program downloads it
+            shutil.rmtree(staging, ignore_errors=True)
 
     def _spawn(self, id: str) -> Progress:
         if self._settings.offline:
@@ -221,7 +225,7 @@ class Downloads:
             else:
                 why = f"The download of {last.repo} ended unexpectedly (exit code {code}): {child.tail()}"
                 last = replace(last, state="failed", message=why, hint="Resume it.", kind=StudioError.__name__)
-            if last.state == "failed":
+            if last.state == "failed" and last.kind != Busy.__name__:
                 note = {"message": last.message, "hint": last.hint, "kind": last.kind}
                 _keep(staging / NOTE, json.dumps(note), must=False)
             self._last[child.id] = last
@@ -234,6 +238,9 @@ class Downloads:
         staging = self._place / id
         job = _note(staging, JOB)
         if not job or os.sep in id:
+            return None
+        if not (staging / FILES).is_dir() and self._arrived(id, job):
+            shutil.rmtree(staging, ignore_errors=True)  # a kill came between the last two steps
             return None
         failed = _note(staging, NOTE)
         total = sum(int(file[1]) for file in job.get("files", ()))
@@ -248,6 +255,15 @@ class Downloads:
             hint=str(failed.get("hint", "")),
             kind=str(failed.get("kind", "")),
         )
+
+    def _arrived(self, id: str, job: Mapping[str, Any]) -> bool:
+        """Whether that very commit lies where the catalog looks."""
+        if job.get("kind") == "lora":
+            origin = Catalog(self._settings).adapter_facts(id).get("hub", {})
+        else:
+            folder = self._settings.models / id
+            origin = read_card(folder).get("hub", {}) if folder.is_dir() else {}
+        return isinstance(origin, dict) and origin.get("revision") == job.get("revision")
 
     def _touch(self) -> None:
         self.revision += 1
@@ -302,7 +318,9 @@ class _Child:
             self.process.stdin.close()
         except OSError:
             pass
-        threading.Timer(PATIENCE, self._kill).start()
+        timer = threading.Timer(PATIENCE, self._kill)
+        timer.daemon = True
+        timer.start()
 
     def pace(self, done: int, total: int) -> tuple[float, float | None]:
         """Bytes a second over the last seconds, and the seconds that are left at this pace."""

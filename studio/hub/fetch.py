@@ -270,7 +270,8 @@ def main() -> int:
             out.write(redacted(json.dumps(message), token) + "\n")
 
     def leave_with_the_parent() -> None:
-        sys.stdin.read()
+        while os.read(0, 4096):  # not through sys.stdin, whose lock would be held when this ends
+            pass
         os._exit(LEFT)
 
     threading.Thread(target=leave_with_the_parent, daemon=True).start()
@@ -280,7 +281,7 @@ def main() -> int:
         folder = Fetch(job, staging, Path(order["models"]), token, tell).run()
     except Busy:
         said = "It is being downloaded by another program already."
-        tell({"state": "failed", "message": said, "hint": "Wait for that one, or end it."})
+        tell({"state": "failed", "message": said, "hint": "Wait for that one, or end it.", "kind": Busy.__name__})
         return 1
     except StudioError as error:
         tell({"state": "failed", "message": error.message, "hint": error.hint, "kind": type(error).__name__})

@@ -41,6 +41,7 @@ class Plan:
     files: tuple[Chosen, ...]
     size: int  # bytes to have
     cached: int  # of these, bytes that lie in the hub cache of this machine already
+    staged: int  # of these, bytes that an earlier attempt has left
     free: int  # bytes free on the home's disk
     licence: Licence
     accepted: bool
@@ -50,21 +51,22 @@ class Plan:
 
     @property
     def problem(self) -> str:
-        if self.size - self.cached + SPARE_DISK > self.free:
-            need, room = _gb(self.size - self.cached), _gb(max(0, self.free - SPARE_DISK))
-            return f"{self.repo} needs {need} GB, and there is room for {room} GB."
-        if self.licence.limits_use and not self.accepted:
-            return f"{self.repo}: {self.licence.sentence}"
+        try:
+            self.check()
+        except (DiskFull, LicenceNotAccepted) as error:
+            return error.message
         return ""
 
     def check(self) -> None:
         """DiskFull or LicenceNotAccepted when it may not start."""
-        if not self.problem:
-            return
-        if self.licence.limits_use and not self.accepted and "needs" not in self.problem:
+        left = max(0, self.size - self.cached - self.staged)
+        if left + SPARE_DISK > self.free:
+            said = f"{self.repo} needs {_gb(left)} GB, and there is room for {_gb(max(0, self.free - SPARE_DISK))} GB."
+            raise DiskFull(said, "Make room, or choose a smaller model.")
+        if self.licence.limits_use and not self.accepted:
             where = f" ({self.licence.link})" if self.licence.link else ""
-            raise LicenceNotAccepted(self.problem, f"Read it{where}; to accept it, add --accept-licence.")
-        raise DiskFull(self.problem, "Make room, or choose a smaller model.")
+            said = f"{self.repo}: {self.licence.sentence}"
+            raise LicenceNotAccepted(said, f"Read it{where}; to accept it, add --accept-licence.")
 
     def to_dict(self) -> Json:
         """For a page or a terminal; holds no secret."""
@@ -74,6 +76,7 @@ class Plan:
             "revision": self.revision,
             "size": self.size,
             "cached": self.cached,
+            "staged": self.staged,
             "free": self.free,
             "files": [{"path": each.target, "size": each.file.size} for each in self.files],
             "licence": self.licence.name,
@@ -108,14 +111,16 @@ def make_plan(settings: Settings, hub: Hub, id: str, revision: str = "", name: s
     wished = name or (entry.id if entry else Path(file).stem if file else repository.id.rpartition("/")[2])
     licence = _licence(repository, entry, card)
     cache = HubCache.of_environment()
+    own = (_free_lora_id if kind == "lora" else _free_id)(settings, wished, repository.id)
     return Plan(
-        id=(_free_lora_id if kind == "lora" else _free_id)(settings, wished, repository.id),
+        id=own,
         repo=repository.id,
         revision=repository.revision,
         endpoint=hub.endpoint,
         files=chosen,
         size=sum(each.file.size for each in chosen),
         cached=sum(each.file.size for each in chosen if cache.find(repository.id, repository.revision, each.file)),
+        staged=_staged(settings.models / ".downloads" / own),
         free=shutil.disk_usage(next(p for p in (settings.home, *settings.home.parents) if p.is_dir())).free,
         licence=licence,
         accepted=licences.accepted(settings.home, repository.id, licence),
@@ -213,6 +218,10 @@ def _free_id(settings: Settings, name: str, repo: str) -> str:
         number += 1
         id = f"{plain}-{number}"
     return id
+
+
+def _staged(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def _free_lora_id(settings: Settings, name: str, repo: str) -> str:

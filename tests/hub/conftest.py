@@ -2,12 +2,14 @@
 
 import json
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
+from studio.hub.downloads import Downloads, Progress
 from studio.hub.repository import Hub
 from studio.settings import Settings
 from tests.hub.hub_server import HubServer
@@ -49,3 +51,20 @@ def writer(size: int = 3_000_000, seed: int = 1) -> dict[str, bytes]:
         "README.md": b"# A writer",
         "LICENSE": b"Do what you want.",
     }
+
+
+def until(downloads: Downloads, id: str, ready: int, timeout: float = 20.0) -> Progress:
+    """The first look at which at least so many bytes are there."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        now = downloads.progress(id)
+        if now.done >= ready or not now.under_way:
+            return now
+        time.sleep(0.01)
+    raise AssertionError(now)
+
+
+def whole(settings: Settings, id: str, files: dict[str, bytes]) -> bool:
+    folder = settings.models / id
+    kept = [name for name in files if name != "README.md"]
+    return all((folder / name).read_bytes() == files[name] for name in kept) and not list(folder.rglob("*.part"))
