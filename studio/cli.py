@@ -139,9 +139,12 @@ def _add_doctor(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 def _add_bench(commands: Any, shared: argparse.ArgumentParser) -> None:
     bench = commands.add_parser("bench", parents=[shared], help="measure this machine")
-    bench.add_argument("what", choices=("image", "text", "music", "musicgen", "train", "starters", "sketch", "shapes", "craft"))
+    bench.add_argument(
+        "what",
+        choices=("image", "text", "music", "musicgen", "train", "starters", "sketch", "shapes", "explore", "craft"),
+    )
     bench.add_argument("--count", type=int, default=200, metavar="N", help="shapes: how many")
-    bench.add_argument("--data", type=Path, help="starters, sketch: folder with sprites/, books/ and tunes/; craft: pictures")
+    bench.add_argument("--data", type=Path, help="folder with sprites/, books/ and tunes/; craft: of pictures")
     bench.add_argument("--only", default="", metavar="ID", help="starters: one of them")
     bench.add_argument("--quick", action="store_true", help="smaller, with few repeats")
     bench.add_argument("--json", action="store_true")
@@ -321,6 +324,12 @@ def bench(settings: Settings, given: argparse.Namespace) -> int:
 
         count = 12 if given.quick else max(1, given.count)
         figures = shapes.run(settings, count, tell=lambda text: print(text, file=sys.stderr))
+        print_json(figures) if given.json else print("\n".join(figures["table"]))
+        return 0
+    if given.what == "explore":
+        from studio.bench import explore
+
+        figures = explore.run(settings, repeats=2 if given.quick else explore.REPEATS)
         print_json(figures) if given.json else print("\n".join(figures["table"]))
         return 0
     if given.what == "train":

@@ -1,18 +1,18 @@
-"""`bench shapes`: other readers find in our files what we say of them, and find what is wrong with an open shape."""
+"""`bench shapes` and `bench explore`: other readers find in our files what we say of them, and what is wrong with them."""
 
 from pathlib import Path
 
 import pytest
 
+from studio.bench import explore
 from studio.bench.shapes import requests, summed, table
 from studio.bench.shapes_sides import complaints, sides_of
 from studio.design.mesh_files import glb_of, three_mf_of
 from studio.design.meshes import Mesh, on_the_ground
 from studio.families.shapes.printable import printable
 from studio.families.shapes.solids import box
+from studio.settings import Settings
 from studio.types import Artifact
-
-pytest.importorskip("lib3mf")
 
 
 def cup() -> Mesh:
@@ -33,6 +33,7 @@ def kept(path: Path, mesh: Mesh) -> Artifact:
 
 
 def test_a_cup_passes_and_an_open_one_does_not(tmp_path: Path) -> None:
+    pytest.importorskip("lib3mf")
     mesh = cup()
     shape = kept(tmp_path / "cup.glb", mesh)
     good = sides_of(shape.path)
@@ -51,3 +52,12 @@ def test_every_kind_is_asked_for_and_some_are_made_of_others() -> None:
     shape = Artifact(sha256="0" * 64, path=Path("x.glb"), media_type="model/gltf-binary", size=1, created=0.0, meta={})
     tasks = [make([shape, shape]).task for make in asked]
     assert tasks.count("morph_shapes") == 2 and tasks.count("vary_shape") == 2 and tasks[0] == "text_to_shape"
+
+
+@pytest.mark.model
+def test_pictures_walks_and_sprites_are_measured() -> None:
+    figures = explore.run(Settings(device="cpu"), repeats=1)
+    assert figures["pictures"] == 64 and figures["processor_seconds"] < 6
+    assert figures["walk"] == {"frames": 96, "fps": 24, "duration": 4.0}
+    assert figures["flicker"]["moving"] < 0.5 < 1.3 < figures["flicker"]["still"]
+    assert figures["sprites"]["apart"] == figures["sprites"]["count"] == 16
