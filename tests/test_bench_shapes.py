@@ -1,4 +1,4 @@
-"""`bench shapes` and `bench explore`: other readers find in our files what we say of them, and what is wrong with them."""
+"""`bench shapes` and `bench explore`: other readers find in our files what we say of them, and what is wrong."""
 
 from pathlib import Path
 
