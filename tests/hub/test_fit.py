@@ -2,17 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from studio.catalog import read_model
 from studio.families.diffusion import estimates
 from studio.families.diffusion.loading import open_folder
 from studio.families.diffusion.memory import Sparing, first_batch
+from studio.families.diffusion.pipeline import load
 from studio.hub.fit import DEVICES, GIB, Needs, fit, fit_listed, needs_of_folder, needs_of_listed
 from studio.hub.listed import Listed, listed, listed_by_repo
 from studio.hub.single_file import import_file
 from studio.settings import ASSETS, Settings
 from studio.types import Device
+from tests.families.desk import Desk, asked
 from tests.families.diffusion import tiny
 from tests.hub.ldm_layout import write_checkpoint
 
@@ -94,6 +98,22 @@ def test_a_language_model_grows_with_what_it_looks_back_on() -> None:
     short, long = (Needs(family="causal_lm", parts={"model": 10**9}, row=row) for row in (1_000, 400_000))
     assert fit(long, 64 * GIB).peak - fit(short, 64 * GIB).peak > 6 * GIB
     assert fit(long, 5 * GIB).batch < 4
+
+
+def test_a_device_that_is_said_to_be_small_makes_the_same_pictures(tmp_path: Path) -> None:
+    """What STUDIO_MEMORY_LIMIT does: one take at a time and tiles, told in a sentence, and every picture is made."""
+    folder = tiny.build("sd", tmp_path / "sd")
+    params = {"num_images_per_prompt": 3, "width": 64, "height": 64, "num_inference_steps": 2, "scheduler": "ddim"}
+    plenty, little = (Desk(tmp_path / name) for name in ("plenty", "little"))
+    for desk, memory in ((plenty, 2**33), (little, 2**20)):
+        load(folder, Device(kind="cpu", name="CPU", memory=memory)).run(
+            asked("diffusion", "text_to_image", **params), desk
+        )
+    assert len(plenty.files) == len(little.files) == 3 and not plenty.warnings
+    assert little.warnings == ["Memory is short: pictures are decoded in tiles."]
+    for one, other in zip(plenty.files, little.files, strict=True):
+        difference = np.asarray(Image.open(one)).astype(int) - np.asarray(Image.open(other))
+        assert abs(difference).max() <= 2
 
 
 def test_the_worker_foresees_what_the_decoder_needs(tmp_path: Path) -> None:
