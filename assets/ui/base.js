@@ -26,6 +26,7 @@
   atelier.fill = (node, ...children) => node.replaceChildren(...children.filter((child) => child !== null && child !== undefined && child !== false));
 
   const PATHS = {
+    search: "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM16 16l5 5",
     cube: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
     queue: "M5 6h14M5 12h14M5 18h8M17 16v5M14.5 18.5h5",
     plus: "M12 5v14M5 12h14",

@@ -25,6 +25,7 @@ from studio.ui.actions import act
 from studio.ui.answers import body, failure, fresh, receive_file
 from studio.ui.design_routes import design_routes
 from studio.ui.look_routes import look_routes
+from studio.ui.model_routes import model_routes
 from studio.ui.music_routes import music_routes
 from studio.ui.text_routes import text_routes
 from studio.ui.train_routes import train_routes
@@ -85,6 +86,7 @@ def routes(studio: Studio) -> Router:
             *design_routes(studio),
             *look_routes(studio),
             *train_routes(studio),
+            *model_routes(studio),
         ]
     )
 

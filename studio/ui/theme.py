@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import gradio as gr
 
-STYLES = ("studio.css", "library.css", "train.css", "board.css", "music.css", "design.css", "shape.css", "sketch.css")
+STYLES = (
+    "studio.css",
+    "library.css",
+    "train.css",
+    "board.css",
+    "music.css",
+    "design.css",
+    "models.css",
+    "shape.css",
+    "sketch.css",
+)
 # each uses those before it
 SCRIPTS = (
     "base.js",
@@ -20,6 +30,7 @@ SCRIPTS = (
     "train-data.js",
     "train-run.js",
     "train.js",
+    "models.js",
 )
 
 METRICS = {

@@ -1,0 +1,57 @@
+"""The Models panel's HTTP routes: what is installed and to be had, downloads, search, and what is done with them."""
+
+from collections.abc import Awaitable, Callable
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from studio.errors import StudioError
+from studio.studio import Studio
+from studio.ui.answers import body, failure, fresh
+from studio.ui.model_desk import ModelDesk
+
+Handler = Callable[[ModelDesk, Request], Awaitable[Response]]
+
+
+def model_routes(studio: Studio) -> list[Route]:
+    """Everything under /atelier/models/."""
+    desk = ModelDesk(studio)
+
+    def route(path: str, handler: Handler, method: str = "GET") -> Route:
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(desk, request)
+            except StudioError as error:
+                return failure(error)
+
+        return Route(f"/atelier/models/{path}", answer, methods=[method])
+
+    return [
+        route("state", state),
+        route("progress", progress),
+        route("search", search),
+        route("plan", plan, "POST"),
+        route("act", act, "POST"),
+    ]
+
+
+async def state(desk: ModelDesk, _: Request) -> Response:
+    return fresh(await to_thread.run_sync(desk.state))
+
+
+async def progress(desk: ModelDesk, _: Request) -> Response:
+    return fresh(await to_thread.run_sync(desk.progress))
+
+
+async def search(desk: ModelDesk, request: Request) -> Response:
+    return fresh(await to_thread.run_sync(desk.search, request.query_params.get("words", "")[:200]))
+
+
+async def plan(desk: ModelDesk, request: Request) -> Response:
+    return fresh(await to_thread.run_sync(desk.plan, await body(request)))
+
+
+async def act(desk: ModelDesk, request: Request) -> Response:
+    return fresh(await to_thread.run_sync(desk.act, await body(request)))
