@@ -5,6 +5,7 @@ import pytest
 
 from studio.bench import sketch
 from studio.bench.drawn_things import drawings
+from studio.bench.sketch_sides import place_in
 from studio.catalog import read_card
 from studio.design.line_art import strokes, thin_lines
 from studio.presets import unknown_words
@@ -23,6 +24,12 @@ def test_the_drawings_are_lines_of_things_that_the_starter_knows() -> None:
         np.asarray(b.picture).tobytes() for b in drawings(1)
     ]
     assert np.asarray(next(drawings(1)).picture).tobytes() != np.asarray(drawn[0].picture).tobytes()
+
+
+def test_the_place_of_every_drawing_is_known() -> None:
+    assert place_in("a fish underwater") == "underwater"
+    assert place_in("a star on a blue background") == "blue"
+    assert all(place_in(one.prompt) for one in drawings())
 
 
 def test_figures_have_intervals_and_stand_in_a_table() -> None:

@@ -1,5 +1,6 @@
-"""From a drawing to a request for renderings that keep its outline: by a ControlNet where the model has one, else by
-beginning with the drawing. Pure: it queues nothing and knows no component.
+"""From a drawing to a request for renderings that keep its outline: by a ControlNet where the model has one (begun with
+the drawing as well where its card says so), else by beginning with the drawing. Pure: it queues nothing and knows no
+component.
 """
 
 from collections.abc import Mapping
@@ -40,20 +41,20 @@ def request(studio: Studio, values: Mapping[str, Any], source: str | None) -> Re
     model = studio.catalog.model(values["model"]) if values.get("model") else studio.catalog.default(TASK)
     closely = _closely(values)
     controlnet = chosen_controlnet(studio, model, values)
-    task = "text_to_image" if controlnet else TASK
+    task = "text_to_image" if controlnet and controlnet.start is None else TASK
     given = {name: values[name] for name in FIELDS if values.get(name) not in (None, "")}
     given = {**shape(studio, model, source), **given, "negative_prompt": negative}
     params: dict[str, Value] = form.params(family(model.family).tasks.get(task, ()), given)
     drawing = Input(role="control", artifact=source)
     if controlnet:
         params |= {"controlnet": controlnet.id, "control_kind": controlnet.kind, **scale(closely)}
-    else:
-        params |= {"strength": start_strength(closely)}
+    if task == TASK:
+        params |= {"strength": start_strength(closely, controlnet)}
     return Request(
         task=task,
         model=model.id,
         prompt=prompt.strip(),
-        inputs=(drawing,) if controlnet else (Input(role="init_image", artifact=source), drawing),
+        inputs=(Input(role="init_image", artifact=source), drawing) if task == TASK else (drawing,),
         adapters=adapters,
         params=params,
         seed=brief.seed_of(values),
@@ -101,8 +102,12 @@ def scale(closely: float) -> dict[str, Value]:
     return {"controlnet_conditioning_scale": round(closely / CLOSELY, 3)}
 
 
-def start_strength(closely: float) -> float:
-    """How much of the drawing may change where the rendering begins with it: 0.95 loosely to 0.45 strictly."""
+def start_strength(closely: float, controlnet: ControlNetFolder | None = None) -> float:
+    """How much of the drawing may change where the rendering begins with it: 0.95 loosely to 0.45 strictly; with a
+    ControlNet what its card says at the usual closeness, and all at none.
+    """
+    if controlnet and controlnet.start is not None:
+        return round(1 - (1 - controlnet.start) * closely / CLOSELY, 3)
     return round(0.95 - 0.5 * closely, 3)
 
 

@@ -87,11 +87,12 @@ def test_an_unknown_controlnet_is_named(studio: Studio, tmp_path: Path) -> None:
 def test_the_starter_follows_drawings_by_its_own_controlnet(studio: Studio, tmp_path: Path) -> None:
     source = adopted(studio, tmp_path)
     asked = sketching.request(studio, {"prompt": "a fox", "model": "starter-image", "seed": 1, "lock": True}, source)
-    assert (asked.task, asked.params["controlnet"], asked.params["control_kind"]) == (
-        "text_to_image",
-        "starter-sketch",
-        "scribble",
-    )
-    assert asked.params["controlnet_conditioning_scale"] == 1.0
-    assert [given.role for given in studio.check(asked).inputs] == ["control"]
+    assert asked.task == "image_to_image"
+    assert (asked.params["controlnet"], asked.params["control_kind"]) == ("starter-sketch", "scribble")
+    assert (asked.params["controlnet_conditioning_scale"], asked.params["strength"]) == (1.0, 0.85)
+    assert [given.role for given in studio.check(asked).inputs] == ["init_image", "control"]
     assert sketching.request(studio, sketching.values_of(asked), source) == asked
+    loosely = sketching.request(studio, {"prompt": "a fox", "closely": 0}, source).params
+    assert (loosely["strength"], loosely["controlnet_conditioning_scale"]) == (1.0, 0.0)
+    began = sketching.request(studio, {"prompt": "a fox", "by": "start"}, source)
+    assert "controlnet" not in began.params and began.params["strength"] == 0.55

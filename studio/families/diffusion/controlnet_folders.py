@@ -1,8 +1,9 @@
 """ControlNet folders: which there are, what picture each wants and which models it steers, by configs and card alone.
 
 A ControlNet is a folder in save_pretrained layout (config.json, safetensors). Its card.toml may say `base` (the id of
-the model that it was taught on) and `control` (the kinds of picture it wants, the usual one first); without a card its
-name and its config are what is known.
+the model that it was taught on), `control` (the kinds of picture it wants, the usual one first) and `start` (renderings
+of a drawing keep it better where they begin with it too, at this strength); without a card its name and its config are
+what is known.
 """
 
 import json
@@ -28,6 +29,7 @@ class ControlNetFolder:
     folder: Path
     base: str  # id of a model; "" where it is not said
     control: tuple[str, ...]  # kinds of picture, the usual one first; () where nobody knows
+    start: float | None = None  # strength at which a rendering shall begin with the drawing as well; None: it shall not
     card: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -53,7 +55,7 @@ def read_controlnet(folder: Path) -> ControlNetFolder:
         card = tomllib.loads((folder / CARD).read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         card = {}
-    told = card.get("control")
+    told, start = card.get("control"), card.get("start")
     named = tuple(kind for kind in KINDS if kind in folder.name.lower())
     return ControlNetFolder(
         id=str(card.get("id", folder.name)),
@@ -61,6 +63,7 @@ def read_controlnet(folder: Path) -> ControlNetFolder:
         folder=folder,
         base=str(card.get("base", "")),
         control=tuple(map(str, told)) if isinstance(told, list) else named,
+        start=float(start) if isinstance(start, int | float) and 0 < start <= 1 else None,
         card=card,
     )
 

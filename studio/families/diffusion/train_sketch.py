@@ -13,6 +13,7 @@ import os
 import sys
 import time
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,22 @@ from studio.families.diffusion.scene_drawings import DrawnScene, compose_drawn
 from studio.families.diffusion.scene_latents import encode
 from studio.families.diffusion.scene_sprites import Sprites
 from studio.families.diffusion.starter_figures import held_out_plans
+from studio.families.model_card import write_card
 from studio.families.training.checkpoint import device
 from studio.families.training.muon import optimisers
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
 from studio.settings import ASSETS
 
+DESCRIPTION = (
+    "Makes starter-image follow a drawing: a ControlNet, taught by this project on outlines of the scenes that it "
+    "composes itself."
+)
+LIMITS = (
+    "Trained for an hour on a busy processor: it puts the thing where it is drawn, in its size and roughly its shape; "
+    "fine lines and sharp corners are lost. Its renderings begin with the drawing as well, which sharpens their "
+    "outlines. 256 x 256 pixels, and the words of starter-image."
+)
 CHECKPOINT = "controlnet.pt"
 SHEET = 12  # held-out drawings on a sample sheet
 
@@ -72,6 +83,7 @@ class SketchRecipe:
     name: str
     seed: int
     base: str
+    start: float  # strength at which renderings begin with the drawing as well
     controlnet: dict[str, Any]
     training: SketchTraining
 
@@ -316,7 +328,9 @@ def sheet(
 
 
 def export(recipe: SketchRecipe, run: RunFolder, base: Base, folder: Path) -> None:
-    """Write the averaged weights as a ControlNet folder in bf16; its card comes with its figures."""
+    """Write the averaged weights as a ControlNet folder in bf16, with its card; figures are those of `figures.json` in
+    the run folder, which `bench sketch` measures.
+    """
     state = run.load(CHECKPOINT)
     if state is None:
         raise InvalidInput(f"{run.folder} holds no ControlNet.", "Run the stage 'train' first.")
@@ -327,10 +341,37 @@ def export(recipe: SketchRecipe, run: RunFolder, base: Base, folder: Path) -> No
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     for weights in folder.glob("*.safetensors"):
         weights.chmod(0o644)  # safetensors creates them for their owner alone
+    measured = run.folder / "figures.json"
+    figures = json.loads(measured.read_text("utf-8")) if measured.exists() else {}
+    write_card(folder, card_of(recipe, state, figures))
+
+
+def card_of(recipe: SketchRecipe, state: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
     machine = torch.cuda.get_device_name() if torch.cuda.is_available() else f"one of {os.cpu_count()} shared CPU cores"
-    cost = {"date": time.strftime("%Y-%m-%d"), "machine": machine, "minutes": round(float(state["spent"]) / 60)}
     steps = int(state["step"])
-    run.write("trained.json", {**cost, "steps": steps, "pictures": steps * recipe.training.batch})
+    cost = {"date": time.strftime("%Y-%m-%d"), "machine": machine, "minutes": round(float(state["spent"]) / 60)}
+    return {
+        "id": recipe.id,
+        "family": "diffusion",
+        "kind": "controlnet",
+        "name": recipe.name,
+        "source": "starter",
+        "licence": "Apache-2.0",
+        "base": recipe.base,
+        "control": ["scribble", "canny"],
+        "start": recipe.start,
+        "description": DESCRIPTION,
+        "limits": LIMITS,
+        "data": {
+            "pictures": "scenes of studio/families/diffusion/scene_drawings.py, with drawings of their own outlines",
+            "credits": [
+                "Noto Emoji, Copyright 2013 Google, Inc., Apache-2.0, https://github.com/googlefonts/noto-emoji "
+                "at 41e31b110b4eb929dffb410264694a06205b7ad7"
+            ],
+        },
+        "trained": {**cost, "steps": steps, "pictures": steps * recipe.training.batch},
+        "figures": dict(figures),
+    }
 
 
 def main(argv: list[str]) -> int:

@@ -146,6 +146,8 @@ def test_what_is_exported_steers_its_base(base: Base, finished: RunFolder, tmp_p
     export(tiny_recipe(), finished, base, tmp_path / "mine")
     found = read_controlnet(tmp_path / "mine")
     assert steers(found, Path(base.pipe.config["_name_or_path"]))
+    assert (found.id, found.base, found.kind, found.start) == ("starter-sketch", "starter-image", "scribble", 0.85)
+    assert found.card["trained"]["steps"] == 3 and found.card["trained"]["pictures"] == 6
     net = open_controlnet(tmp_path / "mine", CPU)
     assert next(net.parameters()).dtype == torch.float32
     config = (tmp_path / "mine" / "config.json").read_text("utf-8")
