@@ -24,6 +24,7 @@ from studio.engine.engine import Engine, Event, Started
 from studio.errors import InvalidInput, NotFound, StudioError
 from studio.families import family, modelless_family
 from studio.families.family import MODEL, Family
+from studio.hub.fit import would_fit
 from studio.lab.captions import take_captions
 from studio.lab.dataset import Dataset
 from studio.lab.probe import Probe
@@ -457,6 +458,9 @@ class Studio:
         if live.unsaved:
             state, error, hint = JobState.failed, live.unsaved.message, live.unsaved.hint
         device = self.engine.device
+        if state is JobState.failed and "memory" in error:
+            asked = self.library.job(event.job).request
+            hint = f"{hint} {would_fit(self.catalog.models(), asked.model, asked.task, device)}".strip()
         self.library.set_job(
             event.job,
             state=state,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from studio.families.diffusion.estimates import decoder_bytes, transformer_bytes, unet_bytes
-from studio.hub.listed import Listed
+from studio.hub.listed import Listed, listed
 from studio.hub.safetensors_header import read_header
-from studio.types import Json, Model
+from studio.types import Device, Json, Model
 
 GIB = 2**30
 DEVICES = (4, 8, 16, 24)  # GiB, as graphics cards are sold
@@ -179,6 +179,27 @@ def fit_listed(entry: Listed, memory: int, entries: Iterable[Listed], kind: str 
     by_id = {other.id: other for other in entries}
     fitting = tuple(id for id in smaller if fit(needs_of_listed(by_id[id]), memory, kind).fits)
     return Fit(**{**{k: v for k, v in vars(found).items() if k != "smaller"}, "smaller": fitting[:3]})
+
+
+def would_fit(models: Iterable[Model], asked: str, task: str, device: Device | None) -> str:
+    """For a job that ran out of memory: which smaller models can do the task on that device, in a sentence; "" where
+    none is known. First those that are installed, then those that are offered.
+    """
+    by_id = {model.id: model for model in models}
+    mine = by_id.get(asked)
+    if mine is None or device is None or not device.memory:
+        return ""
+    most = needs_of_folder(mine).parameters
+
+    def fits(needs: Needs) -> bool:
+        return 0 < needs.parameters < most and fit(needs, device.memory, device.kind, device.dtype).fits
+
+    here = [model for model in by_id.values() if model.id != asked and task in model.tasks]
+    names = [f"{model.id} (installed)" for model in here if fits(needs_of_folder(model))][:2]
+    able = [entry for entry in listed() if entry.runs and task in entry.tasks and fits(needs_of_listed(entry))]
+    able.sort(key=lambda entry: needs_of_listed(entry).parameters, reverse=True)
+    names += [f"{entry.id} (`models get {entry.id}`)" for entry in able[:2]]
+    return f"Smaller ones that would fit: {', '.join(names)}." if names else ""
 
 
 def _try(needs: Needs, batch: int, tiled: bool, offload: bool, item: int) -> int:

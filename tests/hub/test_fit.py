@@ -7,15 +7,17 @@ import pytest
 from PIL import Image
 
 from studio.catalog import read_model
+from studio.engine import protocol
 from studio.families.diffusion import estimates
 from studio.families.diffusion.loading import open_folder
 from studio.families.diffusion.memory import Sparing, first_batch
 from studio.families.diffusion.pipeline import load
-from studio.hub.fit import DEVICES, GIB, Needs, fit, fit_listed, needs_of_folder, needs_of_listed
+from studio.hub.fit import DEVICES, GIB, Needs, fit, fit_listed, needs_of_folder, needs_of_listed, would_fit
 from studio.hub.listed import Listed, listed, listed_by_repo
 from studio.hub.single_file import import_file
 from studio.settings import ASSETS, Settings
-from studio.types import Device
+from studio.studio import Studio
+from studio.types import Device, Job, JobState, Request
 from tests.families.desk import Desk, asked
 from tests.families.diffusion import tiny
 from tests.hub.ldm_layout import write_checkpoint
@@ -92,6 +94,22 @@ def test_a_single_file_is_counted_like_its_folder(settings: Settings, tmp_path: 
     assert model is not None and own is not None
     assert needs_of_folder(model).parts["unet"] == needs_of_folder(own).parts["unet"] > 0
     assert needs_of_folder(model).parts["vae"] == needs_of_folder(own).parts["vae"] > 0
+
+
+def test_a_job_that_ran_out_of_memory_names_what_would_fit(settings: Settings) -> None:
+    tiny.build("sd", settings.models / "a-small-one")
+    with Studio(settings) as studio:
+        studio.engine.device = Device(kind="cpu", name="CPU", memory=4 * GIB, dtype="float32")
+        request = Request(task="text_to_image", model="starter-image", prompt="x")
+        studio.library.add_job(Job(id="j1", request=request, state=JobState.running, created=1.0))
+        said = "The work does not fit into the memory of CPU."
+        studio._finish(protocol.Finished(job="j1", state="failed", error=said, hint="Choose a smaller size."))
+        hint = studio.library.job("j1").hint
+        assert hint == "Choose a smaller size. Smaller ones that would fit: a-small-one (installed)."
+        models = studio.catalog.models()
+        assert would_fit(models, "a-small-one", "text_to_image", studio.engine.device) == ""
+        assert would_fit(models, "starter-image", "text_to_image", None) == ""
+        assert would_fit(models, "", "pattern", studio.engine.device) == ""
 
 
 def test_a_language_model_grows_with_what_it_looks_back_on() -> None:
