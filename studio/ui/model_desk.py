@@ -84,6 +84,11 @@ class ModelDesk:
 
         return "cpu", int(psutil.virtual_memory().total)
 
+    def dtype(self) -> str:
+        """In what the engine computes here; "" before it has said so."""
+        found = self.studio.engine.device
+        return found.dtype if found else ""
+
     def one(self, model: Model, memory: int, kind: str) -> Json:
         ours = model.folder.is_relative_to(self.studio.settings.models)
         origin = model.card.get("hub", {})
@@ -102,7 +107,7 @@ class ModelDesk:
             "file": str(model.card.get("file", "")),
             "repo": str(origin.get("repo", "")) if isinstance(origin, dict) else "",
             "panel": PANELS.get(model.family, ""),
-            "fit": fit(needs_of_folder(model), memory, kind).to_dict(),
+            "fit": fit(needs_of_folder(model), memory, kind, self.dtype()).to_dict(),
         }
 
     def frees(self, model: Model) -> int:
