@@ -191,6 +191,8 @@
       const act = (does, name, what, more = {}) =>
         el("button", { type: "button", class: "bd-button bd-format", "data-tool": does, onclick: () => {
           list.closest("dialog").close();
+          this.awaited = { "map-at": "map_latents", "directions-at": "latent_directions" }[does] || null;
+          if (this.awaited) this.focusEntry(entry.key);
           this.ask(does, entry, more);
           this.say("Asking for it…");
         } }, el("b", { text: name }), el("span", { class: "bd-quiet", text: what }));

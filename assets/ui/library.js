@@ -46,7 +46,7 @@
       this.after = el("input", { type: "date", onchange: set("after") });
       this.before = el("input", { type: "date", onchange: set("before") });
       this.sort = el("select", { onchange: set("sort") }, ...[["newest", "Newest first"], ["oldest", "Oldest first"], ["starred", "Starred first"]].map(([value, text]) => el("option", { value, text })));
-      this.picker = el("input", { type: "file", accept: "image/*,audio/*,.mid,.midi,.musicxml,.mxl,.xml,.abc,.krn", multiple: true, class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => this.give() });
+      this.picker = el("input", { type: "file", accept: "image/*,audio/*,.mid,.midi,.musicxml,.mxl,.xml,.abc,.krn,.glb,.stl,.3mf,.obj,.ply", multiple: true, class: "unseen", tabindex: "-1", "aria-hidden": "true", onchange: () => this.give() });
       this.clear = tool("close", "Clear filters", () => this.reset());
       this.more = tool("filter", "Filters", () => this.root.classList.toggle("filtering"), { kind: "lib-phone" });
       const filters = el(

@@ -31,7 +31,7 @@
         const [x, y] = CORNERS[entries.length][k];
         return el("figure", { class: "sh-corner", style: { "--x": x, "--y": y } }, el("img", { src: entry.take.thumb, alt: `Take ${entry.take.index + 1}`, draggable: "false" }), el("figcaption"));
       });
-      this.results = el("div", { class: "sh-results", "aria-label": "Shapes from the pad", "aria-live": "polite" });
+      this.results = el("div", { class: "sh-results", role: "group", "aria-label": "Shapes from the pad", "aria-live": "polite" });
       this.steps = el("input", { type: "number", min: 2, max: 64, value: 5, "aria-label": "Steps of the morph" });
       const morph = button("walk", "Morph", () => this.morph());
       this.node = el("section", { class: "sh-padview", "aria-label": "Latent pad" },
@@ -139,7 +139,7 @@
     }
   }
 
-  const { manyActions, render, escape } = atelier.Board.prototype;
+  const { manyActions, render, escape, toolsOn } = atelier.Board.prototype;
   Object.assign(atelier.Board.prototype, {
     manyActions() {
       const shown = manyActions.call(this);
@@ -159,6 +159,11 @@
       this.stage.append(this.pad.node);
       this.pad.handle.focus({ preventScroll: true });
       return undefined;
+    },
+
+    toolsOn(entry) {
+      if (atelier.kind(entry.take) !== "shape") return toolsOn.call(this, entry);
+      return void notice(this.root, "Select two to four shapes to mix or morph them: Space or the circle on a take.");
     },
 
     escape() {

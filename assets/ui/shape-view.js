@@ -146,6 +146,8 @@
   const steer = (node, orbit) => {
     const fingers = new Map();
     node.tabIndex = 0;
+    node.setAttribute("role", "group");
+    node.setAttribute("aria-label", "The shape in three dimensions: arrow keys turn it, + and - enlarge it");
     node.dataset.ownKeys = "";
     node.addEventListener("wheel", (event) => {
       event.preventDefault();
