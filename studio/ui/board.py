@@ -259,7 +259,7 @@ def take_state(job: Job, live: Live, index: int, made: Mapping[int, Artifact]) -
                 "state": "done",
                 "url": f"/atelier/files/{kept.sha256}",
                 "thumb": f"/atelier/thumbs/{kept.sha256}"
-                if kept.media_type.startswith(("image/", "video/", "model/", "audio/"))
+                if kept.media_type.startswith(("image/", "video/", "model/gltf", "audio/"))
                 or kept.media_type == "application/pdf"
                 or "palette" in kept.meta
                 else None,
