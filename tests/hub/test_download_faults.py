@@ -1,8 +1,12 @@
 """Downloads against a hub that dies, lies and fills the disk, and kills at any moment."""
 
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -12,10 +16,12 @@ except ImportError:  # Windows
     resource = None
 
 from studio.catalog import Catalog
+from studio.hub import repository
 from studio.hub.downloads import Downloads
 from studio.hub.plan import make_plan, plan_text
+from studio.hub.refusals import Unreachable
 from studio.hub.repository import Hub
-from studio.settings import Settings
+from studio.settings import ROOT, Settings
 from tests.hub.conftest import until, whole, writer
 from tests.hub.hub_server import HubServer
 
@@ -79,6 +85,58 @@ def test_the_hub_dies_in_the_middle(server: HubServer, settings: Settings, hub: 
         server.fails_with = 0
         downloads.resume(other.id)
         assert downloads.wait(other.id, timeout=30).state == "done"
+
+
+def test_a_hub_that_is_gone_or_silent(
+    server: HubServer, settings: Settings, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Silence has an end, waiting is told and can be stopped at once, and what is there is kept."""
+    server.add(WORDS, writer(1_000_000))
+    monkeypatch.setattr(repository, "PATIENCE", 0.3)
+    plan = make_plan(settings, hub, WORDS)
+    server.pause = 0.02
+    with Downloads(settings) as downloads:
+        downloads.start(plan)
+        until(downloads, plan.id, 200_000)
+        server.silent, server.dies_after = True, 0
+        with pytest.raises(Unreachable, match="does not answer"):
+            hub.look_up(WORDS)
+        end = time.monotonic() + 20
+        while downloads.progress(plan.id).state != "waiting" and time.monotonic() < end:
+            time.sleep(0.02)
+        assert downloads.progress(plan.id).state == "waiting"
+        started = time.monotonic()
+        assert downloads.pause(plan.id).state == "paused" and time.monotonic() - started < 3
+        server.silent, server.dies_after, server.pause = False, -1, 0.0
+        assert downloads.resume(plan.id).done >= 150_000
+        assert downloads.wait(plan.id, timeout=30).state == "done"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_killed_program_takes_its_download_along(server: HubServer, settings: Settings) -> None:
+    """`models get` is killed: its process leaves too, and the same command goes on from there."""
+    files = writer(3_000_000)
+    server.add(WORDS, files, card={"license": "mit"})
+    server.pause = 0.02
+    command = [sys.executable, "-m", "studio", "models", "get", WORDS, "--home", str(settings.home), "--memory", "8G"]
+    started = subprocess.Popen([*command, "--json"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert started.stdout is not None
+    for line in started.stdout:
+        if json.loads(line).get("done", 0) > 500_000:
+            break
+    started.kill()
+    started.wait(10)
+    started.stdout.close()
+    with Downloads(settings) as later:
+        (left,) = later.all()
+        assert left.state == "paused" and left.done >= 450_000
+        sent = server.sent
+        time.sleep(0.3)
+        assert server.sent - sent < 300_000, "nobody downloads any more"
+    server.pause = 0.0
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and json.loads(done.stdout.splitlines()[-1])["model"] == "writer", done.stderr
+    assert whole(settings, "writer", files)
 
 
 def test_damaged_bytes_never_arrive(server: HubServer, settings: Settings, hub: Hub) -> None:
