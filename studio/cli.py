@@ -18,7 +18,7 @@ from studio.studio import Studio
 from studio.terminal import adapter_of, clear_progress, copy_out, print_json, show_progress
 from studio.text_commands import add_text, text
 from studio.training_commands import add_evaluate, add_train, evaluate, train
-from studio.types import Input, JobState, Request
+from studio.types import Input, JobState, Model, Request, Value
 
 SETTINGS = ("home", "host", "port", "device", "offline", "window", "open_browser", "password")
 
@@ -102,6 +102,8 @@ def _add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
     image.add_argument("--init", type=Path, help="start from this picture")
     image.add_argument("--mask", type=Path, help="with --init: white is made anew, black is kept")
     image.add_argument("--strength", type=float, help="how much of --init may change, 0 to 1")
+    image.add_argument("--control", type=Path, metavar="DRAWING", help="follow this drawing by a ControlNet")
+    image.add_argument("--controlnet", default="", metavar="ID", help="with --control (default: the model's own)")
     image.add_argument("--steps", type=int, help="sampling steps")
     image.add_argument("--guidance", type=float, help="how strictly the words are followed")
     image.add_argument("--sampler", help="how noise becomes a picture")
@@ -191,7 +193,7 @@ def image(settings: Settings, given: argparse.Namespace) -> int:
 
 def image_request(studio: Studio, given: argparse.Namespace) -> Request:
     task = "inpaint" if given.mask else "image_to_image" if given.init else "text_to_image"
-    files = [("init_image", given.init), ("mask_image", given.mask)]
+    files = [("init_image", given.init), ("mask_image", given.mask), ("control", given.control)]
     for _, file in files:
         if file and not file.is_file():
             raise InvalidInput(f"There is no file {file}.", "Check the path.")
@@ -202,7 +204,7 @@ def image_request(studio: Studio, given: argparse.Namespace) -> Request:
         from studio import presets
 
         prompt, negative = presets.apply_style(presets.style(given.style), prompt, negative)
-    params = {
+    params: dict[str, Value] = {
         "negative_prompt": negative,
         "num_images_per_prompt": given.count,
         "num_inference_steps": given.steps,
@@ -212,15 +214,28 @@ def image_request(studio: Studio, given: argparse.Namespace) -> Request:
         "height": height,
         "strength": given.strength if given.init else None,
     }
+    model = studio.catalog.model(given.model) if given.model else studio.catalog.default(task)
+    if given.control:
+        params |= _control(studio, model, given.controlnet)
     return Request(
         task=task,
-        model=given.model or studio.catalog.default(task).id,
+        model=model.id,
         prompt=prompt,
         inputs=inputs,
         adapters=tuple(adapter_of(text) for text in given.lora),
         params={k: v for k, v in params.items() if v is not None},
         seed=given.seed,
     )
+
+
+def _control(studio: Studio, model: Model, id: str) -> dict[str, Value]:
+    """The ControlNet of that id, else the first that steers the model. InvalidInput where there is none."""
+    able = studio.catalog.controlnets(model)
+    if not id and not able:
+        said = f"{model.name} has no ControlNet."
+        raise InvalidInput(said, "Choose another model, or begin with the drawing: --init FILE.")
+    chosen = studio.catalog.controlnet(id, model) if id else able[0]
+    return {"controlnet": chosen.id, "control_kind": chosen.kind}
 
 
 def _size(text: str | None) -> tuple[int | None, int | None]:
