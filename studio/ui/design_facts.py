@@ -29,6 +29,9 @@ def design_facts(kept: Artifact) -> list[str]:
         told.append(f"{100 * float(str(meta['share'])):.0f} % of the picture")
     if "flicker" in meta:
         told.append(f"{meta['frames']} frames, flicker {float(str(meta['flicker'])):.2f}")
+    outline = meta.get("outline")
+    if isinstance(outline, dict):
+        told.append(f"{100 * float(str(outline['recall'])):.0f} % of the lines kept")
     if meta.get("label") and kept.media_type == "image/png":
         told.append(str(meta["label"]))
     return told

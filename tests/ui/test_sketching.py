@@ -11,7 +11,9 @@ from studio.families.diffusion import FAMILY
 from studio.families.diffusion.controlnet_folders import read_controlnets
 from studio.settings import ASSETS, Settings
 from studio.studio import Studio
+from studio.types import Artifact, Value
 from studio.ui import sketching
+from studio.ui.design_facts import design_facts
 
 
 @pytest.fixture(scope="module")
@@ -96,3 +98,11 @@ def test_the_starter_follows_drawings_by_its_own_controlnet(studio: Studio, tmp_
     assert (loosely["strength"], loosely["controlnet_conditioning_scale"]) == (1.0, 0.0)
     began = sketching.request(studio, {"prompt": "a fox", "by": "start"}, source)
     assert "controlnet" not in began.params and began.params["strength"] == 0.55
+
+
+def test_a_take_says_how_many_of_the_lines_it_keeps() -> None:
+    outline: dict[str, Value] = {"f1": 0.4, "precision": 0.3, "recall": 0.816, "tolerance": 2.9}
+    kept = Artifact(
+        sha256="0", media_type="image/png", path=Path("a.png"), size=1, created=0.0, meta={"outline": outline}
+    )
+    assert design_facts(kept) == ["82 % of the lines kept"]
