@@ -30,6 +30,7 @@ from studio.types import Json
 UNDER_WAY = ("starting", "downloading", "checking", "waiting")
 NOTE = "state.json"
 PACE = 6.0  # seconds over which the speed is taken
+SILENCE = 3.0  # seconds without a byte until a download is said to wait for the hub
 PATIENCE = 3.0  # seconds that a process has to leave before it is killed
 QUIET = {  # of the hub's client in that process: plain HTTP, which can go on in the middle of a file
     "HF_HUB_DISABLE_XET": "1",
@@ -137,7 +138,7 @@ class Downloads:
         """NotFound when nothing is known of it."""
         with self._changed:
             if id in self._last:
-                return self._last[id]
+                return self._as_seen(id)
         left = self._left(id)
         if left is None:
             raise NotFound(f"There is no download {id[:80]!r}.", "It may be finished: see the installed models.")
@@ -146,7 +147,7 @@ class Downloads:
     def all(self) -> tuple[Progress, ...]:
         """Those of this program, and those that lie paused in the home, by id."""
         with self._changed:
-            known = dict(self._last)
+            known = {id: self._as_seen(id) for id in self._last}
         folders = [p.name for p in self._place.iterdir() if p.is_dir()] if self._place.is_dir() else []
         for id in folders:
             if id not in known and (left := self._left(id)):
@@ -158,6 +159,7 @@ class Downloads:
         end = None if timeout is None else time.monotonic() + timeout
         seen: Progress | None = None
         while True:
+            revision = self.revision
             now = self.progress(id)
             if now != seen and each is not None:
                 each(now)
@@ -168,8 +170,15 @@ class Downloads:
             if left is not None and left <= 0:
                 raise TimeoutError(f"{id} is still {now.state}")
             with self._changed:
-                if self._last.get(id) == now:
+                if self.revision == revision:
                     self._changed.wait(0.5 if left is None else min(0.5, left))
+
+    def _as_seen(self, id: str) -> Progress:
+        """The last that was heard; a download of which nothing is heard for a while waits for the hub."""
+        last, child = self._last[id], self._live.get(id)
+        if child is None or last.state != "downloading" or time.monotonic() - child.heard < SILENCE:
+            return last
+        return replace(last, state="waiting", speed=0.0, seconds_left=None)
 
     def _throw_away(self, id: str) -> None:
         staging = self._place / id
@@ -197,6 +206,7 @@ class Downloads:
             if self._live.get(child.id) is not child:
                 return
             last = self._last[child.id]
+            child.heard = time.monotonic()
             state = str(message.get("state", last.state))
             if state in ("failed", "done"):
                 child.outcome = message
@@ -285,6 +295,7 @@ class _Child:
         self.id = id
         self.outcome: Mapping[str, Any] = {}
         self.wish = ""
+        self.heard = time.monotonic()
         self.over = threading.Event()
         self._token = token
         self._heard, self._ended = heard, ended

@@ -45,7 +45,7 @@ from studio.library.lock import HomeLock
 FILES, JOB, LEFT = "files", "job.json", 3  # of a staging folder; the exit code of a download that was asked to leave
 TELL_EVERY = 0.2  # seconds
 CHUNK = 256 * 1024  # bytes written at once: what a kill may cost, and how smoothly the progress moves
-TRIES = 5  # in a row without a byte in between
+TRIES = 4  # in a row without a byte in between
 HOPELESS = (
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -171,7 +171,6 @@ class Fetch:
             headers=headers,
             expected_size=each.file.size,
             displayed_filename=each.target,
-            _nb_retries=0,  # trying again is ours, so that it can be told
         )
 
     def _finish(self) -> Path:
