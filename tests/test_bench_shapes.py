@@ -39,9 +39,9 @@ def test_a_cup_passes_and_an_open_one_does_not(tmp_path: Path) -> None:
     good = sides_of(shape.path)
     assert good.watertight and good.bodies == 1 and good.stands and good.complaints == []
     assert good.thinnest == pytest.approx(6.0, abs=0.7)
-    figures = summed([(shape, 5.0, good)])
+    figures = summed([(shape, 5.0, 60.0, good)])
     assert set(figures["passed"].values()) == {1} and not figures["failed"] and len(table(figures)) > 8
-    assert "wall as asked (triangles)" in summed([(shape, 9.0, good)])["failed"]
+    assert "wall as asked (triangles)" in summed([(shape, 9.0, 60.0, good)])["failed"]
     opened = on_the_ground(Mesh(mesh.vertices, mesh.faces[40:]))
     bad = sides_of(kept(tmp_path / "open.glb", opened).path)
     assert not bad.watertight and complaints(three_mf_of(opened)) == ["a mesh is not manifold and oriented"]

@@ -19,6 +19,7 @@ from studio.studio import Studio
 from studio.types import Artifact, Input, JobState, Json, Request, Value
 
 Tell = Callable[[str], None]
+Found = tuple[Artifact, float, float, Sides]  # a shape, the thinnest wall and the longest side that were asked for (mm)
 SIZES, WALLS = (40.0, 80.0, 120.0, 200.0), (0.8, 1.2, 1.6, 2.4)  # mm
 TOGETHER = 4  # shapes of a job
 NEAR = 0.1  # mm that a size may be off
@@ -27,7 +28,7 @@ WORDS = ("", "tall ", "wide ", "thin ")
 
 def run(settings: Settings, count: int = 200, model: str = "starter-shape", tell: Tell = print) -> Json:
     """Counts of shapes that pass each check, with what failed, and a `table`. InvalidInput where a job fails."""
-    found: list[tuple[Artifact, float, Sides]] = []
+    found: list[Found] = []
     began, making = time.monotonic(), 0.0
     with tempfile.TemporaryDirectory(prefix="atelier-bench-") as home:
         with Studio(Settings.load({"home": Path(home), "device": settings.device})) as studio:
@@ -36,8 +37,9 @@ def run(settings: Settings, count: int = 200, model: str = "starter-shape", tell
                 start = time.monotonic()
                 last = made(studio, request(last))
                 making += time.monotonic() - start
-                asked = float(str(studio.library.job(last[0].job or "").request.params["wall_mm"]))
-                found += [(shape, asked, sides_of(shape.path)) for shape in last[: count - len(found)]]
+                params = studio.library.job(last[0].job or "").request.params
+                wall, size = (float(str(params[name])) for name in ("wall_mm", "size_mm"))
+                found += [(shape, wall, size, sides_of(shape.path)) for shape in last[: count - len(found)]]
                 tell(f"{len(found)} of {count}")
                 if len(found) >= count:
                     break
@@ -87,12 +89,12 @@ def made(studio: Studio, request: Request) -> list[Artifact]:
     return list(studio.library.outputs(job.id))
 
 
-def summed(found: list[tuple[Artifact, float, Sides]]) -> dict[str, Any]:
+def summed(found: list[Found]) -> dict[str, Any]:
     """How many pass, and the seeds and kinds of those that do not."""
     passed: dict[str, int] = {}
     failed: dict[str, list[str]] = {}
     farthest: dict[str, float] = {}
-    for shape, asked, sides in found:
+    for shape, asked, longest, sides in found:
         size = sorted(float(str(side)) for side in shape.meta["size_mm"])  # type: ignore[union-attr]
         away = {
             kind: max(abs(a - b) for a, b in zip(size, sorted(got), strict=True)) for kind, got in sides.sizes.items()
@@ -104,6 +106,7 @@ def summed(found: list[tuple[Artifact, float, Sides]]) -> dict[str, Any]:
             "stands": sides.stands,
             "wall as asked (grid)": float(str(shape.meta["wall_mm"])) >= asked - 0.005,
             "wall as asked (triangles)": sides.thinnest >= asked * 0.95,
+            "size as asked": abs(size[-1] - longest) <= NEAR,
             **{f"{kind} opens, size right": one <= NEAR for kind, one in away.items()},
             **({"3mf valid (lib3mf)": not sides.complaints} if sides.complaints is not None else {}),
         }
@@ -111,14 +114,14 @@ def summed(found: list[tuple[Artifact, float, Sides]]) -> dict[str, Any]:
             passed[name] = passed.get(name, 0) + good
             if not good:
                 failed.setdefault(name, []).append(f"{shape.meta['class']} {shape.meta.get('seed', '')}".strip())
-    thin = [sides.thinnest / asked for _, asked, sides in found]
+    thin = [sides.thinnest / asked for _, asked, _, sides in found]
     return {
         "shapes": len(found),
         "passed": passed,
         "failed": failed,
         "size_off_mm": {kind: round(one, 4) for kind, one in farthest.items()},
         "least_wall_share": round(min(thin), 3),
-        "lib3mf": any(sides.complaints is not None for _, _, sides in found),
+        "lib3mf": any(sides.complaints is not None for *_, sides in found),
     }
 
 
