@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from studio.errors import InvalidInput
-from studio.settings import ASSETS, ROOT
+from studio.settings import ASSETS, ROOT, Settings
 from studio.types import Json
 
 # the folder of the data, below the one that is given, that a starter is measured on; "": it draws its own
 NEEDS: Mapping[str, str] = {
     "starter-image": "sprites",
+    "starter-sketch": "sprites",
     "starter-text": "books",
     "starter-music": "tunes",
     "starter-shape": "",
@@ -44,6 +45,10 @@ def run(data: Path | None, only: str = "", tell: Callable[[str], None] = lambda 
 def measured(id: str, model: Path, data: Path | None) -> Mapping[str, Any]:
     if id == "starter-image":
         return measured_pictures(model, data)
+    if id == "starter-sketch":
+        from studio.bench import sketch
+
+        return sketch.run(Settings.load({}), data, tell=lambda text: None)
     names = {"starter-text": "causal_lm", "starter-music": "score", "starter-shape": "shapes", "starter-gan": "gan"}
     figures = importlib.import_module(f"studio.families.{names[id]}.figures")
     return figures.measure(model, data) if data else figures.measure(model)

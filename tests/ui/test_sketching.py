@@ -8,8 +8,7 @@ from PIL import Image, ImageDraw
 
 from studio.errors import InvalidInput, NotFound
 from studio.families.diffusion import FAMILY
-from studio.families.diffusion.controlnet_folders import read_controlnets
-from studio.settings import ASSETS, Settings
+from studio.settings import Settings
 from studio.studio import Studio
 from studio.types import Artifact, Value
 from studio.ui import sketching
@@ -85,7 +84,6 @@ def test_an_unknown_controlnet_is_named(studio: Studio, tmp_path: Path) -> None:
         sketching.request(studio, {"prompt": "a fox", "controlnet": "nothing"}, adopted(studio, tmp_path))
 
 
-@pytest.mark.skipif(not list(read_controlnets(ASSETS / "models")), reason="no ControlNet comes with the program")
 def test_the_starter_follows_drawings_by_its_own_controlnet(studio: Studio, tmp_path: Path) -> None:
     source = adopted(studio, tmp_path)
     asked = sketching.request(studio, {"prompt": "a fox", "model": "starter-image", "seed": 1, "lock": True}, source)
