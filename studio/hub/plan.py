@@ -26,6 +26,7 @@ from studio.hub.single_file import is_lora, layout_of
 from studio.settings import Settings
 from studio.types import Json
 
+PEFT = "adapter_config.json"
 SPARE_DISK = 512 * 2**20  # bytes that stay free for the library
 OURS = ("id", "source", "file", "config", "made", "hub")  # of a card: what this program alone may say
 
@@ -157,6 +158,10 @@ def _single(repository: Repository, there: set[str], file: str) -> File | None:
 
 def _kind_of(hub: Hub, repository: Repository, file: File) -> str:
     """lora or checkpoint, told by the file's first bytes. ModelError for anything else."""
+    if PEFT in {each.path for each in repository.files}:
+        if hub.read_json(repository, PEFT).get("task_type") == "CAUSAL_LM":
+            said = f"{repository.id} is a LoRA of a language model in peft's layout, which is not read here."
+            raise ModelError(said, "Teach one of your own with `train --lora`, or choose a whole model.")
     with hub.opened(repository, file.path) as read:
         header = parse_header(read, file.size, file.path)
     if is_lora(header):

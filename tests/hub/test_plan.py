@@ -101,6 +101,10 @@ def test_a_language_model_is_taken_once(server: HubServer, settings: Settings, h
             "programs of its own",
         ),
         ({"config.json": b"{}", "README.md": b"#"}, "no weights that are opened here"),
+        (
+            {"adapter_config.json": b'{"task_type": "CAUSAL_LM"}', "adapter_model.safetensors": b"0"},
+            "LoRA of a language model",
+        ),
         ({"model.gguf": b"0"}, "neither model_index.json nor config.json"),
         ({"lora.safetensors": b"0"}, "no whole safetensors file"),
         ({"config.json": b"[", "model.safetensors": b"0"}, "cannot be read"),
