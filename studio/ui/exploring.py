@@ -182,11 +182,7 @@ def walk(studio: Studio, sha256: str, asked: Mapping[str, Any]) -> Request:
     spots = [spot_of(studio, stop) for stop in stops[:32]]
     for spot in spots[1:]:
         _same_model(spots[0], spot)
-        if any(spot.axes) or spot.variations:
-            raise InvalidInput(
-                "A walk goes through seeds alone.", "Leave out takes that were varied or stepped along a direction."
-            )
-    said = [f"{spot.seed}:{spot.label}".rstrip(":") for spot in spots]
+    said = [_stop(spot) for spot in spots]
     known = ("frames", "fps", "format", "loop", "scale")
     more: dict[str, Value] = {name: asked[name] for name in known if asked.get(name) is not None}
     request = Request(
@@ -198,6 +194,13 @@ def walk(studio: Studio, sha256: str, asked: Mapping[str, Any]) -> Request:
         parent=sha256,
     )
     return request
+
+
+def _stop(spot: Spot) -> str:
+    """As the family reads the stops of a walk."""
+    parts = [f"{spot.seed}:{spot.label}".rstrip(":")]
+    parts += ["axes=" + "/".join(f"{step:g}" for step in spot.axes)] if any(spot.axes) else []
+    return " ".join([*parts, *([f"moves={spot.variations.replace(',', '/')}"] if spot.variations else [])])
 
 
 def terrain(studio: Studio, sha256: str, asked: Mapping[str, Any]) -> Request:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
@@ -90,6 +91,16 @@ def test_walks_sprites_and_land_come_of_takes(studio: Studio, knights: list[Arti
     walk = exploring.REWORKS["walk-latents"](studio, stops[0], {"stops": stops, "frames": 4, "loop": False, "scale": 1})
     assert walk.params["stops"] == ["5:knight", "6:knight"]
     assert made(studio, walk)[0].meta["frames"] == 5
+    (near,) = made(studio, exploring.REWORKS["vary"](studio, stops[0], {"count": 1}))
+    moved = exploring.REWORKS["walk-latents"](
+        studio, stops[0], {"stops": [*stops, near.sha256], "frames": 2, "loop": False, "scale": 1}
+    )
+    assert str(moved.params["stops"][-1]).startswith("5:knight moves=")  # type: ignore[index]
+    with Image.open(made(studio, moved)[0].path) as film:
+        film.seek(film.n_frames - 1)  # type: ignore[attr-defined]
+        last, ground = film.convert("RGB"), Image.new("RGB", film.size, (238, 236, 230))
+    ground.paste(picture(near), mask=picture(near).getchannel("A"))
+    assert np.abs(np.asarray(last, float) - np.asarray(ground, float)).mean() < 6, "it ends where the take lies"
     sheet = made(studio, exploring.REWORKS["sprites"](studio, stops[0], {"count": 4}))
     assert sheet[0].meta["sprites"] == 4
     land = exploring.REWORKS["terrain"](studio, stops[0], {"cells": 32})

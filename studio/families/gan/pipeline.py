@@ -5,6 +5,7 @@ Knows no training.
 
 import difflib
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +31,7 @@ from studio.families.gan.sheets import flicker, grid_sheet, sprite_sheet
 from studio.families.training.checkpoint import as_pictures
 from studio.types import Device, Request
 
+_STOP = re.compile(r"(\d{1,15})(?:\s*:(.*?))?(?:\s+axes=(\S+))?(?:\s+moves=(\S+))?")
 GROUND = (238, 236, 230)  # what films show behind what is transparent
 
 
@@ -233,12 +235,18 @@ class ExplorePipeline:
         return steps
 
     def _stop(self, text: Any, request: Request) -> Place:
-        """A stop of a walk: a seed, or seed:kind."""
-        seed, _, kind = str(text).partition(":")
-        if not seed.strip().isdecimal():
+        """A stop of a walk: a seed, or seed:kind; after a space `axes=1.5/0/-2` and `moves=7:0.25/9:0.5` may follow."""
+        told = _STOP.fullmatch(str(text).strip())
+        if not told:
             raise InvalidInput(f"{str(text)[:40]!r} is no stop.", "Write a seed, or seed:kind.", field="stops")
-        plain = self._place(request, int(seed))
-        return Place(int(seed), self.number_of(kind.strip()), plain.truncation) if kind else plain
+        seed, kind, axes, moves = told.groups()
+        return Place(
+            int(seed),
+            self.number_of(kind.strip()) if kind else self._place(request, int(seed)).kind,
+            float(str(request.params["truncation"])),
+            self._steps(axes.split("/") if axes else (), "stops"),
+            moves_of((moves or "").replace("/", ","), "stops"),
+        )
 
     def _axis(self, axes: Tensor, number: Any, field: str) -> Tensor:
         if int(number) > len(axes):
