@@ -44,7 +44,7 @@
       const id = element.closest("[id]:not([id^='html-'])")?.id || "design-sketch"; // gradio's own ids begin with html-
       this.panel = id.split("-")[0];
       this.store = `atelier.sketch.${id}`;
-      Object.assign(this, { strokes: [], undone: [], tool: "pen", mirrored: false, current: null, under: null, underName: "", dirty: false, cursor: null, sent: null });
+      Object.assign(this, { strokes: [], undone: [], tool: "pen", mirrored: false, current: null, under: null, underName: "", dirty: false, cursor: null, sent: null, large: null });
       this.draw();
       this.restore();
       watch("value", () => this.given(this.props.value || {}));
@@ -98,8 +98,21 @@
       this.paint();
     }
 
-    enlarge(on = !this.host.classList.contains("large")) {
-      this.host.classList.toggle("large", on);
+    /** The paper in front of everything, or back in its place. */
+    enlarge(on = !this.large) {
+      if (on === Boolean(this.large)) return;
+      if (on) {
+        this.large = el("dialog", { class: "bd-widget sk-large", "aria-label": "Large paper" });
+        this.large.addEventListener("close", () => this.enlarge(false));
+        document.body.append(this.large);
+        this.large.append(this.host);
+        this.large.showModal();
+      } else {
+        const before = this.large;
+        this.large = null;
+        this.element.querySelector(".bd-widget").append(this.host);
+        before.remove();
+      }
       this.grow.setAttribute("aria-pressed", String(on));
       this.canvas.focus({ preventScroll: true });
     }
@@ -273,7 +286,7 @@
         else if (pressed === "y") this.redo();
         else return;
       } else if (event.altKey) return;
-      else if (pressed === "escape" && this.host.classList.contains("large")) this.enlarge(false);
+      else if (pressed === "escape" && this.large) this.enlarge(false);
       else if (!onPaper) return;
       else if (moves) this.walk(moves, event.shiftKey ? 4 : 1);
       else if (pressed === " ") this.pin();

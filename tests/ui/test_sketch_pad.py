@@ -93,9 +93,13 @@ def test_a_drawing_is_made_kept_and_rendered(page: Page, served: Served, tmp_pat
     page.keyboard.press("Control+z")
     assert ink() == erased
     page.keyboard.press("f")
-    expect(page.locator(".sk.large")).to_be_visible()
+    expect(page.locator("dialog.sk-large .sk-paper")).to_be_visible()
+    drag(page, (0.5, 0.9), (0.55, 0.95))
+    page.keyboard.press("Control+z")
+    assert ink() == erased
     page.keyboard.press("Escape")
-    expect(page.locator(".sk.large")).to_have_count(0)
+    expect(page.locator("dialog.sk-large")).to_have_count(0)
+    expect(pad).to_be_visible()
 
     pad = opened(page, served)  # after a reload
     assert abs(ink() - erased) < 0.01 * erased
