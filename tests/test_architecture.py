@@ -37,7 +37,7 @@ LAYERS = {
     "design": {"errors", "types", "design"},  # light, likewise
     "install": {"install"},  # runs before anything else is there: standard library only
     "doctor": {"errors", "settings", "types", "catalog", "engine", "install", "__init__"},
-    "bench": {"errors", "settings", "types", "catalog", "design", "engine", "families", "music", "studio"},
+    "bench": {"errors", "settings", "types", "catalog", "design", "engine", "families", "intake", "music", "studio"},
     "evaluations": {"errors", "settings", "types", "lab", "studio"},
     "checkpoints": {"errors", "types", "families", "studio"},
     "studio": {
