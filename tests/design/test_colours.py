@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from coloraide import Color
 from PIL import Image
 
 from studio.design import colours
@@ -51,6 +52,21 @@ def test_what_is_transparent_does_not_count() -> None:
         colours.palette_of(picture)
     picture.paste((0, 0, 255, 255), (10, 10, 40, 40))
     assert [one.name for one in colours.palette_of(picture)] == ["vivid blue"]
+
+
+def test_contrast_and_oklch_are_those_of_another_library() -> None:
+    rng = np.random.default_rng(4)
+    for one, other in rng.integers(0, 256, (200, 2, 3)).tolist():
+        theirs = [Color("srgb", [part / 255 for part in rgb]) for rgb in (one, other)]
+        assert colours.contrast(tuple(one), tuple(other)) == pytest.approx(
+            theirs[0].contrast(theirs[1], method="wcag21"), rel=1e-4
+        )
+        lightness, chroma, _ = colours.Swatch(tuple(one)).lch
+        assert [lightness, chroma] == pytest.approx(theirs[0].convert("oklch").coords()[:2], abs=2e-4)
+    palette = colours.palette_of(Image.fromarray(rng.integers(0, 256, (40, 40, 3)).astype(np.uint8)), 6)
+    for row in colours.describe(palette)["contrast"]:
+        theirs_too = Color(row["text"]).contrast(row["ground"], method="wcag21")
+        assert row["ratio"] == pytest.approx(theirs_too, abs=0.006)
 
 
 @pytest.mark.parametrize(
