@@ -59,7 +59,7 @@ def test_contrast_and_oklch_are_those_of_another_library() -> None:
     for one, other in rng.integers(0, 256, (200, 2, 3)).tolist():
         theirs = [Color("srgb", [part / 255 for part in rgb]) for rgb in (one, other)]
         assert colours.contrast(tuple(one), tuple(other)) == pytest.approx(
-            theirs[0].contrast(theirs[1], method="wcag21"), rel=1e-4
+            theirs[0].contrast(theirs[1], method="wcag21"), rel=5e-4
         )
         lightness, chroma, _ = colours.Swatch(tuple(one)).lch
         assert [lightness, chroma] == pytest.approx(theirs[0].convert("oklch").coords()[:2], abs=2e-4)
