@@ -8,6 +8,7 @@ import soundfile
 
 from studio import sound_intake
 from studio.design.glb import about_inside, with_about
+from studio.errors import InvalidInput
 from studio.intake import clean_copy
 from studio.library import provenance
 from studio.library.library import Library
@@ -60,6 +61,14 @@ def recover(file: Path, name: str) -> provenance.Recovered | None:
     if file.suffix.lower() == ".glb":
         record = about_inside(file.read_bytes(), name).get("record")
         return provenance.own_record(json.dumps(record)) if record else None
+    if file.suffix.lower() in (".gif", ".mp4"):
+        from studio.design import films
+
+        try:
+            inside = provenance.own_record(films.record_inside(file))
+        except (InvalidInput, OSError):  # damaged, or another program's
+            inside = None
+        return inside or (provenance.read(file) if file.suffix.lower() == ".gif" else None)
     if not sound_intake.kind(file, name):
         return provenance.read(file)
     from studio.music import files  # heavy, as below
@@ -74,6 +83,10 @@ def embed(file: Path, media_type: str, record: provenance.Provenance) -> None:
         provenance.write_png(file, file, record)
     elif media_type == "model/gltf-binary":
         file.write_bytes(with_about(file.read_bytes(), {"record": json.loads(record.json())}))
+    elif media_type in ("image/gif", "video/mp4"):
+        from studio.design import films  # Pillow's writers and numpy: the page starts without them
+
+        films.with_record(file, record.json())
     elif media_type == "audio/midi":
         file.write_bytes(write_midi(read_midi(file.read_bytes(), file.name), json.loads(record.json())))
     elif media_type == "audio/flac":

@@ -20,6 +20,7 @@ HEAVY = {"torch", "diffusers", "transformers", "peft", "accelerate"}
 LAYERS = {
     "types": set(),
     "errors": set(),
+    "marks": set(),
     "__init__": set(),
     "settings": {"errors"},
     "families": {"types", "errors", "families", "music", "design"},  # declarations; for pipelines see below
@@ -27,14 +28,14 @@ LAYERS = {
     "wildcards": {"errors", "settings", "types"},
     "intake": {"errors", "settings", "types"},
     "sound_intake": {"errors", "types", "music"},
-    "adoption": {"types", "intake", "sound_intake", "library", "music", "design"},
+    "adoption": {"errors", "types", "intake", "sound_intake", "library", "music", "design"},
     "loras": {"errors", "types"},
     "catalog": {"errors", "settings", "types", "families"},
     "engine": {"errors", "settings", "types", "families", "engine"},
     "library": {"errors", "settings", "types", "library", "design", "__init__"},
     "lab": {"errors", "settings", "types", "families", "lab"},
-    "music": {"errors", "types", "music"},  # light: for the page's process and for the worker
-    "design": {"errors", "types", "design"},  # light, likewise
+    "music": {"errors", "marks", "types", "music"},  # light: for the page's process and for the worker
+    "design": {"errors", "marks", "types", "design"},  # light, likewise
     "install": {"install"},  # runs before anything else is there: standard library only
     "doctor": {"errors", "settings", "types", "catalog", "engine", "install", "__init__"},
     "bench": {"errors", "settings", "types", "catalog", "design", "engine", "families", "intake", "music", "studio"},

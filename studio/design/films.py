@@ -1,5 +1,7 @@
 """Frames of one size as a film: a GIF that repeats, or an MP4 (H.264)."""
 
+import re
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from studio.errors import InvalidInput
+from studio.marks import SENTENCE
 
 
 def write_film(path: Path, frames: Sequence[Image.Image], fps: int, comment: str = "") -> None:
@@ -15,6 +18,55 @@ def write_film(path: Path, frames: Sequence[Image.Image], fps: int, comment: str
         _write_mp4(path, frames, fps, comment)
     else:
         _write_gif(path, frames, fps, comment)
+
+
+def with_record(path: Path, text: str) -> None:
+    """Writes a text into a finished film, in place; no frame changes. InvalidInput where MP4 cannot be written here."""
+    if path.suffix == ".gif":
+        data = path.read_bytes()
+        blocks = [text.encode()[at : at + 255] for at in range(0, len(text.encode()), 255)]
+        comment = b"\x21\xfe" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\x00"
+        path.write_bytes(data[:-1] + comment + data[-1:])  # before the byte that ends the file
+        return
+    other = path.with_name(f"with-{path.name}")
+    told = ["-metadata", f"comment={text}", "-metadata", f"description={SENTENCE}"]
+    _ffmpeg("-i", str(path), "-map", "0", "-c", "copy", *told, "-movflags", "+faststart", "-y", str(other))
+    other.replace(path)
+
+
+def record_inside(path: Path) -> str:
+    """The text that `with_record` wrote; "" where there is none."""
+    if path.suffix == ".gif":
+        return _last_comment(path.read_bytes())
+    for line in _ffmpeg("-i", str(path), "-f", "ffmetadata", "-").splitlines():
+        if line.startswith("comment="):
+            return re.sub(r"\\(.)", r"\1", line.removeprefix("comment="))
+    return ""
+
+
+def _last_comment(data: bytes) -> str:
+    """The comment before the end of a GIF."""
+    start = data.rfind(b"\x21\xfe")
+    text, at = b"", start + 2
+    while 0 <= start and at < len(data) and data[at]:
+        text, at = text + data[at + 1 : at + 1 + data[at]], at + 1 + data[at]
+    return text.decode("utf-8", "replace")
+
+
+def _ffmpeg(*words: str) -> str:
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise InvalidInput("MP4 needs the package imageio-ffmpeg, which is not installed.", "Choose GIF.") from error
+    done = subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    if done.returncode:
+        raise InvalidInput(f"The film cannot be read: {done.stderr.strip()[-200:]}.", "Make it again.")
+    return done.stdout
 
 
 def durations(frames: int, fps: int) -> list[int]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from studio.errors import InvalidInput
+from studio.marks import SOURCE_TYPE
 
 OWN = "atelier"  # the key of what is ours in `asset.extras`
 _JSON, _BIN = 0x4E4F534A, 0x004E4942
@@ -48,6 +49,8 @@ def with_about(data: bytes, more: Mapping[str, Any]) -> bytes:
     plain, binary = unpacked(data, "The file")
     extras = plain.setdefault("asset", {"version": "2.0"}).setdefault("extras", {})
     extras[OWN] = {**about_inside(data), **more}
+    if "record" in more:
+        extras["digitalSourceType"] = SOURCE_TYPE
     return packed(plain, binary)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from studio.marks import SENTENCE
+
 POINT = 72 / 25.4  # points of a mm
 FONTS = {"regular": "Helvetica", "bold": "Helvetica-Bold"}
 _JPEG = 1_500_000  # pixels from which a picture is kept as JPEG of quality 95
@@ -62,7 +64,7 @@ class Pdf:
         self._attached: dict[str, int] = {}
         about = f"/Producer {_text_string('Atelier')} /Title {_text_string(title)}"
         if settings is not None:
-            about += f" /atelier {_text_string(json.dumps(settings))}"
+            about += f" /Keywords {_text_string(SENTENCE)} /atelier {_text_string(json.dumps(settings))}"
         self._about = self._add(f"<< {about} >>".encode())
 
     def picture(self, picture: Image.Image) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from studio.errors import InvalidInput
+from studio.marks import SENTENCE
 from studio.music.instruments import PROGRAMS
 from studio.music.score import (
     MAX_NOTES,
@@ -303,6 +304,7 @@ def write_midi(score: Score, settings: Mapping[str, Any] | None = None) -> bytes
         head.append((0, 0, _meta_event(NAME, score.title.encode())))
     if settings is not None:
         head.append((0, 0, _meta_event(TEXT, (SETTINGS + json.dumps(settings)).encode())))
+        head.append((0, 0, _meta_event(TEXT, SENTENCE.encode())))
     for tick, tempo in score.tempi:
         head.append((tick, 1, _meta_event(TEMPO, min(round(60_000_000 / tempo), 0xFFFFFF).to_bytes(3, "big"))))
     for tick, beats, unit in score.metres:

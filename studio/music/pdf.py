@@ -13,6 +13,8 @@ from typing import Any
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  (it comes without types)
 from lxml.etree import _Element as Element
 
+from studio.marks import SENTENCE
+
 A4 = (595.276, 841.89)  # points
 FONTS = {"regular": "Times-Roman", "bold": "Times-Bold", "italic": "Times-Italic"}
 # widths of Times-Roman from space to tilde, in thousandths (Adobe Font Metrics); others count as a lower-case n
@@ -57,7 +59,7 @@ def pdf_of(pages: Iterable[str], *, title: str = "", settings: Mapping[str, Any]
         )
     about = f"/Producer {_text_string('Atelier')} /Title {_text_string(title)}"
     if settings is not None:
-        about += f" /atelier {_text_string(json.dumps(settings))}"
+        about += f" /Keywords {_text_string(SENTENCE)} /atelier {_text_string(json.dumps(settings))}"
     objects.append(f"<< {about} >>".encode())
     return _file(objects)
 

@@ -19,6 +19,7 @@ from scipy import fft
 from scipy.signal import butter, sosfilt
 
 from studio.errors import InvalidInput
+from studio.marks import SENTENCE
 from studio.music import loudness
 from studio.music.loudness import Floats
 from studio.music.score import Score, Track
@@ -234,6 +235,8 @@ def audio_file(samples: Floats, format: str, settings: Mapping[str, Any] | None 
     with soundfile.SoundFile(out, "w", rate, channels, subtype, format=container) as file:
         if settings is not None:
             file.comment = json.dumps(settings)
+            file.software = "Atelier"
+            file.artist = SENTENCE  # the one field besides comments that every format keeps
         for begin in range(0, len(samples), RATE * 10):  # libvorbis overflows its stack on one long block
             file.write(samples[begin : begin + RATE * 10])
     return out.getvalue()
