@@ -188,7 +188,7 @@ def test_heavy_modules_stay_at_home(path: Path) -> None:
 
 
 # the engine starts the worker, downloads are processes of their own, the probe asks a child about the device, the
-# window starts a browser
+# window starts a browser, films are written by ffmpeg
 CHILD_PROCESSES = {
     "engine/engine.py",
     "engine/child.py",
@@ -196,6 +196,7 @@ CHILD_PROCESSES = {
     "hub/downloads.py",
     "ui/window.py",
     "bench/image.py",
+    "design/films.py",
     "install/environment.py",
     "install/hardware.py",
     "install/steps.py",
