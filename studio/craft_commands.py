@@ -18,6 +18,7 @@ TASKS = {
     "pattern": ("make_seamless",),
     "recolour": ("recolour",),
     "cutout": ("cut_out",),
+    "upscale": ("upscale",),
     "vector": ("vectorise",),
     "palette": ("palette",),
     "mockup": ("mock_up",),

@@ -7,6 +7,7 @@
   const TOOLS = [
     ["make_seamless", "Make seamless", "edges that meet, to repeat it"],
     ["recolour", "Recolour", "in the palette of the form"],
+    ["upscale", "Enlarge", "two to four times, sharper than stretching"],
     ["cut_out", "Cut out", "what stands in front, on transparent ground"],
     ["vectorise", "Trace", "as a clean SVG drawing"],
     ["palette", "Palette", "its colours, with names and contrast"],

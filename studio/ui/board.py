@@ -87,6 +87,7 @@ DESIGNED = {  # what the tools and the latent spaces make
     "recolour": "Recoloured",
     "cut_out": "Cut out",
     "vectorise": "Traced",
+    "upscale": "Enlarged",
     "palette": "Palette",
     "mock_up": "Mock-up",
     "print_pdf": "Print file",

@@ -11,6 +11,8 @@ def design_facts(kept: Artifact) -> list[str]:
         told.append(f"{100 * float(str(meta['likeness'])):.0f} % alike")
     if "seam" in meta:
         told.append(f"seam {float(str(meta['seam'])):.2f} (was {float(str(meta['seam_before'])):.2f})")
+    if "factor" in meta:
+        told.append(f"{meta['factor']} times: {meta['width']} × {meta['height']}")
     if "template" in meta:
         told.append(str(meta["template"]).replace("_", "-"))
     if "palette" in meta and kept.media_type == "application/json":

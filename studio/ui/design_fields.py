@@ -33,6 +33,7 @@ SENTENCES = {  # of each act, what it does
     "cut_out": "What stands in front, on transparent ground.",
     "palette": "The colours of each picture with names, contrast and harmonies.",
     "mock_up": "The pictures of the tray on products.",
+    "upscale": "The pictures of the tray, larger and as sharp as they can be without inventing anything.",
     "print_pdf": "A page for the printer, with bleed and crop marks.",
     "explore": "Pictures in one pass: characters and landscapes by the dozen.",
     "map_latents": "Many pictures around one, by the two directions that change most. Click a cell to go there.",

@@ -45,6 +45,8 @@ def _sets(task: str, params: Mapping[str, Any], *, strong: bool) -> list[Params]
             used = set(params["templates"])
             return [{"templates": [name for name in TEMPLATES if name not in used][:3] or list(TEMPLATES[:3])}]
         return [{"colour": colour} for colour in PRODUCT_COLOURS if colour != params.get("colour")]
+    if task == "upscale":
+        return [{"factor": factor} for factor in ("2", "3", "4") if factor != params["factor"]]
     if task == "cut_out":
         return [{"soft": not params["soft"]}]
     if task in ("sheet", "print_pdf"):

@@ -135,6 +135,15 @@ BENCHES: Mapping[str, tuple[str, tuple[Act, ...]]] = {
                 first=("templates", "colour", "fit", "width"),
             ),
             Act(
+                task="upscale",
+                title="Enlarge",
+                family="craft",
+                pieces="picture",
+                least=1,
+                first=("factor", "method"),
+                every=("factor",),
+            ),
+            Act(
                 task="print_pdf",
                 title="Print file",
                 family="craft",

@@ -118,10 +118,23 @@ SHEET = (
     ),
 )
 
+UPSCALE = (
+    Param(name="factor", type=str, default="2", choices=("2", "3", "4"), label="Times as large"),
+    Param(
+        name="method",
+        type=str,
+        default="photo",
+        choices=("photo", "pixels"),
+        label="Kind",
+        help="Photo sharpens edges; pixels keeps the squares of pixel art square.",
+    ),
+)
+
 TASKS = {
     "make_seamless": SEAMLESS,
     "recolour": RECOLOUR,
     "cut_out": CUT_OUT,
+    "upscale": UPSCALE,
     "vectorise": VECTORISE,
     "palette": PALETTE,
     "mock_up": MOCK_UP,

@@ -12,6 +12,7 @@ from PIL import Image
 
 from studio.design import colours, mock_ups, pattern, print_pdf, sheet, vector
 from studio.design.cut_out import cut_out
+from studio.design.upscaling import upscale
 from studio.errors import InvalidInput
 from studio.families.family import Context
 from studio.intake import read_picture
@@ -55,6 +56,11 @@ class Craft:
             elif cut.sure < UNSURE:
                 job.context.warn("Subject and background are alike in colour; look at the outline.")
             job.picture(cut.picture, at, {"share": round(cut.share, 4), "sure": round(cut.sure, 3)})
+
+    def _upscale(self, job: "_Job") -> None:
+        for at, picture in job.pictures():
+            large = upscale(picture, int(str(job.params["factor"])), str(job.params["method"]))
+            job.picture(large, at, {"factor": int(str(job.params["factor"]))})
 
     def _vectorise(self, job: "_Job") -> None:
         for at, picture in job.pictures():
