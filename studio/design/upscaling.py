@@ -32,7 +32,7 @@ def upscale(picture: Image.Image, factor: int, method: str = "photo") -> Image.I
     if method == "pixels":
         return picture.resize(size, Image.Resampling.NEAREST)
     clear = picture.mode == "RGBA"
-    planes = np.asarray(picture if clear else picture.convert("RGB"), np.float32) / 255
+    planes = (np.asarray(picture if clear else picture.convert("RGB"), np.float32) / 255).astype(np.float32)
     if clear:  # colours of what cannot be seen must not bleed into what can
         planes = np.concatenate([planes[..., :3] * planes[..., 3:], planes[..., 3:]], 2)
     large = np.stack([_enlarged(planes[..., k], factor) for k in range(planes.shape[2])], 2)
@@ -45,8 +45,8 @@ def upscale(picture: Image.Image, factor: int, method: str = "photo") -> Image.I
 def _enlarged(small: Floats, factor: int) -> Floats:
     """One plane (h, w) -> (h factor, w factor)."""
     size = (small.shape[1] * factor, small.shape[0] * factor)
-    least = _spread(ndimage.minimum_filter(small, 3, mode="nearest"), factor)
-    most = _spread(ndimage.maximum_filter(small, 3, mode="nearest"), factor)
+    least = _spread(np.asarray(ndimage.minimum_filter(small, 3, mode="nearest"), np.float32), factor)
+    most = _spread(np.asarray(ndimage.maximum_filter(small, 3, mode="nearest"), np.float32), factor)
     large = _resized(small, size, Image.Resampling.LANCZOS)
     for _ in range(ROUNDS):
         lacks = small - _averaged(large, factor)
