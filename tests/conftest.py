@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.lengths import ALL
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: two test processes share the cores, and waiting spins
 
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
@@ -27,6 +29,10 @@ CHROMIUM_FLAGS = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with long tests first: the short ones fill the time at the end, when one process waits for the other."""
+    left = [] if ALL else [item for item in items if item.get_closest_marker("full")]
+    items[:] = [item for item in items if item not in left]
+    if left:
+        left[0].config.hook.pytest_deselected(items=left)
     long = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("browser")}
     items.sort(key=lambda item: item.path not in long)
 

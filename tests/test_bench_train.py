@@ -10,6 +10,7 @@ from studio.settings import Settings
 from tests.families.diffusion import tiny
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_three_sides_are_timed_in_turn(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from studio.settings import Settings
 from studio.studio import Studio
 from studio.types import JobState, Request
 from tests.house import add_toy_model, house_with_a_toy
+from tests.lengths import times
 
 PROGRAM = textwrap.dedent("""
     import sys, threading
@@ -42,6 +43,8 @@ PROGRAM = textwrap.dedent("""
             waiting = studio.queue()
         print("finished", flush=True)
 """)
+
+KILLS = times(50, 16)
 
 
 def start(house: Path, home: Path, diary: Path, jobs: int, seed: int) -> subprocess.Popen[str]:
@@ -68,8 +71,8 @@ def read_until(program: subprocess.Popen[str], word: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_fifty_kills_lose_no_finished_picture(tmp_path: Path) -> None:
-    """The program dies by SIGKILL at 50 random moments, worker and all, while it makes and saves pictures.
+def test_kills_lose_no_finished_picture(tmp_path: Path) -> None:
+    """The program dies by SIGKILL at random moments, worker and all, while it makes and saves pictures.
 
     Every take whose file the worker had finished (the diary is synced after the rename) must be in the library with its
     file, its job row and its settings inside; every submitted job must have a row; at the end all queued jobs are done.
@@ -78,7 +81,7 @@ def test_fifty_kills_lose_no_finished_picture(tmp_path: Path) -> None:
     add_toy_model(home)
     chance = random.Random(20)
     submitted: set[str] = set()
-    for turn in range(50):
+    for turn in range(KILLS):
         program = start(house, home, diary, jobs=12, seed=turn * 100_000)
         # every other one dies while it still submits, or its worker while that still loads
         lines = read_until(program, "ready" if turn % 4 < 2 else "submitted")
@@ -95,7 +98,7 @@ def test_fifty_kills_lose_no_finished_picture(tmp_path: Path) -> None:
     program.communicate(timeout=60)
     assert program.returncode == 0
     finished = {tuple(line.split()) for line in diary.read_text().splitlines() if len(line.split()) == 2}
-    assert len(finished) > 100
+    assert len(finished) > 2 * KILLS
     with Studio(Settings.load({"home": home})) as studio:
         states = [studio.library.job(id).state for id in submitted]
         assert set(states) <= {JobState.done, JobState.interrupted}

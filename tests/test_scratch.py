@@ -80,6 +80,7 @@ def test_what_is_learnt_is_listed_and_draws(kind: str, studio: Studio, pictures:
     assert again.state is JobState.done and studio.catalog.model_of_job(again.id) == "my-toys-2"
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_killed_training_goes_on_and_ends_alike(studio: Studio, pictures: Path) -> None:

@@ -30,9 +30,10 @@ from studio.studio import Studio
 from studio.types import Job, JobState
 from tests.families.diffusion import tiny
 from tests.families.diffusion.lessons import asked, context, drawn_manifest
+from tests.lengths import times
 from tests.ui.story import tiny_model
 
-KILLS = 30
+KILLS = times(30, 10)
 STEPS = 64
 
 # Trains as often as asked, each time in a forked child that is there to be killed. The process itself only imports, so
@@ -123,7 +124,7 @@ def until(happened: Callable[[], bool]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks")
-def test_thirty_kills_change_nothing(model: Path, manifest: Path, tmp_path: Path) -> None:
+def test_kills_change_nothing(model: Path, manifest: Path, tmp_path: Path) -> None:
     """SIGKILL at random moments and, every third time, while a checkpoint is being written."""
     command = [sys.executable, "-c", RUNNER, str(model), str(manifest), str(STEPS)]
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -149,7 +150,7 @@ def test_thirty_kills_change_nothing(model: Path, manifest: Path, tmp_path: Path
                 killed += 1
             ended = ending(runner) == 0
             reached.add(lines(run_folder))
-    assert killed == KILLS and len(reached) > 8  # spread over the run, none after its end
+    assert killed == KILLS and len(reached) > KILLS // 4  # spread over the run, none after its end
     assert_same(tmp_path / "whole", tmp_path / "killed")
 
 
