@@ -465,4 +465,5 @@
     return tile.node;
   };
   atelier.soundView = (take, label, board) => new SoundView(take, label, board).node;
+  atelier.large.score = atelier.large.audio = atelier.soundView;
 })();
