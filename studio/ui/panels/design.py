@@ -97,16 +97,24 @@ class DesignPanel:
         wished = [fields[name] for name in WISHED if name in fields]
         fields["model"].input(None, [fields["model"], *wished], wished, js=WISHES)
         fields["model"].change(self.model_shown, fields["model"], fields["model"], **QUIET)
-        demo.load(self.opened, choosing, [drawn.notes, drawn.wishes, fields["model"]], **QUIET)
+        opened = demo.load(self.opened, None, [drawn.notes, drawn.wishes], **QUIET)
+        # what the browser put back in the meantime decides which models are offered
+        opened.then(self.models_now, {*choosing, fields["model"]}, fields["model"], **QUIET)
         self.form.remember(demo, [name for name in fields if name != "model"])
 
-    def opened(self, *chosen: str) -> Updates:
-        """On page load: the history, and models that were added since the program started."""
-        return {
-            self.drawn.notes: self.notes_now(),
-            self.drawn.wishes: {"panel": PANEL, "models": self.drawn.wished()},
-            self.form.fields["model"]: gr.update(choices=self.drawn.models(ACTS["text_to_shape"])),
-        }
+    def opened(self) -> Updates:
+        """On page load: the history, and what models want that were added since the program started."""
+        wishes = {"panel": PANEL, "models": self.drawn.wished()}
+        return {self.drawn.notes: self.notes_now(), self.drawn.wishes: wishes}
+
+    def models_now(self, given: dict[gr.components.Component, Any]) -> Any:
+        """The models of the act that is shown; the chosen one stays where it can do that."""
+        values = self.form.read(given)
+        act = designing.act_of(values)
+        models = self.drawn.models(act)
+        known = [id for _, id in models]
+        chosen = values.get("model") if values.get("model") in known else known[0] if known else None
+        return gr.update(choices=models, value=chosen) if act.model else gr.skip()
 
     def notes_now(self, **known: Any) -> Json:
         return notes_value(PANEL, **{"history": list(self.studio.library.prompts(PANEL, HISTORY)), **known})
