@@ -79,6 +79,7 @@ def test_what_cannot_be_asked_is_refused_before_it_is_queued(studio: Studio) -> 
         studio.submit(studio.evaluation_request("tiny", adapters=(Adapter(id="nobody"),)), panel="evaluate")
 
 
+@pytest.mark.full
 def test_a_killed_evaluation_goes_on_with_what_it_had(studio: Studio) -> None:
     probe = Probe.of(["a car"], seeds=48)
     request = studio.evaluation_request("tiny", probe=probe, changes={"num_inference_steps": 3})

@@ -44,7 +44,7 @@ PROGRAM = textwrap.dedent("""
         print("finished", flush=True)
 """)
 
-KILLS = times(50, 16)
+KILLS = times(50, 10)
 
 
 def start(house: Path, home: Path, diary: Path, jobs: int, seed: int) -> subprocess.Popen[str]:

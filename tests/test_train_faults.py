@@ -33,7 +33,7 @@ from tests.families.diffusion.lessons import asked, context, drawn_manifest
 from tests.lengths import times
 from tests.ui.story import tiny_model
 
-KILLS = times(30, 10)
+KILLS = times(30, 6)
 STEPS = 64
 
 # Trains as often as asked, each time in a forked child that is there to be killed. The process itself only imports, so

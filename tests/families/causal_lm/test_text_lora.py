@@ -141,6 +141,7 @@ train_text_lora.run(model, asked(max_train_steps=30), context(folder, manifest))
 """
 
 
+@pytest.mark.full
 def test_killed_and_gone_on_with_it_ends_the_same(model: Path, manifest: Path, tmp_path: Path) -> None:
     whole = context(tmp_path / "whole", manifest)
     train_text_lora.run(model, asked(max_train_steps=30), whole)
