@@ -47,6 +47,7 @@ SCRIPTS = (
     "painter.js",
     "sketch-pad.js",
     "fields.js",
+    "prompt-weights.js",
 )
 ACTIONS = (
     "pick",

@@ -14,6 +14,7 @@ from typing import Any
 from studio import loras, presets, wildcards
 from studio.errors import InvalidInput
 from studio.families import family
+from studio.families.diffusion.weighted_words import read
 from studio.families.family import Param
 from studio.studio import Studio
 from studio.types import Input, Request, Value
@@ -124,6 +125,7 @@ def request(studio: Studio, brief: Brief, prompt: str) -> Request:
         style = presets.find_style(values["style"], presets.styles(studio.settings.home))
         prompt, negative = presets.apply_style(style, prompt, negative)
     prompt, adapters = loras.taken_out(prompt)
+    read(prompt)  # says what weight cannot be
     if not prompt.strip() and not brief.start:
         raise InvalidInput("The prompt is empty.", "Describe what should be in the picture.", field="prompt")
     model = studio.catalog.model(values["model"]) if values.get("model") else studio.catalog.default(brief.task)

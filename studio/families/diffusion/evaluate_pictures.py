@@ -29,6 +29,7 @@ from studio.families.diffusion.pictures import start_picture, subject_picture
 from studio.families.diffusion.scene_places import PLACES
 from studio.families.diffusion.scenes import draw_plan, held_out
 from studio.families.diffusion.starter_figures import captions_of, held_out_plans
+from studio.families.diffusion.weighted_words import escaped
 from studio.families.family import Context
 from studio.families.training.picture_set import caption_of, read_manifest
 from studio.families.training.run_folder import RunFolder
@@ -173,7 +174,7 @@ class Evaluation:
             asked = Request(
                 task="text_to_image",
                 model=self.request.model,
-                prompt=shots[0].prompt,
+                prompt=escaped(shots[0].prompt),
                 params={**given, "num_images_per_prompt": len(shots)},
                 seed=shots[0].seed,
             )

@@ -30,11 +30,13 @@ from studio.families.diffusion.loading import modules, open_folder
 from studio.families.diffusion.memory import Sparing, first_batch, scale_factor, slice_decoding
 from studio.families.diffusion.noise import Noise, Take
 from studio.families.diffusion.pictures import mask_picture, put_back, start_picture
+from studio.families.diffusion.prompt_weights import plain_words, reads_weights, words_for
 from studio.families.diffusion.prompts import Mix, PromptMemory, read_limit
 from studio.families.diffusion.steps import heard
 from studio.families.diffusion.takes import starts
 from studio.families.diffusion.tiling import wrapped
 from studio.families.diffusion.walk import Walk
+from studio.families.diffusion.weighted_words import read
 from studio.families.family import Context
 from studio.families.training.short_memory import is_out_of_memory
 from studio.presets import unknown_words
@@ -137,7 +139,8 @@ class PicturePipeline:
             chunk = takes[first : first + sparing.batch]
             started = time.perf_counter()
             job.watch(first, -(-(len(takes) - first) // len(chunk)), film=walk is not None)
-            mix = Mix(walk.to_prompt, [take.amount for take in chunk]) if walk and walk.mixes else None
+            far = words_for(job.pipe, walk.to_prompt) if walk and walk.mixes else None
+            mix = Mix(far, [take.amount for take in chunk]) if far is not None else None
             try:
                 pictures = self._call(job, chunk, mix)
             except (RuntimeError, MemoryError) as error:
@@ -249,10 +252,13 @@ class PicturePipeline:
     def _hint(self, request: Request, context: Context) -> None:
         known = _words_in(self._card.get("knows", {}))
         taught = self._adapters.triggers(path for path, _ in context.adapters)
-        unknown = unknown_words(request.prompt, [*known, *taught.split()]) if known else ()
+        words = plain_words(self._own, request.prompt)
+        unknown = unknown_words(words, [*known, *taught.split()]) if known else ()
         if unknown:
             context.warn(f"{self._card.get('name', self._name)} does not know: {', '.join(unknown[:8])}.")
-        limit = read_limit(self._own, request.prompt)
+        if read(request.prompt).meant and not reads_weights(self._own):
+            context.warn("This model reads no weights in the prompt: its brackets were left out.")
+        limit = read_limit(self._own, words)
         if limit:
             context.warn(f"The prompt is long: this model reads only about its first {limit} words.")
 
@@ -310,7 +316,7 @@ class _Job:
     def _arguments(self) -> dict[str, Any]:
         params, size = self.params, (self.width, self.height)
         given: dict[str, Any] = {
-            "prompt": self.request.prompt,
+            "prompt": words_for(self.pipe, self.request.prompt),
             "width": self.width,
             "height": self.height,
             "output_type": "pil",
@@ -318,7 +324,7 @@ class _Job:
             "guidance_scale": params.get("guidance_scale", 7.0),
         }
         if params.get("negative_prompt"):
-            given["negative_prompt"] = params["negative_prompt"]
+            given["negative_prompt"] = words_for(self.pipe, str(params["negative_prompt"]))
         if self.request.task in ("image_to_image", "inpaint"):
             self._start = start_picture(self._file("init_image"), size)
             given |= {"image": self._start, "strength": self._strength(given)}

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from studio.families.diffusion.prompt_weights import weighted
+
 KEPT = 32  # prompts
 
 
@@ -41,16 +43,19 @@ class PromptMemory:
         original = pipe.encode_prompt
         signature = inspect.signature(original)
 
+        def encode(arguments: Mapping[str, Any]) -> Any:
+            return self._recall(original, (type(pipe).__name__, adapters), arguments)
+
         def encode_prompt(*args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(*args, **kwargs).arguments
-            near = self._recall(original, (type(pipe).__name__, adapters), bound)
+            near = weighted(encode, pipe, bound)
             if mix is None:
                 return near
             far = {
                 k: mix.prompt if k in ("prompt", "prompt_2", "prompt_3") and v is not None else v
                 for k, v in bound.items()
             }
-            return _mixed(near, self._recall(original, (type(pipe).__name__, adapters), far), mix.amounts)
+            return _mixed(near, weighted(encode, pipe, far), mix.amounts)
 
         pipe.encode_prompt = encode_prompt
         try:
