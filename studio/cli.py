@@ -10,6 +10,7 @@ from typing import Any
 from studio import __version__
 from studio.design_commands import add_design, design
 from studio.errors import InvalidInput, StudioError
+from studio.families.diffusion.painting_params import SIDES
 from studio.model_commands import add_models, models
 from studio.music_commands import add_music, music
 from studio.settings import DEVICES, Settings
@@ -101,6 +102,12 @@ def _add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
     image.add_argument("--style", default="", help="a style's id, see presets/styles")
     image.add_argument("--init", type=Path, help="start from this picture")
     image.add_argument("--mask", type=Path, help="with --init: white is made anew, black is kept")
+    image.add_argument(
+        "--around-mask", type=int, metavar="PX", help="with --mask: paint only it and so many pixels around"
+    )
+    image.add_argument(
+        "--extend", metavar="SIDES", help="with --init: LEFT,RIGHT,TOP,BOTTOM in pixels, or a shape: 16:9"
+    )
     image.add_argument("--strength", type=float, help="how much of --init may change, 0 to 1")
     image.add_argument("--control", type=Path, metavar="DRAWING", help="follow this drawing by a ControlNet")
     image.add_argument("--controlnet", default="", metavar="ID", help="with --control (default: the model's own)")
@@ -161,6 +168,10 @@ def ui(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def image(settings: Settings, given: argparse.Namespace) -> int:
+    if given.extend and not given.init:
+        raise InvalidInput("--extend needs a picture that is to grow.", "Give it with --init FILE.")
+    if given.around_mask is not None and not given.mask:
+        raise InvalidInput("--around-mask needs a mask.", "Give it with --mask FILE.")
     if given.mask and not given.init:
         raise InvalidInput("--mask needs a picture to paint in.", "Give it with --init FILE.")
     with Studio(settings) as studio:
@@ -192,7 +203,11 @@ def image(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def image_request(studio: Studio, given: argparse.Namespace) -> Request:
-    task = "inpaint" if given.mask else "image_to_image" if given.init else "text_to_image"
+    if given.extend and given.mask:
+        raise InvalidInput("A picture is extended or painted inside a mask.", "Leave --mask or --extend out.")
+    task = "outpaint" if given.extend else "image_to_image" if given.init else "text_to_image"
+    task = "inpaint" if given.mask else task
+    needed = "inpaint" if given.extend else task  # of a model
     files = [("init_image", given.init), ("mask_image", given.mask), ("control", given.control)]
     for _, file in files:
         if file and not file.is_file():
@@ -213,8 +228,10 @@ def image_request(studio: Studio, given: argparse.Namespace) -> Request:
         "width": width,
         "height": height,
         "strength": given.strength if given.init else None,
+        "padding_mask_crop": given.around_mask,
+        **_extend(given.extend),
     }
-    model = studio.catalog.model(given.model) if given.model else studio.catalog.default(task)
+    model = studio.catalog.model(given.model) if given.model else studio.catalog.default(needed)
     if given.control:
         params |= _control(studio, model, given.controlnet)
     return Request(
@@ -236,6 +253,20 @@ def _control(studio: Studio, model: Model, id: str) -> dict[str, Value]:
         raise InvalidInput(said, "Choose another model, or begin with the drawing: --init FILE.")
     chosen = studio.catalog.controlnet(id, model) if id else able[0]
     return {"controlnet": chosen.id, "control_kind": chosen.kind}
+
+
+def _extend(text: str | None) -> dict[str, Value]:
+    """LEFT,RIGHT,TOP,BOTTOM or a shape like 16:9 as settings."""
+    if not text:
+        return {}
+    if ":" in text:
+        return {"extend_to": text.strip()}
+    sides = [side.strip() for side in text.split(",")]
+    if len(sides) != len(SIDES) or not all(side.isdecimal() for side in sides):
+        raise InvalidInput(
+            f"--extend {text!r} cannot be read.", "Write LEFT,RIGHT,TOP,BOTTOM like 0,128,0,0, or a shape like 16:9."
+        )
+    return {f"extend_{name}": int(side) for name, side in zip(SIDES, sides, strict=True) if int(side)}
 
 
 def _size(text: str | None) -> tuple[int | None, int | None]:

@@ -25,6 +25,7 @@
   const MORE = [
     ["start", "start", "Use as start image", "m"],
     ["inpaint", "inpaint", "Inpaint", "n"],
+    ["extend", "extend", "Extend the picture", "Shift+X"],
     ["walk", "walk", "Walk to another take", "l"],
     ["rewrite", "edit", "Edit the text by hand", "t"],
     ["notes", "note", "Change notes by hand", "t"],

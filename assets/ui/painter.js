@@ -10,15 +10,18 @@
     constructor(picture, mask, done) {
       this.done = done;
       this.erasing = false;
+      this.boxing = false; // a drag fills a box: around a face, for instance
       this.strokes = []; // pictures of the canvas before each stroke, for undo
       this.image = el("img", { src: `/atelier/files/${encodeURIComponent(picture)}`, alt: "The picture to paint on", draggable: "false" });
       this.canvas = el("canvas", { "aria-label": "Mask: paint over what should become new", role: "img" });
       this.size = el("input", { type: "range", min: 1, max: 60, value: 12, "aria-label": "Brush size" });
       this.eraser = button("inpaint", "Eraser", () => this.erase(!this.erasing));
+      this.box = button("grid", "Box", () => this.asBox(!this.boxing));
       this.note = el("span", { class: "bd-quiet", role: "status", text: "Paint over what should become new." });
       const bar = el("div", { class: "bd-bar", role: "toolbar", "aria-label": "Mask" },
         this.note, el("span", { class: "bd-spring" }),
         el("label", { class: "bd-brush" }, "Brush", this.size),
+        this.box,
         this.eraser,
         button("undo", "Undo stroke", () => this.undo(), { bare: true }),
         button("trash", "Clear", () => (this.remember(), this.pen.clearRect(0, 0, this.canvas.width, this.canvas.height)), { bare: true }),
@@ -76,11 +79,13 @@
       this.canvas.setPointerCapture(event.pointerId);
       this.pen.globalCompositeOperation = this.erasing ? "destination-out" : "source-over";
       this.pen.lineWidth = Math.max(1, (Number(this.size.value) / 100) * Math.max(this.canvas.width, this.canvas.height));
-      this.last = this.place(event);
-      this.line(this.last);
+      this.last = this.from = this.place(event);
+      if (!this.boxing) this.line(this.last);
     }
     move(event) {
-      if (this.last) this.line(this.place(event));
+      if (!this.last) return;
+      if (this.boxing) this.fillBox(this.place(event));
+      else this.line(this.place(event));
     }
     line(to) {
       this.pen.beginPath();
@@ -88,6 +93,16 @@
       this.pen.lineTo(to[0] + 0.01, to[1]);
       this.pen.stroke();
       this.last = to;
+    }
+    /** What was there before this drag, with the box from where it began to `to`. */
+    fillBox(to) {
+      this.pen.putImageData(this.strokes[this.strokes.length - 1], 0, 0);
+      const [x, y] = [Math.min(this.from[0], to[0]), Math.min(this.from[1], to[1])];
+      this.pen.fillRect(x, y, Math.abs(to[0] - this.from[0]), Math.abs(to[1] - this.from[1]));
+    }
+    asBox(on) {
+      this.boxing = on;
+      this.box.setAttribute("aria-pressed", String(on));
     }
     lift() {
       this.last = null;

@@ -58,6 +58,7 @@ ACTIONS = (
     "use",
     "start",
     "inpaint",
+    "extend",
     "walk",
     "to-design",
     "ancestry",
@@ -303,6 +304,8 @@ def facts(kept: Artifact, siblings: Sequence[Artifact]) -> list[str]:
         return drafts.facts(kept, siblings)
     if known := design_facts(kept) or shape_facts(kept):
         return known
+    if kept.media_type.startswith("video/") and kept.duration:
+        return [f"{kept.duration:.1f} s"]
     if not kept.media_type.startswith("audio/"):
         return []
     seconds = kept.duration or kept.meta.get("seconds")
@@ -412,9 +415,9 @@ def operation(job: Job, changed: Json | None) -> str:
     strength = request.params.get("variation_strength")
     if request.parent and strength and not (changed and changed["prompt"]):
         return "Vary subtly" if float(str(strength)) < 0.35 else "Vary strongly"
-    if request.task == "inpaint":
-        return "Inpaint"
-    if request.task == "image_to_image":
+    if request.task in ("inpaint", "outpaint"):
+        return "Inpaint" if request.task == "inpaint" else "Extended"
+    if request.task in ("image_to_image", "image_to_video"):
         return "From a picture"
     if request.params.get("tiling") == "both" and job.panel == "design":
         return "Pattern"

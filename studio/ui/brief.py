@@ -22,6 +22,7 @@ from studio.ui import form, run
 
 MAX_CELLS = 64
 MAX_SEED = 2**31
+GROWN = ("extend_left", "extend_right", "extend_top", "extend_bottom", "extend_to")
 NOT_AXES = frozenset(
     {
         "num_images_per_prompt",
@@ -31,6 +32,8 @@ NOT_AXES = frozenset(
         "variation_strength",
         "variations",
         "mask_blur",
+        "padding_mask_crop",
+        *GROWN,
     }
 )
 OWN_AXES = {
@@ -55,9 +58,21 @@ class Brief:
 
     @property
     def task(self) -> str:
+        if self.start and self.extends:
+            return "outpaint"
         if self.start and self.mask:
             return "inpaint"
         return "image_to_image" if self.start else "text_to_image"
+
+    @property
+    def extends(self) -> bool:
+        """Whether the picture is to grow at a side."""
+        return any(self.values.get(name) for name in GROWN)
+
+    @property
+    def needed(self) -> str:
+        """The task that a model must be able to do for it."""
+        return "inpaint" if self.task == "outpaint" else self.task
 
     def changed(self, **values: Any) -> "Brief":
         return Brief(
@@ -128,9 +143,9 @@ def request(studio: Studio, brief: Brief, prompt: str) -> Request:
     read(prompt)  # says what weight cannot be
     if not prompt.strip() and not brief.start:
         raise InvalidInput("The prompt is empty.", "Describe what should be in the picture.", field="prompt")
-    model = studio.catalog.model(values["model"]) if values.get("model") else studio.catalog.default(brief.task)
+    model = studio.catalog.model(values["model"]) if values.get("model") else studio.catalog.default(brief.needed)
     params: dict[str, Value] = form.params(
-        family(model.family).tasks.get(brief.task, ()), {**values, "negative_prompt": negative}
+        family(model.family).tasks.get(brief.task, ()), {**wanted(brief), "negative_prompt": negative}
     )
     kept = (
         brief.kept if values.get("lock") else {}
@@ -150,6 +165,23 @@ def request(studio: Studio, brief: Brief, prompt: str) -> Request:
         seed=int(values["seed"]),
         parent=brief.parent,
     )
+
+
+def wanted(brief: Brief) -> dict[str, Any]:
+    """The form's values without those that say nothing: a border of no pixels, the rim of a mask that is not cut out.
+
+    InvalidInput where the picture is to grow and be painted inside at once.
+    """
+    if brief.start and brief.mask and brief.extends:
+        raise InvalidInput(
+            "A picture is extended or painted inside a mask, one after the other.",
+            "Remove the mask, or set the sides to 0.",
+            field="extend_left",
+        )
+    left_out = {name for name in GROWN if not brief.values.get(name)}
+    if not brief.values.get("masked_area"):
+        left_out.add("padding_mask_crop")
+    return {name: value for name, value in brief.values.items() if name not in left_out}
 
 
 # --- X/Y grids
@@ -227,7 +259,8 @@ def values_of(studio: Studio, brief: Brief, name: str, text: str, where: str) ->
         ]
     if name == "model":
         return [
-            {"model": one_of(part, {m.id: m.name for m in studio.catalog.models(brief.task)}, where)} for part in parts
+            {"model": one_of(part, {m.id: m.name for m in studio.catalog.models(brief.needed)}, where)}
+            for part in parts
         ]
     if name == "size":
         return [dict(zip(("width", "height"), size(part, where), strict=True)) for part in parts]
@@ -248,7 +281,9 @@ def declared_values(param: Param, parts: Sequence[str], where: str) -> list[Valu
 
 def param_of(studio: Studio, brief: Brief, name: str) -> Param:
     model = (
-        studio.catalog.model(brief.values["model"]) if brief.values.get("model") else studio.catalog.default(brief.task)
+        studio.catalog.model(brief.values["model"])
+        if brief.values.get("model")
+        else studio.catalog.default(brief.needed)
     )
     for param in family(model.family).tasks.get(brief.task, ()):
         if param.name == name:

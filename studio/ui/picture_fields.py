@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from studio.families import family
+from studio.families.diffusion.painting_params import SHAPES, SIDES
 from studio.families.family import Param
 from studio.studio import Studio
 from studio.types import Model
@@ -13,6 +14,8 @@ from studio.ui.fast_gradio import gradio as gr
 from studio.ui.widgets import ModelWishes, PromptNotes, StartPicture
 
 PANEL = "image"
+ONCE = ("masked_area", "padding_mask_crop", "extend_left", "extend_right", "extend_top", "extend_bottom", "extend_to")
+"""Fields of one picture: they are neither remembered nor left standing when another take's settings are shown."""
 WISHED = ("size", "width", "height", "num_inference_steps", "guidance_scale")  # fields that follow the model
 
 
@@ -28,7 +31,7 @@ class PictureFields:
     def draw_fields(self) -> dict[str, Any]:
         params = {
             p.name: p
-            for task in ("text_to_image", "image_to_image", "inpaint")
+            for task in ("text_to_image", "image_to_image", "outpaint", "inpaint")
             for p in family("diffusion").params(task)
         }
         model = self.first_model()
@@ -101,6 +104,18 @@ class PictureFields:
             self.start = StartPicture(PANEL)
             fields["strength"] = self.field(params["strength"], model)
             fields["mask_blur"] = self.field(params["mask_blur"], model)
+            with gr.Row():
+                fields["masked_area"] = gr.Checkbox(
+                    value=False,
+                    label="Only around the mask",
+                    elem_id="image-masked-area",
+                    min_width=110,
+                    info="For faces and small things.",
+                )
+                fields["padding_mask_crop"] = form.field(
+                    params["padding_mask_crop"], PANEL, typed=True, value=32, label="Pixels around it", min_width=80
+                )
+        self.draw_extend(fields, params)
         with gr.Accordion("Sampler and pattern", open=False, elem_id="image-more-fold"):
             fields["scheduler"] = self.field(params["scheduler"], model)
             fields["tiling"] = self.field(params["tiling"], model)
@@ -122,6 +137,21 @@ class PictureFields:
                         min_width=100,
                         placeholder="4, 8, 12" if side == "x" else "1-4",
                     )
+
+    def draw_extend(self, fields: dict[str, Any], params: Mapping[str, Param]) -> None:
+        with gr.Accordion("Extend the start picture", open=False, elem_id="image-extend-fold") as self.extend_fold:
+            with gr.Row():
+                for side in SIDES:
+                    name = f"extend_{side}"
+                    fields[name] = form.field(params[name], PANEL, typed=True, value=0, min_width=56)
+            fields["extend_to"] = gr.Dropdown(
+                [("as the sides say", ""), *((shape, shape) for shape in SHAPES)],
+                value="",
+                label="To the shape",
+                elem_id="image-extend-to",
+                interactive=True,
+                info="The border is painted; every pixel of the picture stays.",
+            )
 
     def field(self, param: Param, model: Model | None, *, typed: bool = False) -> gr.components.Component:
         """A declared field with what this model wants as its value."""

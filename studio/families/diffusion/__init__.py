@@ -1,6 +1,7 @@
 """Pictures by any diffusers text-to-image folder: from words, from a picture, inside a mask, between two takes."""
 
 from studio.families.diffusion.defaults import folder_defaults
+from studio.families.diffusion.painting_params import BEYOND, EXTEND, PADDING
 from studio.families.family import Family, Param
 
 SCHEDULERS = (
@@ -383,7 +384,8 @@ FAMILY = Family(
     tasks={
         "text_to_image": (*COMMON, *CONTROL),
         "image_to_image": (*COMMON, STRENGTH, *CONTROL),
-        "inpaint": (*COMMON, STRENGTH, BLUR, *CONTROL),
+        "inpaint": (*COMMON, STRENGTH, BLUR, PADDING, *CONTROL),
+        "outpaint": (*COMMON, BEYOND, BLUR, *EXTEND, *CONTROL),
         "latent_walk": WALK,
     },
     trainings={"train_diffusion": SCRATCH, "train_lora": LORA, "evaluate_pictures": EVALUATE, "merge_lora": ()},
@@ -394,5 +396,7 @@ FAMILY = Family(
         "train_lora": ("dataset",),
         "image_to_image": ("init_image",),
         "inpaint": ("init_image", "mask_image"),
+        "outpaint": ("init_image",),
     },
+    implied={"outpaint": "inpaint"},
 )

@@ -26,7 +26,9 @@ from studio.families.diffusion import attention, previews, schedulers
 from studio.families.diffusion.acceleration import Budget, accelerate
 from studio.families.diffusion.adapters import Adapters
 from studio.families.diffusion.controlnets import ControlNets, looked_at_once, steered, steering
+from studio.families.diffusion.detail import part_of
 from studio.families.diffusion.loading import modules, open_folder
+from studio.families.diffusion.masked import kept_outside, needs_this
 from studio.families.diffusion.memory import Sparing, first_batch, scale_factor, slice_decoding
 from studio.families.diffusion.noise import Noise, Take
 from studio.families.diffusion.pictures import mask_picture, put_back, start_picture
@@ -46,6 +48,7 @@ WAYS = {
     "text_to_image": AutoPipelineForText2Image,
     "image_to_image": AutoPipelineForImage2Image,
     "inpaint": AutoPipelineForInpainting,
+    "outpaint": AutoPipelineForInpainting,
     "latent_walk": AutoPipelineForText2Image,
 }
 SPARE = 0.4  # of the memory that the model leaves, for faster weights
@@ -53,6 +56,7 @@ CANNOT = {
     "text_to_image": "make pictures from words alone",
     "image_to_image": "start from a picture",
     "inpaint": "paint inside a mask",
+    "outpaint": "paint beyond a picture's edges",
     "latent_walk": "walk between pictures",
 }
 
@@ -97,7 +101,7 @@ class PicturePipeline:
         width, height = self._size_of(request, pipe)
         self._hint(request, context)
         self._adapters.use(context.adapters, context.warn)
-        job = _Job(request, context, pipe, width, height)
+        job = _Job(request, context, pipe, width, height, unit_of(pipe))
         if request.task == "latent_walk":
             self._walk(job)
         else:
@@ -112,9 +116,8 @@ class PicturePipeline:
             for index, picture in enumerate(pictures, first):
                 done.append(index)
                 final = job.finish(picture)
-                meta = self._meta(job, index, takes[index].start.seed, seconds / len(pictures)) | job.kept_outline(
-                    final
-                )
+                meta = self._meta(job, index, takes[index].start.seed, seconds / len(pictures))
+                meta |= job.kept_outline(final) | {"width": final.width, "height": final.height}
                 job.context.output(index, lambda path, final=final: final.save(path, "PNG"), ".png", "image/png", meta)
 
         self._batches(job, takes, finish)
@@ -173,6 +176,7 @@ class PicturePipeline:
             stack.enter_context(wrapped(pipe, str(job.params.get("tiling", "none"))))
             stack.enter_context(looked_at_once(pipe))
             stack.enter_context(heard(scheduler, lambda step, steps, clean: self._step(job, step, steps, clean)))
+            stack.enter_context(kept_outside(scheduler, job.mask_kept))
             stack.enter_context(self._between_decodes(job))
             try:
                 return pipe(**{k: v for k, v in given.items() if k in accepted}).images
@@ -207,6 +211,8 @@ class PicturePipeline:
         one is given. InvalidInput when the model has none.
         """
         way = WAYS[task]
+        if way is AutoPipelineForInpainting and needs_this(self._own):
+            way = AutoPipelineForImage2Image
         if controlnet:
             return self._steered_way(way, task, controlnet[0])
         if way not in self._ways:
@@ -284,14 +290,18 @@ class PicturePipeline:
 class _Job:
     """One request under way: what the pipeline is called with, and how far it is."""
 
-    def __init__(self, request: Request, context: Context, pipe: DiffusionPipeline, width: int, height: int) -> None:
+    def __init__(
+        self, request: Request, context: Context, pipe: DiffusionPipeline, width: int, height: int, unit: int = 8
+    ) -> None:
         self.request, self.context, self.pipe = request, context, pipe
         self.params = dict(request.params)
-        self.width, self.height = width, height
+        self.part = part_of(request.task, self.params, context.inputs, (width, height), unit)
+        self.width, self.height = self.part.size if self.part else (width, height)
         self.first, self.film = 0, False
         self._past, self._seen, self._batches_left = 0, 0, 1
         self._start: Image.Image | None = None
         self._mask: Image.Image | None = None
+        self.mask_kept: Image.Image | None = None  # for a pipeline that takes none
         self._drawing: Image.Image | None = None
         self.unchanged: Image.Image | None = None
         self.arguments = self._arguments()
@@ -309,9 +319,12 @@ class _Job:
         self.context.progress(self._past + step, self._past + steps * self._batches_left)
 
     def finish(self, picture: Image.Image) -> Image.Image:
+        blur = int(self.params.get("mask_blur", 0))  # type: ignore[arg-type]  # validated as a number
+        if self.part is not None:
+            return self.part.whole if self.unchanged is not None else self.part.put_back(picture, blur)
         if self._mask is None or self._start is None or self.unchanged is not None:
             return picture
-        return put_back(self._start, picture, self._mask, int(self.params.get("mask_blur", 0)))  # type: ignore[arg-type]
+        return put_back(self._start, picture, self._mask, blur)
 
     def _arguments(self) -> dict[str, Any]:
         params, size = self.params, (self.width, self.height)
@@ -325,11 +338,17 @@ class _Job:
         }
         if params.get("negative_prompt"):
             given["negative_prompt"] = words_for(self.pipe, str(params["negative_prompt"]))
-        if self.request.task in ("image_to_image", "inpaint"):
+        if self.part is not None:
+            self._start, self._mask = self.part.start, self.part.painted
+        elif self.request.task in ("image_to_image", "inpaint"):
             self._start = start_picture(self._file("init_image"), size)
-            given |= {"image": self._start, "strength": self._strength(given)}
-        if self.request.task == "inpaint":
+        if self.part is None and self.request.task == "inpaint":
             self._mask = mask_picture(self._file("mask_image"), size)
+        if self._start is not None:
+            given |= {"image": self._start, "strength": self._strength(given)}
+        if self._mask is not None and needs_this(self.pipe):
+            self.mask_kept = self._mask
+        elif self._mask is not None:
             given["mask_image"] = self._mask
         if self.context.inputs.get("controlnet"):
             given |= steering(self.request, self._file("control"), self.pipe, size)
@@ -340,7 +359,7 @@ class _Job:
         if not self.context.inputs.get("control"):
             return {}
         if self._drawing is None:
-            self._drawing = start_picture(self._file("control"), (self.width, self.height))
+            self._drawing = start_picture(self._file("control"), picture.size)
         kept = agreement(self._drawing, picture)
         return {"outline": dict(kept.to_dict())} if kept else {}
 

@@ -8,13 +8,14 @@ from typing import Any
 
 from studio import loras, presets
 from studio.errors import InvalidInput, NotFound, StudioError
+from studio.families import family
 from studio.studio import Studio
 from studio.types import Json, Request
 from studio.ui import brief, form, pictures, run
 from studio.ui.board import Board
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.form import QUIET
-from studio.ui.picture_fields import PANEL, WISHED, PictureFields
+from studio.ui.picture_fields import ONCE, PANEL, WISHED, PictureFields
 from studio.ui.widgets import Problem, notes_value, start_value
 
 TITLE = "Image"
@@ -64,6 +65,7 @@ class ImagePanel:
             *beside,
             self.problem,
             self.drawn.start_fold,
+            self.drawn.extend_fold,
             self.drawn.lora,
             self.drawn.wishes,
         ]
@@ -83,7 +85,7 @@ class ImagePanel:
         fields["model"].change(self.model_shown, fields["model"], shown, **QUIET)
         shown = [self.drawn.notes, self.drawn.wishes, self.drawn.lora, fields["model"]]
         demo.load(self.opened, None, shown, **QUIET)
-        self.form.remember(demo, [n for n in fields if n not in ("x", "y", "x_values", "y_values")])
+        self.form.remember(demo, [n for n in fields if n not in ("x", "y", "x_values", "y_values", *ONCE)])
 
     def opened(self) -> Updates:
         """On page load: the history, and models that were added since the program started."""
@@ -140,6 +142,7 @@ class ImagePanel:
             "vary": self.vary,
             "start": self.start_from,
             "inpaint": self.inpaint,
+            "extend": self.extend,
             "walk": self.walk,
             "example": self.example,
             "restored": self.restored,
@@ -187,6 +190,17 @@ class ImagePanel:
             words = self.form.fill({"prompt": self.studio.take(kept.sha256).prompt})
         start = start_value(kept.sha256, name=str(kept.meta.get("prompt") or "")[:80], paint=True)
         return {**self.start_from(asked, values), **words, self.drawn.start: start}
+
+    def extend(self, asked: Json, values: Mapping[str, Any]) -> Updates:
+        """The take as the picture that grows; the size at which is painted stays as it was set."""
+        kept = self.studio.library.artifact(str(asked["sha256"]))
+        words = {}
+        if kept.job and not str(values.get("prompt") or "").strip():
+            words = self.form.fill({"prompt": self.studio.take(kept.sha256).prompt})
+        start = start_value(kept.sha256, name=str(kept.meta.get("prompt") or "")[:80])
+        strength = {p.name: p for p in family("diffusion").params("outpaint")}["strength"].default
+        opened = {self.drawn.start_fold: gr.update(open=True), self.drawn.extend_fold: gr.update(open=True)}
+        return {self.drawn.start: start, **opened, **words, **self.form.fill({"strength": strength})}
 
     def walk(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         request = pictures.walk_request(self.studio, str(asked["sha256"]), str(asked["to"]), asked)
@@ -259,6 +273,8 @@ class ImagePanel:
         }
         known = {m for _, m in self.drawn.models()}
         values = {
+            **{name: 0 if name.startswith("extend_") and name != "extend_to" else "" for name in brief.GROWN},
+            "masked_area": "padding_mask_crop" in shown,
             **shown,
             "prompt": loras.put_in(request.prompt, request.adapters),
             "style": "",

@@ -99,12 +99,12 @@ def unet(channels: int = 4, **changes: Any) -> UNet2DConditionModel:
     return UNet2DConditionModel(**{**settings, **changes})
 
 
-def sd(folder: Path, widths: tuple[int, ...] = (8, 16, 16)) -> Path:
+def sd(folder: Path, widths: tuple[int, ...] = (8, 16, 16), channels: int = 4) -> Path:
     StableDiffusionPipeline(
-        vae=autoencoder(widths=widths),
+        vae=autoencoder(channels, widths=widths),
         text_encoder=CLIPTextModel(text_config()),
         tokenizer=tokenizer(folder / "tokenizer"),
-        unet=unet(),
+        unet=unet(channels),
         scheduler=scheduler(),
         safety_checker=None,
         feature_extractor=None,

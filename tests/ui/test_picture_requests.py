@@ -1,0 +1,69 @@
+"""What the picture form and the `image` command ask for beyond a plain picture. No browser, no model."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from studio.cli import image_request, parser
+from studio.errors import InvalidInput
+from studio.families import family
+from studio.settings import Settings
+from studio.studio import Studio
+from studio.types import Artifact, Request
+from studio.ui import brief
+from tests.families.diffusion.test_parts import scene
+
+VALUES = {"prompt": "a fox", "model": "a", "num_images_per_prompt": 2, "seed": 7, "lock": True, "extend_left": 0}
+
+
+@pytest.fixture
+def studio(home: Path) -> Iterator[Studio]:
+    folder = home / "models" / "a"
+    folder.mkdir(parents=True)
+    tasks = '["text_to_image", "image_to_image", "inpaint"]'
+    card = f'id = "a"\nname = "A"\nfamily = "diffusion"\ntasks = {tasks}\n[defaults]\nwidth = 64\nheight = 64\n'
+    (folder / "card.toml").write_text(card, "utf-8")
+    with Studio(Settings(home=home)) as opened:
+        opened.pause()
+        yield opened
+
+
+@pytest.fixture
+def picture(studio: Studio, tmp_path: Path) -> Artifact:
+    scene(64, 48).save(tmp_path / "scene.png")
+    return studio.adopt(tmp_path / "scene.png")
+
+
+def asked(studio: Studio, picture: Artifact | None = None, mask: bool = False, **values: object) -> Request:
+    start = picture.sha256 if picture else None
+    given = brief.Brief(values={**VALUES, **values}, start=start, mask=start if mask else None)
+    return studio.check(brief.plan(studio, given).requests[0])
+
+
+def command(studio: Studio, *words: str) -> Request:
+    return studio.check(image_request(studio, parser().parse_args(["image", "a fox", "--model", "a", *words])))
+
+
+def test_a_picture_grows_where_a_side_says_so(studio: Studio, picture: Artifact, tmp_path: Path) -> None:
+    grown = asked(studio, picture, extend_right=32, extend_to="", strength=0.7)
+    assert (grown.task, grown.params["extend_right"], grown.params["strength"]) == ("outpaint", 32, 0.7)
+    assert "extend_left" not in grown.params and "extend_to" not in grown.params
+    assert asked(studio, picture).task == "image_to_image"
+    assert asked(studio, extend_right=32).task == "text_to_image"
+    with pytest.raises(InvalidInput, match="one after the other"):
+        asked(studio, picture, mask=True, extend_right=32)
+    init = ("--init", str(tmp_path / "scene.png"))
+    assert command(studio, *init, "--extend", "0,8,0,0").params["extend_right"] == 8
+    assert command(studio, *init, "--extend", "16:9").params["extend_to"] == "16:9"
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        command(studio, *init, "--extend", "a lot")
+    assert family("diffusion").implied["outpaint"] == "inpaint"
+
+
+def test_a_mask_is_cut_out_where_that_is_ticked(studio: Studio, picture: Artifact, tmp_path: Path) -> None:
+    assert "padding_mask_crop" not in asked(studio, picture, mask=True, padding_mask_crop=32).params
+    cut = asked(studio, picture, mask=True, padding_mask_crop=32, masked_area=True)
+    assert (cut.task, cut.params["padding_mask_crop"]) == ("inpaint", 32)
+    files = ("--init", str(tmp_path / "scene.png"), "--mask", str(tmp_path / "scene.png"))
+    assert command(studio, *files, "--around-mask", "16").params["padding_mask_crop"] == 16
