@@ -58,7 +58,6 @@ prepare()
 
 import gradio  # noqa: E402  (the hook must stand first)
 import gradio.utils  # noqa: E402
-from gradio.context import Context  # noqa: E402
 
 # gradio sets matplotlib's backend around every event where that is installed, and two first events at once fail in its
 # import; no figure is drawn here
@@ -68,4 +67,4 @@ if hasattr(gradio.utils, "MatplotlibBackendMananger"):
 # a menu whose value is put back before its choices are: nothing that the person at the terminal could mend
 warnings.filterwarnings("ignore", message="The value passed into gr.Dropdown", category=UserWarning)
 
-__all__ = ["Context", "gradio", "prepare"]
+__all__ = ["gradio", "prepare"]

@@ -5,16 +5,14 @@ Knows nothing of any panel or model. What a field may hold is checked by the fam
 under the field that it names.
 """
 
-import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from studio.errors import InvalidInput, StudioError
 from studio.families.family import Param
 from studio.types import Json, Value
-from studio.ui.fast_gradio import Context
 from studio.ui.fast_gradio import gradio as gr
 
 SHORT = {
@@ -35,17 +33,31 @@ QUIET: Mapping[str, Any] = {
     "api_visibility": "private",
 }
 LARGEST_SLIDER = 200  # positions; what has more is a number to type
+# The browser keeps what is typed, by the names of the settings. Many fields change together when a page loads: they are
+# written once, a moment later, or when the page is left.
+KEEP = """([key, names]) => (...values) => {
+  const kept = (window.atelierKept ??= new Map());
+  if (!kept.size) addEventListener('pagehide', () => kept.forEach((form) => form.write()));
+  clearTimeout(kept.get(key)?.timer);
+  const write = () => localStorage.setItem(key,
+    JSON.stringify(Object.fromEntries(values.map((value, i) => [names[i], value]))));
+  kept.set(key, { write, timer: setTimeout(write, 100) });
+}"""
 # remembered values where they can stand in their fields today, the others as they are
-PUT_BACK = """(tests) => (remembered, ...now) => tests.map(([name, want], i) => {
-  const value = remembered?.[name];
-  const holds = want.among ? want.among.includes(value)
-    : want.switch ? typeof value === 'boolean'
-    : want.number ? typeof value === 'number'
-    : 'least' in want ? typeof value === 'number' && want.least <= value && value <= want.most
-    : typeof value === 'string' || (typeof value === 'object' && value !== null);
-  return holds ? value : now[i];
-})"""
-SECRET = "atelier-keeps-what-was-typed"  # none at all: gradio would draw one at each start, and forget
+PUT_BACK = """([key, tests]) => (...now) => {
+  let remembered = {};
+  try { remembered = JSON.parse(localStorage.getItem(key)) ?? {}; } catch { localStorage.removeItem(key); }
+  return tests.map(([name, want], i) => {
+    const value = remembered[name];
+    const holds = want.among ? want.among.includes(value)
+      : want.switch ? typeof value === 'boolean'
+      : want.number ? typeof value === 'number'
+      : 'least' in want ? typeof value === 'number' && want.least <= value && value <= want.most
+      : typeof value === 'string' || (typeof value === 'object' && value !== null);
+    // what stays as it is is not touched: each touch draws a field again
+    return holds && JSON.stringify(value) !== JSON.stringify(now[i]) ? value : { __type__: 'update' };
+  });
+}"""
 
 
 def elem_id(panel: str, name: str) -> str:
@@ -107,30 +119,17 @@ class Form:
         """
         kept = [name for name in names if name in self.fields]
         components = [self.fields[name] for name in kept]
-        memory = gr.BrowserState(None, storage_key=f"atelier-{self.panel}-form", secret=SECRET, render=False)
-        with at_the_root(demo):
-            memory.render()
+        key = f"atelier-{self.panel}-form"
         gr.on(
             [component.change for component in components if not isinstance(component, gr.HTML)],
             fn=None,
             inputs=components,
-            outputs=memory,
-            js=f"(...values) => Object.fromEntries(values.map((v, i) => [{kept!r}[i], v]))",
+            js=f"({KEEP})({json.dumps([key, kept])})",
         )
 
         # in the page, without a request: an answer from here would take away what was typed meanwhile
         tests = [[name, {"text": True} if name in self.shortcuts else wanted(self.fields[name])] for name in kept]
-        demo.load(None, [memory, *components], components, js=f"({PUT_BACK})({json.dumps(tests)})")
-
-
-@contextlib.contextmanager
-def at_the_root(demo: gr.Blocks) -> Iterator[None]:
-    """What is rendered here belongs to no tab: a tab's parts are not on the page before it is opened."""
-    inside, Context.block = Context.block, demo
-    try:
-        yield
-    finally:
-        Context.block = inside
+        demo.load(None, components, components, js=f"({PUT_BACK})({json.dumps([key, tests])})")
 
 
 def wanted(component: gr.components.Component) -> Json:
