@@ -1,5 +1,6 @@
 """Frames of one size as a film: a GIF that repeats, or an MP4 (H.264)."""
 
+import io
 import re
 import subprocess
 from collections.abc import Sequence
@@ -42,6 +43,27 @@ def record_inside(path: Path) -> str:
         if line.startswith("comment="):
             return re.sub(r"\\(.)", r"\1", line.removeprefix("comment="))
     return ""
+
+
+def frame_of(path: Path, share: float = 0.5) -> Image.Image:
+    """One frame of an MP4 as RGB: 0 is the first, 1 the last. InvalidInput for a file that cannot be read."""
+    try:
+        import imageio_ffmpeg
+    except ImportError as error:
+        raise InvalidInput("MP4 needs the package imageio-ffmpeg, which is not installed.", "Choose GIF.") from error
+    try:
+        frames, _ = imageio_ffmpeg.count_frames_and_secs(str(path))
+    except (OSError, RuntimeError) as error:
+        raise InvalidInput(f"The film {path.name} cannot be read.", "Make it again.") from error
+    wanted = ["-vf", f"select=eq(n\\,{round(((frames or 1) - 1) * share)})", "-frames:v", "1"]
+    done = subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-i", str(path), *wanted, "-f", "apng", "-"],
+        capture_output=True,
+        timeout=120,
+    )
+    if done.returncode or not done.stdout:
+        raise InvalidInput(f"The film {path.name} cannot be read.", "Make it again.")
+    return Image.open(io.BytesIO(done.stdout)).convert("RGB")
 
 
 def _last_comment(data: bytes) -> str:

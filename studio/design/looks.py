@@ -1,4 +1,4 @@
-"""What a file that is no picture looks like: a shape, a drawing, a palette, the first page of a document."""
+"""What a file that is no picture looks like: a shape, a drawing, a palette, the first page of a document, a film."""
 
 import io
 from pathlib import Path
@@ -29,6 +29,10 @@ def look_of(file: Path) -> BinaryIO | None:
             return _png(swatch_picture(read_colours(file.read_text("utf-8"))))
         if file.suffix == ".pdf":
             return _png(_first_page(file))
+        if file.suffix == ".mp4":
+            from studio.design.films import frame_of
+
+            return _png(frame_of(file))
     except (InvalidInput, UnicodeDecodeError) as error:
         raise NotFound(f"There is nothing to see in {file.name} ({error}).", "Open the file itself.") from error
     return None

@@ -4,7 +4,17 @@ import importlib
 
 from studio.families.family import Family
 
-FAMILIES: tuple[str, ...] = ("diffusion", "gan", "causal_lm", "captioning", "score", "audio", "shapes", "craft")
+FAMILIES: tuple[str, ...] = (
+    "diffusion",
+    "video",
+    "gan",
+    "causal_lm",
+    "captioning",
+    "score",
+    "audio",
+    "shapes",
+    "craft",
+)
 
 
 def family(name: str) -> Family:

@@ -10,7 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studio.families.diffusion.estimates import decoder_bytes, transformer_bytes, unet_bytes
+from studio.families.diffusion.estimates import (
+    decoder_bytes,
+    film_decoder_bytes,
+    film_transformer_bytes,
+    transformer_bytes,
+    unet_bytes,
+)
+from studio.families.video.film_folders import class_of, grid_of, usual
 from studio.hub.listed import Listed, listed
 from studio.hub.safetensors_header import read_header
 from studio.types import Device, Json, Model
@@ -38,6 +45,8 @@ class Needs:
     scale: int = 8  # pixels a latent and side
     side: int = 512
     row: int = 0
+    frames: int = 1  # of a film
+    grid: tuple[int, int] = (16, 4)  # of a film: pixels a token and side, frames a latent
     rough: bool = False  # sizes were guessed from the number of parameters
 
     @property
@@ -94,9 +103,11 @@ def needs_of_listed(entry: Listed, side: int = 0) -> Needs:
         parts=parts,
         unet=unet,
         channels=entry.channels or (320 if unet else _width(main)),
-        side=side or entry.side or 512,
+        side=side or entry.side or (_side_of_film(entry.pipeline) if entry.family == "video" else 512),
         scale=32 if "Sana" in entry.pipeline else 8,
         row=_row(sum(parts.values())) if entry.family == "causal_lm" else 0,
+        frames=int(str(usual(entry.pipeline)["num_frames"])) if entry.family == "video" else 1,
+        grid=grid_of(entry.pipeline, "image_to_video" in entry.tasks),
         rough=not known,
     )
 
@@ -112,6 +123,8 @@ def needs_of_folder(model: Model, side: int = 0) -> Needs:
     hidden = int(denoiser.get("num_attention_heads") or 16) * int(denoiser.get("attention_head_dim") or 64)
     scale = 2 ** (len(levels) - 1)
     sample = denoiser.get("sample_size")
+    film = class_of(folder) if model.family == "video" else ""
+    levels = levels if not vae.get("base_dim") else [vae.get("decoder_base_dim") or vae["base_dim"]]
     return Needs(
         family=model.family,
         parts=parts,
@@ -119,8 +132,12 @@ def needs_of_folder(model: Model, side: int = 0) -> Needs:
         channels=int(widths[0]) if widths else hidden,
         decoder=int(levels[0]),
         scale=scale,
-        side=side or int(model.defaults.get("width", 0)) or (sample * scale if isinstance(sample, int) else 512),
+        side=side
+        or int(model.defaults.get("width", 0))
+        or (_side_of_film(film) if film else sample * scale if isinstance(sample, int) else 512),
         row=_row_of(_json(folder / "config.json")) if model.family == "causal_lm" else 0,
+        frames=int(model.defaults.get("num_frames", 0)) or int(str(usual(film)["num_frames"])) if film else 1,
+        grid=grid_of(film, "image_to_video" in model.tasks),
     )
 
 
@@ -151,7 +168,9 @@ def fit(needs: Needs, memory: int, kind: str = "cuda", dtype: str = "") -> Fit:
     item = ITEM[dtype]
     room = memory - int(RESERVED[kind] * GIB)
     ways = [(TAKES, False, False), (2, False, False), (1, False, False)]
-    if needs.family == "diffusion":
+    if needs.family == "video":
+        ways = ways[2:]  # films are made one after the other
+    if needs.family in ("diffusion", "video"):
         ways.append((1, True, False))
         if kind == "cuda":
             ways += [(1, False, True), (1, True, True)]
@@ -205,17 +224,39 @@ def would_fit(models: Iterable[Model], asked: str, task: str, device: Device | N
 def _try(needs: Needs, batch: int, tiled: bool, offload: bool, item: int) -> int:
     weights = {name: count * item for name, count in needs.parts.items()}
     held = sum(weights.values())
-    if needs.family != "diffusion":
+    if needs.family not in ("diffusion", "video"):
         looked = needs.row * LOOKS_BACK * batch * item // 2
         return int(held * 1.1) + looked
-    step = unet_bytes if needs.unet else transformer_bytes
-    denoising = batch * step(needs.channels, needs.side, needs.side, needs.scale, item)
-    decoding = decoder_bytes(needs.decoder, needs.side, needs.side, item, tiled=tiled)
+    denoising, decoding = (_film_work if needs.family == "video" else _picture_work)(needs, batch, tiled, item)
     if not offload:
         return held + max(denoising, decoding)
     decoder = sum(size for name, size in weights.items() if name == "vae")
     main = max((size for name, size in weights.items() if name in DENOISERS), default=0)
     return max(max(weights.values(), default=0), main + denoising, decoder + decoding)
+
+
+def _picture_work(needs: Needs, batch: int, tiled: bool, item: int) -> tuple[int, int]:
+    """Bytes of the steps and of the decoding, beside the weights."""
+    step = unet_bytes if needs.unet else transformer_bytes
+    denoising = batch * step(needs.channels, needs.side, needs.side, needs.scale, item)
+    return denoising, decoder_bytes(needs.decoder, needs.side, needs.side, item, tiled=tiled)
+
+
+def _film_work(needs: Needs, _: int, tiled: bool, item: int) -> tuple[int, int]:
+    """Likewise of one film: a U-Net sees each frame as a picture, a transformer tokens of several frames."""
+    side, (unit, together) = needs.side, needs.grid
+    if needs.unet:
+        denoising = needs.frames * unet_bytes(needs.channels, side, side, needs.scale, item)
+    else:
+        latents = (needs.frames - 1) // together + 1
+        denoising = film_transformer_bytes(needs.channels, side, side, latents, unit, item)
+    return denoising, film_decoder_bytes(needs.decoder, side, side, needs.frames, item, tiled=tiled)
+
+
+def _side_of_film(pipeline: str) -> int:
+    """Of a square with as many pixels as that class's films usually have."""
+    known = usual(pipeline)
+    return round((int(str(known["width"])) * int(str(known["height"]))) ** 0.5)
 
 
 def _parts(model: Model) -> Mapping[str, int]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MODELESS = ("captioning",)  # families whose work has no panel of its own
 PANELS = {
     "diffusion": "image",
+    "video": "image",
     "causal_lm": "text",
     "score": "music",
     "audio": "music",

@@ -10,6 +10,7 @@ TOKEN_ROWS = 20  # rows of the width that a transformer holds a token
 DECODER_MAPS = 8  # feature maps of the first level, at the picture's size
 TILE = 512  # pixels a side that a tiled decoder takes at once
 WORDS = 512  # tokens of the prompt beside those of the picture
+FRAMES_AT_ONCE = 4  # of a film, in its decoder at full resolution
 
 
 def unet_bytes(channels: int, width: int, height: int, scale: int, itemsize: int) -> int:
@@ -28,3 +29,18 @@ def decoder_bytes(channels: int, width: int, height: int, itemsize: int, *, tile
     if tiled:
         width, height = min(width, TILE), min(height, TILE)
     return DECODER_MAPS * channels * width * height * itemsize
+
+
+def film_transformer_bytes(hidden: int, width: int, height: int, latents: int, unit: int, itemsize: int) -> int:
+    """One film with and without its words: `latents` in time, a token for every `unit` pixels a side."""
+    return 2 * TOKEN_ROWS * hidden * (width * height // unit**2 * latents + WORDS) * itemsize
+
+
+def film_decoder_bytes(
+    channels: int, width: int, height: int, frames: int, itemsize: int, *, tiled: bool = False
+) -> int:
+    """One film through its decoder. Autoencoders of films hold a few frames at full resolution at a time, or all of
+    them at a quarter of it; what is decoded stays as numbers of 4 bytes.
+    """
+    at_once = decoder_bytes(channels, width, height, itemsize, tiled=tiled) * min(frames, FRAMES_AT_ONCE)
+    return at_once + 3 * 4 * width * height * frames

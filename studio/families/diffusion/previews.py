@@ -85,12 +85,12 @@ def solve(latents: torch.Tensor, pictures: torch.Tensor) -> LatentMap:
 
 def _as_sampled(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     """The autoencoder's latents as the sampler sees them."""
-    config = vae.config
-    if config.get("latents_mean") is not None and config.get("latents_std") is not None:
+    config, buffers = vae.config, dict(vae.named_buffers())
+    mean, deviation = (config.get(name, buffers.get(name)) for name in ("latents_mean", "latents_std"))
+    if mean is not None and deviation is not None:
         shape = (1, -1, *[1] * (latents.ndim - 2))
-        return (latents - torch.tensor(config["latents_mean"]).reshape(shape)) / torch.tensor(
-            config["latents_std"]
-        ).reshape(shape)
+        mean, deviation = (torch.as_tensor(one).float().cpu().reshape(shape) for one in (mean, deviation))
+        return (latents - mean) / deviation
     return (latents - (config.get("shift_factor") or 0.0)) * (config.get("scaling_factor") or 1.0)
 
 

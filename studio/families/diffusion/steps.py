@@ -3,6 +3,7 @@ expects at each.
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,13 +19,16 @@ OnStep = Callable[[int, int, torch.Tensor], None]  # step from 1, steps, expecte
 def heard(scheduler: Any, on_step: OnStep) -> Iterator[None]:
     """While open, `on_step` is called after each step of `scheduler`; what it raises ends the sampling."""
     original = scheduler.step
+    named = inspect.signature(original)
     done = 0
     total = 0
 
     @functools.wraps(original)  # pipelines look at the signature to learn what a scheduler takes
-    def step(model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+    def step(*args: Any, **kwargs: Any) -> Any:
         nonlocal done, total
-        result = original(model_output, timestep, sample, *args, **kwargs)
+        given = named.bind(*args, **kwargs).arguments  # by name: CogVideoX's own scheduler has another order
+        model_output, timestep, sample = (given[name] for name in ("model_output", "timestep", "sample"))
+        result = original(*args, **kwargs)
         total = total or _remaining(scheduler, timestep)
         done += 1
         on_step(min(done, total), total, expected(scheduler, model_output, timestep, sample))
