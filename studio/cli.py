@@ -114,6 +114,9 @@ def _add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
     image.add_argument("--steps", type=int, help="sampling steps")
     image.add_argument("--guidance", type=float, help="how strictly the words are followed")
     image.add_argument("--sampler", help="how noise becomes a picture")
+    image.add_argument("--hires", type=float, metavar="SCALE", help="enlarge by a second pass, for example 2")
+    image.add_argument("--hires-strength", type=float, help="how much that pass changes (default: 0.4)")
+    image.add_argument("--hires-steps", type=int, help="its sampling steps (default: those of the first)")
     image.add_argument("--size", help="WIDTHxHEIGHT in pixels")
     image.add_argument("--lora", action="append", default=[], metavar="ID[:WEIGHT]")
     image.add_argument(
@@ -229,6 +232,9 @@ def image_request(studio: Studio, given: argparse.Namespace) -> Request:
         "height": height,
         "strength": given.strength if given.init else None,
         "padding_mask_crop": given.around_mask,
+        "hires_scale": given.hires,
+        "hires_strength": given.hires_strength,
+        "hires_steps": given.hires_steps,
         **_extend(given.extend),
     }
     model = studio.catalog.model(given.model) if given.model else studio.catalog.default(needed)

@@ -168,7 +168,8 @@ def request(studio: Studio, brief: Brief, prompt: str) -> Request:
 
 
 def wanted(brief: Brief) -> dict[str, Any]:
-    """The form's values without those that say nothing: a border of no pixels, the rim of a mask that is not cut out.
+    """The form's values without those that say nothing: a border of no pixels, the rim of a mask that is not cut out,
+    a second pass that makes nothing larger.
 
     InvalidInput where the picture is to grow and be painted inside at once.
     """
@@ -179,6 +180,10 @@ def wanted(brief: Brief) -> dict[str, Any]:
             field="extend_left",
         )
     left_out = {name for name in GROWN if not brief.values.get(name)}
+    if (brief.values.get("hires_scale") or 1) <= 1:
+        left_out |= {"hires_scale", "hires_strength"}
+    if "hires_scale" in left_out or not brief.values.get("hires_steps"):
+        left_out.add("hires_steps")
     if not brief.values.get("masked_area"):
         left_out.add("padding_mask_crop")
     return {name: value for name, value in brief.values.items() if name not in left_out}

@@ -116,6 +116,11 @@ class PictureFields:
                     params["padding_mask_crop"], PANEL, typed=True, value=32, label="Pixels around it", min_width=80
                 )
         self.draw_extend(fields, params)
+        with gr.Accordion("Larger, by a second pass", open=False, elem_id="image-hires-fold"):
+            fields["hires_scale"] = form.field(params["hires_scale"], PANEL, value=1)
+            with gr.Row():
+                fields["hires_strength"] = form.field(params["hires_strength"], PANEL, typed=True, value=0.4)
+                fields["hires_steps"] = form.field(params["hires_steps"], PANEL, typed=True, value=0)
         with gr.Accordion("Sampler and pattern", open=False, elem_id="image-more-fold"):
             fields["scheduler"] = self.field(params["scheduler"], model)
             fields["tiling"] = self.field(params["tiling"], model)

@@ -61,6 +61,15 @@ def test_a_picture_grows_where_a_side_says_so(studio: Studio, picture: Artifact,
     assert family("diffusion").implied["outpaint"] == "inpaint"
 
 
+def test_a_second_pass_is_asked_for_where_it_makes_the_picture_larger(studio: Studio) -> None:
+    fields = {"hires_strength": 0.4, "hires_steps": 0}
+    assert not {name for name in asked(studio, hires_scale=1, **fields).params if name.startswith("hires")}
+    larger = asked(studio, hires_scale=2, **fields).params
+    assert (larger["hires_scale"], larger["hires_strength"]) == (2.0, 0.4) and "hires_steps" not in larger
+    told = command(studio, "--hires", "1.5", "--hires-strength", "0.3", "--hires-steps", "8").params
+    assert [told[f"hires_{name}"] for name in ("scale", "strength", "steps")] == [1.5, 0.3, 8]
+
+
 def test_a_mask_is_cut_out_where_that_is_ticked(studio: Studio, picture: Artifact, tmp_path: Path) -> None:
     assert "padding_mask_crop" not in asked(studio, picture, mask=True, padding_mask_crop=32).params
     cut = asked(studio, picture, mask=True, padding_mask_crop=32, masked_area=True)

@@ -1,6 +1,7 @@
 """Pictures by any diffusers text-to-image folder: from words, from a picture, inside a mask, between two takes."""
 
 from studio.families.diffusion.defaults import folder_defaults
+from studio.families.diffusion.hires_params import HIRES
 from studio.families.diffusion.painting_params import BEYOND, EXTEND, PADDING
 from studio.families.family import Family, Param
 
@@ -382,8 +383,8 @@ FAMILY = Family(
     title="Pictures (diffusion)",
     media="image",
     tasks={
-        "text_to_image": (*COMMON, *CONTROL),
-        "image_to_image": (*COMMON, STRENGTH, *CONTROL),
+        "text_to_image": (*COMMON, *HIRES, *CONTROL),
+        "image_to_image": (*COMMON, STRENGTH, *HIRES, *CONTROL),
         "inpaint": (*COMMON, STRENGTH, BLUR, PADDING, *CONTROL),
         "outpaint": (*COMMON, BEYOND, BLUR, *EXTEND, *CONTROL),
         "latent_walk": WALK,

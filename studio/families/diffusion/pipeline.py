@@ -27,6 +27,7 @@ from studio.families.diffusion.acceleration import Budget, accelerate
 from studio.families.diffusion.adapters import Adapters
 from studio.families.diffusion.controlnets import ControlNets, looked_at_once, steered, steering
 from studio.families.diffusion.detail import part_of
+from studio.families.diffusion.hires import enlarged, second_pass
 from studio.families.diffusion.loading import modules, open_folder
 from studio.families.diffusion.masked import kept_outside, needs_this
 from studio.families.diffusion.memory import Sparing, first_batch, scale_factor, slice_decoding
@@ -110,17 +111,53 @@ class PicturePipeline:
     def _takes(self, job: "_Job") -> None:
         count = int(job.params.get("num_images_per_prompt", 1))
         takes = [Take(start=start) for start in starts(job.request, count)]
+        again = self._second_pass(job, count)
         done: list[int] = []
 
         def finish(first: int, pictures: Sequence[Image.Image], seconds: float) -> None:
             for index, picture in enumerate(pictures, first):
                 done.append(index)
                 final = job.finish(picture)
+                began, base = time.perf_counter(), {}
+                if again is not None:
+                    base = {"base_width": final.width, "base_height": final.height}
+                    final = self._larger(job, again, index, takes[index], final)
                 meta = self._meta(job, index, takes[index].start.seed, seconds / len(pictures))
-                meta |= job.kept_outline(final) | {"width": final.width, "height": final.height}
+                meta |= {**job.kept_outline(final), **base, "width": final.width, "height": final.height}
+                meta["seconds"] = round(seconds / len(pictures) + time.perf_counter() - began, 3)
                 job.context.output(index, lambda path, final=final: final.save(path, "PNG"), ".png", "image/png", meta)
 
         self._batches(job, takes, finish)
+
+    def _second_pass(self, job: "_Job", count: int) -> "_Job | None":
+        """The job that makes each take larger, told to the first one's progress; None where that is not asked."""
+        asked = second_pass(job.request, (job.width, job.height), unit_of(job.pipe))
+        if asked is None:
+            return None
+        pipe = self._way(asked.task, job.context.inputs.get("controlnet", ()))
+        width, height = self._size_of(asked, pipe)
+        blank = Image.new("RGB", (width, height))
+        again = _Job(asked, job.context, pipe, width, height, start=blank)
+        job.further = count * again.steps
+        return again
+
+    def _larger(self, job: "_Job", again: "_Job", index: int, take: Take, picture: Image.Image) -> Image.Image:
+        """The take, enlarged and made anew as far as the second pass is to change it."""
+        again.begin_with(enlarged(picture, (again.width, again.height)))
+        again.watch(index, 1, film=False)
+        job.hand_over(again)
+        sparing = Sparing(again.pipe, self._device, 1, job.context.warn)
+        sparing.foresee(self.size(), again.width, again.height)
+        while True:
+            try:
+                made = self._call(again, [take], None)[0]
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                sparing.give_up(again.width, again.height)
+                continue
+            job.take_back(again)
+            return made
 
     def _walk(self, job: "_Job") -> None:
         walk = Walk.of(job.request)
@@ -291,7 +328,14 @@ class _Job:
     """One request under way: what the pipeline is called with, and how far it is."""
 
     def __init__(
-        self, request: Request, context: Context, pipe: DiffusionPipeline, width: int, height: int, unit: int = 8
+        self,
+        request: Request,
+        context: Context,
+        pipe: DiffusionPipeline,
+        width: int,
+        height: int,
+        unit: int = 8,
+        start: Image.Image | None = None,
     ) -> None:
         self.request, self.context, self.pipe = request, context, pipe
         self.params = dict(request.params)
@@ -299,7 +343,8 @@ class _Job:
         self.width, self.height = self.part.size if self.part else (width, height)
         self.first, self.film = 0, False
         self._past, self._seen, self._batches_left = 0, 0, 1
-        self._start: Image.Image | None = None
+        self.further = 0  # steps of a second pass that are still to come
+        self._start = start
         self._mask: Image.Image | None = None
         self.mask_kept: Image.Image | None = None  # for a pipeline that takes none
         self._drawing: Image.Image | None = None
@@ -316,7 +361,26 @@ class _Job:
 
     def stepped(self, step: int, steps: int) -> None:
         self._seen = step
-        self.context.progress(self._past + step, self._past + steps * self._batches_left)
+        self.context.progress(self._past + step, self._past + steps * self._batches_left + self.further)
+
+    @property
+    def steps(self) -> int:
+        """About how many steps a take needs that begins with a picture."""
+        steps, strength = int(self.arguments["num_inference_steps"]), float(self.arguments.get("strength", 1.0))
+        return 0 if self.unchanged is not None else max(1, int(steps * strength))
+
+    def begin_with(self, picture: Image.Image) -> None:
+        """Another start picture of the same size."""
+        self._start = self.arguments["image"] = picture
+        self.unchanged = picture if self.unchanged is not None else None
+
+    def hand_over(self, again: "_Job") -> None:
+        """A second pass goes on where this one's progress stands."""
+        left = int(self.arguments["num_inference_steps"]) * (self._batches_left - 1)
+        again._past, again.further = self._past + self._seen, self.further - again.steps + left
+
+    def take_back(self, again: "_Job") -> None:
+        self._past, self.further = self._past + again.steps, self.further - again.steps
 
     def finish(self, picture: Image.Image) -> Image.Image:
         blur = int(self.params.get("mask_blur", 0))  # type: ignore[arg-type]  # validated as a number
@@ -340,7 +404,7 @@ class _Job:
             given["negative_prompt"] = words_for(self.pipe, str(params["negative_prompt"]))
         if self.part is not None:
             self._start, self._mask = self.part.start, self.part.painted
-        elif self.request.task in ("image_to_image", "inpaint"):
+        elif self._start is None and self.request.task in ("image_to_image", "inpaint"):
             self._start = start_picture(self._file("init_image"), size)
         if self.part is None and self.request.task == "inpaint":
             self._mask = mask_picture(self._file("mask_image"), size)

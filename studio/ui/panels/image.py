@@ -274,6 +274,7 @@ class ImagePanel:
         known = {m for _, m in self.drawn.models()}
         values = {
             **{name: 0 if name.startswith("extend_") and name != "extend_to" else "" for name in brief.GROWN},
+            "hires_scale": 1,
             "masked_area": "padding_mask_crop" in shown,
             **shown,
             "prompt": loras.put_in(request.prompt, request.adapters),
