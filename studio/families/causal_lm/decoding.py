@@ -101,7 +101,7 @@ class Decoder:
             row = 0
         if self.grows:
             return copied(cache, row, len(tokens), rows, room), scores
-        cache.batch_repeat_interleave(rows)
+        cache.reorder_cache(torch.zeros(rows, dtype=torch.long))  # linear attention and convolutions can do no other
         return cache, scores
 
     @torch.inference_mode()
