@@ -2,15 +2,18 @@
 
 import argparse
 import dataclasses
+import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from studio import __version__
+from studio import __version__, prompt_lists
 from studio.design_commands import add_design, design
-from studio.errors import InvalidInput, StudioError
+from studio.errors import InvalidInput, NotFound, StudioError
+from studio.families import family
 from studio.families.diffusion.painting_params import SIDES
+from studio.families.video.film_folders import IN_PLACE_OF
 from studio.model_commands import add_models, models
 from studio.music_commands import add_music, music
 from studio.settings import DEVICES, Settings
@@ -19,7 +22,7 @@ from studio.studio import Studio
 from studio.terminal import adapter_of, clear_progress, copy_out, print_json, show_progress
 from studio.text_commands import add_text, text
 from studio.training_commands import add_evaluate, add_train, evaluate, train
-from studio.types import Input, JobState, Model, Request, Value
+from studio.types import Input, Job, JobState, Model, Request, Value
 
 SETTINGS = ("home", "host", "port", "device", "offline", "window", "open_browser", "password")
 
@@ -92,8 +95,9 @@ def _add_ui(commands: Any, shared: argparse.ArgumentParser) -> None:
 
 
 def _add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
-    image = commands.add_parser("image", parents=[shared], help="make pictures from words")
-    image.add_argument("prompt")
+    image = commands.add_parser("image", parents=[shared], help="make pictures from words, or films by a film model")
+    image.add_argument("prompt", nargs="?", default="")
+    image.add_argument("--from", type=Path, dest="list", metavar="FILE", help="prompts: one a line, or a CSV table")
     image.add_argument("--count", type=int, default=1, help="variations (default: 1)")
     image.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
     image.add_argument("--out", type=Path, help="folder that gets a copy of every picture")
@@ -118,6 +122,8 @@ def _add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
     image.add_argument("--hires-strength", type=float, help="how much that pass changes (default: 0.4)")
     image.add_argument("--hires-steps", type=int, help="its sampling steps (default: those of the first)")
     image.add_argument("--size", help="WIDTHxHEIGHT in pixels")
+    image.add_argument("--frames", type=int, help="of models that make films: pictures in the film")
+    image.add_argument("--fps", type=int, help="likewise: frames a second")
     image.add_argument("--lora", action="append", default=[], metavar="ID[:WEIGHT]")
     image.add_argument(
         "--json", action="store_true", help="one JSON line a picture and nothing else on stdout (the default)"
@@ -177,39 +183,76 @@ def image(settings: Settings, given: argparse.Namespace) -> int:
         raise InvalidInput("--around-mask needs a mask.", "Give it with --mask FILE.")
     if given.mask and not given.init:
         raise InvalidInput("--mask needs a picture to paint in.", "Give it with --init FILE.")
+    if bool(given.prompt) == bool(given.list):
+        raise InvalidInput("Give a prompt, or a file of prompts.", 'image "a red fox", or image --from FILE')
     with Studio(settings) as studio:
-        job = studio.submit(image_request(studio, given), panel="cli")
-        done = studio.wait(job.id, each=show_progress)
-        clear_progress()
-        kept = studio.library.outputs(job.id)
-        if given.out:
-            given.out.mkdir(parents=True, exist_ok=True)
-        for artifact in kept:
-            path = copy_out(artifact, done.request, given.out) if given.out else artifact.path
-            print_json(
-                {
-                    "path": str(path),
-                    "seed": artifact.meta.get("seed"),
-                    "seconds": artifact.meta.get("seconds"),
-                    "model": done.request.model,
-                    "device": done.device,
-                    "job": job.id,
-                    "sha256": artifact.sha256,
-                }
-            )
-        if done.message:
-            print(done.message, file=sys.stderr)
-        if done.state is not JobState.done:
-            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
-            return 1
+        requests = listed_requests(studio, given) if given.list else (image_request(studio, given),)
+        group = f"list.{secrets.token_hex(6)}" if given.list else ""
+        jobs = [studio.submit(request, panel="cli", group=group) for request in requests]
+        return max(_tell_pictures(studio, job, given.out) for job in jobs)
+
+
+def _tell_pictures(studio: Studio, job: Job, out: Path | None) -> int:
+    """Waits for a job and prints a line for each of its pictures; the exit code."""
+    done = studio.wait(job.id, each=show_progress)
+    clear_progress()
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+    for artifact in studio.library.outputs(job.id):
+        path = copy_out(artifact, done.request, out) if out else artifact.path
+        print_json(
+            {
+                "path": str(path),
+                "seed": artifact.meta.get("seed"),
+                "seconds": artifact.meta.get("seconds"),
+                "model": done.request.model,
+                "device": done.device,
+                "job": job.id,
+                "sha256": artifact.sha256,
+            }
+        )
+    if done.message:
+        print(done.message, file=sys.stderr)
+    if done.state is not JobState.done:
+        print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
+        return 1
     return 0
+
+
+def listed_requests(studio: Studio, given: argparse.Namespace) -> tuple[Request, ...]:
+    """One checked request a line of --from; other options are for all lines. InvalidInput names wrong lines."""
+    try:
+        text = given.list.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{given.list} cannot be read as text.", "Check the path; it must be UTF-8.") from error
+    declared = family("diffusion").tasks[_image_task(given)]
+    requests: list[Request] = []
+    wrong: dict[int, InvalidInput] = {}
+    for line in prompt_lists.read_list(text, declared):
+        beside = {name: line.changes[name] for name in prompt_lists.BESIDE if name in line.changes}
+        negative = {"negative": line.changes["negative_prompt"]} if "negative_prompt" in line.changes else {}
+        mine = argparse.Namespace(**{**vars(given), **beside, **negative, "prompt": line.prompt})
+        settings = {k: v for k, v in line.changes.items() if k not in (*beside, "seed", "negative_prompt")}
+        try:
+            request = image_request(studio, mine).with_params(**settings)
+            requests.append(studio.check(request.replace(seed=int(str(line.changes.get("seed", given.seed))))))
+        except (InvalidInput, NotFound) as error:
+            wrong[line.number] = InvalidInput(error.message, error.hint)
+    if wrong:
+        raise prompt_lists.wrong_lines(wrong)
+    return tuple(requests)
+
+
+def _image_task(given: argparse.Namespace) -> str:
+    if given.mask:
+        return "inpaint"
+    return "outpaint" if given.extend else "image_to_image" if given.init else "text_to_image"
 
 
 def image_request(studio: Studio, given: argparse.Namespace) -> Request:
     if given.extend and given.mask:
         raise InvalidInput("A picture is extended or painted inside a mask.", "Leave --mask or --extend out.")
-    task = "outpaint" if given.extend else "image_to_image" if given.init else "text_to_image"
-    task = "inpaint" if given.mask else task
+    task = _image_task(given)
     needed = "inpaint" if given.extend else task  # of a model
     files = [("init_image", given.init), ("mask_image", given.mask), ("control", given.control)]
     for _, file in files:
@@ -240,6 +283,9 @@ def image_request(studio: Studio, given: argparse.Namespace) -> Request:
     model = studio.catalog.model(given.model) if given.model else studio.catalog.default(needed)
     if given.control:
         params |= _control(studio, model, given.controlnet)
+    if set(IN_PLACE_OF.values()) & set(model.tasks):
+        task = IN_PLACE_OF.get(task, task)
+        params |= {"strength": None, "num_frames": given.frames, "frame_rate": given.fps}
     return Request(
         task=task,
         model=model.id,

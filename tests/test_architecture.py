@@ -26,6 +26,7 @@ LAYERS = {
     "families": {"types", "errors", "families", "music", "design"},  # declarations; for pipelines see below
     "presets": {"errors", "settings", "types", "wildcards"},
     "wildcards": {"errors", "settings", "types"},
+    "prompt_lists": {"errors", "types", "families"},
     "intake": {"errors", "settings", "types"},
     "sound_intake": {"errors", "types", "music"},
     "adoption": {"errors", "types", "intake", "sound_intake", "library", "music", "design"},
@@ -67,6 +68,7 @@ LAYERS = {
         "presets",
         "wildcards",
         "loras",
+        "prompt_lists",
         "intake",
         "catalog",
         "engine",
@@ -98,6 +100,7 @@ LAYERS = {
         "presets",
         "wildcards",
         "loras",
+        "prompt_lists",
         "catalog",
         "engine",
         "library",

@@ -47,7 +47,9 @@ SCRIPTS = (
     "painter.js",
     "sketch-pad.js",
     "fields.js",
+    "films.js",
     "prompt-weights.js",
+    "prompt-list.js",
 )
 ACTIONS = (
     "pick",

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from studio import loras, presets, wildcards
-from studio.errors import InvalidInput
+from studio import loras, presets, prompt_lists, wildcards
+from studio.errors import InvalidInput, NotFound
 from studio.families import family
 from studio.families.diffusion.weighted_words import read
 from studio.families.family import Param
 from studio.studio import Studio
 from studio.types import Input, Request, Value
-from studio.ui import form, run
+from studio.ui import films, form, run
 
 MAX_CELLS = 64
 MAX_SEED = 2**31
@@ -98,10 +98,37 @@ def plan(studio: Studio, brief: Brief) -> Plan:
     seed = seed_of(brief.values)
     brief = brief.changed(seed=seed)
     x, y = brief.values.get("x") or "", brief.values.get("y") or ""
+    if str(brief.values.get("many") or "").strip():
+        if x or y:
+            raise InvalidInput(
+                "A list of prompts and a grid do not go together.", "Empty the list, or both sides.", field="many"
+            )
+        return Plan(listed(studio, brief), run.new_group("list."), seed)
     if x or y:
         return Plan(*cells(studio, brief, *((x, y) if x else (y, x))), seed)
     requests = takes(studio, brief)
     return Plan(requests, run.new_group("words.") if len(requests) > 1 else "", seed)
+
+
+def listed(studio: Studio, brief: Brief) -> tuple[Request, ...]:
+    """The requests of a list of prompts, line by line. InvalidInput names every line that cannot be used."""
+    model = studio.catalog.model(brief.values["model"]) if brief.values.get("model") else None
+    declared = family(model.family if model else "diffusion").tasks.get(brief.task, ())
+    requests: list[Request] = []
+    wrong: dict[int, InvalidInput] = {}
+    for line in prompt_lists.read_list(str(brief.values["many"]), declared):
+        changed = brief.changed(**line.changes, prompt=line.prompt)
+        try:
+            made = takes(studio, changed)
+            for request in made:
+                studio.check(request)
+        except (InvalidInput, NotFound) as error:
+            wrong[line.number] = InvalidInput(error.message, error.hint)
+        else:
+            requests += made
+    if wrong:
+        raise prompt_lists.wrong_lines(wrong)
+    return tuple(requests)
 
 
 def seed_of(values: Mapping[str, Any]) -> int:
@@ -144,8 +171,9 @@ def request(studio: Studio, brief: Brief, prompt: str) -> Request:
     if not prompt.strip() and not brief.start:
         raise InvalidInput("The prompt is empty.", "Describe what should be in the picture.", field="prompt")
     model = studio.catalog.model(values["model"]) if values.get("model") else studio.catalog.default(brief.needed)
+    task = films.task_for(model, brief.task)
     params: dict[str, Value] = form.params(
-        family(model.family).tasks.get(brief.task, ()), {**wanted(brief), "negative_prompt": negative}
+        family(model.family).tasks.get(task, ()), {**wanted(brief), "negative_prompt": negative}
     )
     kept = (
         brief.kept if values.get("lock") else {}
@@ -153,10 +181,10 @@ def request(studio: Studio, brief: Brief, prompt: str) -> Request:
     inputs = [
         Input(role=role, artifact=sha)
         for role, sha in (("init_image", brief.start), ("mask_image", brief.mask))
-        if sha and brief.start
+        if sha and brief.start and not (role == "mask_image" and films.makes_films(model))
     ]
     return Request(
-        task=brief.task,
+        task=task,
         model=model.id,
         prompt=prompt.strip(),
         inputs=tuple(inputs),
@@ -290,7 +318,7 @@ def param_of(studio: Studio, brief: Brief, name: str) -> Param:
         if brief.values.get("model")
         else studio.catalog.default(brief.needed)
     )
-    for param in family(model.family).tasks.get(brief.task, ()):
+    for param in family(model.family).tasks.get(films.task_for(model, brief.task), ()):
         if param.name == name:
             return param
     raise InvalidInput(f"{name.replace('_', ' ')} does nothing here.", "It needs a start picture.", field="x")

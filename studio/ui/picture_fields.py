@@ -9,14 +9,31 @@ from studio.families.diffusion.painting_params import SHAPES, SIDES
 from studio.families.family import Param
 from studio.studio import Studio
 from studio.types import Model
-from studio.ui import brief, form, pictures
+from studio.ui import brief, films, form, pictures
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.widgets import ModelWishes, PromptNotes, StartPicture
+from studio.ui.widgets import ModelWishes, PromptList, PromptNotes, StartPicture
 
 PANEL = "image"
-ONCE = ("masked_area", "padding_mask_crop", "extend_left", "extend_right", "extend_top", "extend_bottom", "extend_to")
+ONCE = (
+    "many",
+    "masked_area",
+    "padding_mask_crop",
+    "extend_left",
+    "extend_right",
+    "extend_top",
+    "extend_bottom",
+    "extend_to",
+)
 """Fields of one picture: they are neither remembered nor left standing when another take's settings are shown."""
-WISHED = ("size", "width", "height", "num_inference_steps", "guidance_scale")  # fields that follow the model
+WISHED = (
+    "size",
+    "width",
+    "height",
+    "num_inference_steps",
+    "guidance_scale",
+    "num_frames",
+    "frame_rate",
+)  # fields that follow the model
 
 
 class PictureFields:
@@ -75,6 +92,10 @@ class PictureFields:
         with gr.Row():
             fields["num_inference_steps"] = self.field(params["num_inference_steps"], model, typed=True)
             fields["guidance_scale"] = self.field(params["guidance_scale"], model, typed=True)
+        lengths = {param.name: param for param in family("video").params("text_to_video")}
+        with gr.Row(elem_id="image-film"):
+            for name in ("num_frames", "frame_rate"):
+                fields[name] = form.field(lengths[name], PANEL, typed=True)
         with gr.Row():
             first = secrets.randbelow(brief.MAX_SEED)
             fields["seed"] = gr.Number(first, label="Seed", precision=0, elem_id="image-seed", min_width=80)
@@ -124,6 +145,16 @@ class PictureFields:
         with gr.Accordion("Sampler and pattern", open=False, elem_id="image-more-fold"):
             fields["scheduler"] = self.field(params["scheduler"], model)
             fields["tiling"] = self.field(params["tiling"], model)
+        with gr.Accordion("Many prompts", open=False, elem_id="image-many-fold"):
+            fields["many"] = gr.Textbox(
+                label="One prompt a line, instead of the one above",
+                lines=3,
+                max_lines=12,
+                elem_id="image-many",
+                max_length=2_000_000,
+                placeholder="Or a table whose first line says: prompt, seed, width, height …",
+            )
+            PromptList(PANEL, "image-many")
         with gr.Accordion("X/Y grid", open=False, elem_id="image-grid-fold"):
             choices = [("none", ""), *brief.axes(self.studio, model.id if model else "")]
             for side in ("x", "y"):
@@ -168,7 +199,7 @@ class PictureFields:
     # --- what there is to choose from
 
     def models(self) -> list[tuple[str, str]]:
-        return [(model.name, model.id) for model in self.studio.catalog.models("text_to_image")]
+        return [(model.name, model.id) for model in films.makers(self.studio)]
 
     def loras(self) -> list[tuple[str, str]]:
         """Every adapter, with the model and the word that it was taught with where that is known."""
@@ -186,12 +217,12 @@ class PictureFields:
         return known[0] if known else None
 
     def defaults(self, model: Model | None) -> Mapping[str, Any]:
-        return self.studio.catalog.defaults(model, "text_to_image") if model else {}
+        return self.studio.catalog.defaults(model, films.first_task(model)) if model else {}
 
     def wished(self) -> dict[str, dict[str, Any]]:
         """By model id, what it wants in the fields of WISHED."""
         found = {}
-        for model in self.studio.catalog.models("text_to_image"):
+        for model in films.makers(self.studio):
             width, height = self.side(model)
             known = {"size": f"{width}x{height}", "width": width, "height": height, **self.defaults(model)}
             found[model.id] = {name: known[name] for name in WISHED if name in known}

@@ -72,6 +72,13 @@ def notes_value(panel: str, **known: Any) -> Json:
     }
 
 
+class PromptList(_Widget):
+    """Reads a file of prompts into the text field of that id."""
+
+    def __init__(self, panel: str, field: str, **options: Any) -> None:
+        super().__init__("promptList", {"field": field}, elem_id=f"{panel}-list", **options)
+
+
 class StartPicture(_Widget):
     """A picture to begin with, uploaded or of the library, and the mask that is painted over it."""
 

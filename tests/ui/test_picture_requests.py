@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from studio.cli import image_request, parser
+from studio.cli import image_request, listed_requests, parser
 from studio.errors import InvalidInput
 from studio.families import family
 from studio.settings import Settings
@@ -76,3 +76,38 @@ def test_a_mask_is_cut_out_where_that_is_ticked(studio: Studio, picture: Artifac
     assert (cut.task, cut.params["padding_mask_crop"]) == ("inpaint", 32)
     files = ("--init", str(tmp_path / "scene.png"), "--mask", str(tmp_path / "scene.png"))
     assert command(studio, *files, "--around-mask", "16").params["padding_mask_crop"] == 16
+
+
+def test_a_list_makes_a_request_a_line_in_one_group(studio: Studio, tmp_path: Path) -> None:
+    lines = "# foxes\na red fox\n\na {blue|green} fox, in the snow\n"
+    plan = brief.plan(studio, brief.Brief(values={**VALUES, "many": lines, "num_images_per_prompt": 1}))
+    assert plan.group.startswith("list.")
+    assert [request.seed for request in plan.requests] == [7, 7]
+    assert plan.requests[0].prompt == "a red fox" and "in the snow" in plan.requests[1].prompt
+    table = 'Prompt;seed;Width;steps;negative\n"a fox; red";3;128;;dark\na cat;;;9\n'
+    first, second = brief.plan(studio, brief.Brief(values={**VALUES, "many": table})).requests
+    assert (first.prompt, first.seed, first.params["width"], first.params["negative_prompt"]) == (
+        "a fox; red", 3, 128, "dark")  # fmt: skip
+    assert (second.seed, second.params["num_inference_steps"]) == (7, 9) and "width" not in second.params
+    (tmp_path / "list.csv").write_text("prompt,width\na dog,128\na cow,\n", "utf-8")
+    given = parser().parse_args(["image", "--from", str(tmp_path / "list.csv"), "--model", "a", "--size", "64x64"])
+    assert [(r.prompt, r.params["width"]) for r in listed_requests(studio, given)] == [("a dog", 128), ("a cow", 64)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("prompt,wdith\na fox,64", "The column 'wdith' is no setting."),
+        ("prompt,seed\na fox,1\n,2\na cat,x\n", "Line 3: It has no prompt. Line 4: Seed: 'x' is not a number."),
+        ("prompt,width\na fox,64,64", "Line 2: It has 3 cells"),
+        ('prompt,width\n"a fox\nin two lines",64\na cat,7\n', "Line 4: Width is 7."),
+        ("a fox\na {fox\na cat <lora:none:1>\n", "Line 2:.*Line 3: There is no LoRA 'none'"),
+        ("# nothing\n", "holds no prompt"),
+        ("prompt\n", "holds no prompt"),
+    ],
+)
+def test_a_wrong_line_is_told_by_its_number(studio: Studio, text: str, said: str) -> None:
+    with pytest.raises(InvalidInput, match=said) as caught:
+        brief.plan(studio, brief.Brief(values={**VALUES, "many": text}))
+    assert caught.value.field == "many"
+    assert not studio.queue()

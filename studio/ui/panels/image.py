@@ -11,7 +11,7 @@ from studio.errors import InvalidInput, NotFound, StudioError
 from studio.families import family
 from studio.studio import Studio
 from studio.types import Json, Request
-from studio.ui import brief, form, pictures, run
+from studio.ui import brief, films, form, pictures, run
 from studio.ui.board import Board
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.form import QUIET
@@ -25,6 +25,11 @@ LOOK = "() => { window.atelierBoard?.poke('image'); dispatchEvent(new CustomEven
 RESIZED = "(size, w, h) => (size.includes('x') ? size.split('x').map(Number) : [w, h])"
 ADD_LORA = "(id, prompt) => ['', id ? (prompt.trimEnd() + ' <lora:' + id + ':1>').trimStart() : prompt]"
 WISHES = f"(...chosen) => window.atelierBoard.wished('{PANEL}', {json.dumps(WISHED)}, ...chosen)"
+
+CHOSEN = f"""(model) => {{
+  (window.atelierModels ??= {{}}).{PANEL} = model;
+  window.atelierBoard?.showFields?.('{PANEL}');
+}}"""
 
 Updates = dict[Any, Any]  # components to gr.update: gradio adds the events of components at run time
 
@@ -81,6 +86,7 @@ class ImagePanel:
             fields[name].input(None, None, fields["size"], js=f"() => '{pictures.CUSTOM}'")
         wished = [fields[name] for name in WISHED]
         fields["model"].input(None, [fields["model"], *wished], wished, js=WISHES)
+        fields["model"].change(None, fields["model"], None, js=CHOSEN)
         shown = [fields[name] for name in ("model", "style", "size")]
         fields["model"].change(self.model_shown, fields["model"], shown, **QUIET)
         shown = [self.drawn.notes, self.drawn.wishes, self.drawn.lora, fields["model"]]
@@ -174,6 +180,8 @@ class ImagePanel:
 
     def start_from(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         kept = self.studio.library.artifact(str(asked["sha256"]))
+        if kept.media_type == "video/mp4":
+            kept = films.last_frame(self.studio, kept)
         if not kept.media_type.startswith("image/"):
             raise InvalidInput("Only a picture can be the start of one.", "Choose another take.")
         name = str(kept.meta.get("prompt") or kept.meta.get("name") or "")[:80]
@@ -275,6 +283,7 @@ class ImagePanel:
         values = {
             **{name: 0 if name.startswith("extend_") and name != "extend_to" else "" for name in brief.GROWN},
             "hires_scale": 1,
+            "many": "",
             "masked_area": "padding_mask_crop" in shown,
             **shown,
             "prompt": loras.put_in(request.prompt, request.adapters),
