@@ -98,6 +98,7 @@ def _add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
     image = commands.add_parser("image", parents=[shared], help="make pictures from words, or films by a film model")
     image.add_argument("prompt", nargs="?", default="")
     image.add_argument("--from", type=Path, dest="list", metavar="FILE", help="prompts: one a line, or a CSV table")
+    image.add_argument("--describe", type=Path, metavar="PICTURE", help="make nothing: tell this picture in words")
     image.add_argument("--count", type=int, default=1, help="variations (default: 1)")
     image.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
     image.add_argument("--out", type=Path, help="folder that gets a copy of every picture")
@@ -183,6 +184,8 @@ def image(settings: Settings, given: argparse.Namespace) -> int:
         raise InvalidInput("--around-mask needs a mask.", "Give it with --mask FILE.")
     if given.mask and not given.init:
         raise InvalidInput("--mask needs a picture to paint in.", "Give it with --init FILE.")
+    if given.describe:
+        return _describe(settings, given)
     if bool(given.prompt) == bool(given.list):
         raise InvalidInput("Give a prompt, or a file of prompts.", 'image "a red fox", or image --from FILE')
     with Studio(settings) as studio:
@@ -190,6 +193,23 @@ def image(settings: Settings, given: argparse.Namespace) -> int:
         group = f"list.{secrets.token_hex(6)}" if given.list else ""
         jobs = [studio.submit(request, panel="cli", group=group) for request in requests]
         return max(_tell_pictures(studio, job, given.out) for job in jobs)
+
+
+def _describe(settings: Settings, given: argparse.Namespace) -> int:
+    """Prints what an installed captioner says of a picture."""
+    with Studio(settings) as studio:
+        model = studio.catalog.model(given.model) if given.model else studio.catalog.default("caption")
+        source = studio.adopt(given.describe, role="source").sha256
+        asked = Request(task="describe", model=model.id, inputs=(Input(role="source", artifact=source),))
+        job = studio.submit(asked, panel="cli")
+        done = studio.wait(job.id, each=show_progress)
+        clear_progress()
+        made = studio.library.outputs(job.id)
+        if done.state is not JobState.done or not made:
+            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
+            return 1
+        print_json({"words": made[0].path.read_text("utf-8"), "model": model.id})
+    return 0
 
 
 def _tell_pictures(studio: Studio, job: Job, out: Path | None) -> int:

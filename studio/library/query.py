@@ -11,7 +11,7 @@ SORTS = {
     "oldest": "a.created ASC, a.id ASC",
     "starred": "a.starred DESC, a.created DESC, a.id DESC",
 }
-ASIDE = "token_odds"  # the task of what the page asks for only to draw it: no work of the person's
+ASIDE = ("token_odds", "describe", "expand_prompt")  # what the page asks for only to show it: no works of a person's
 LIMIT = 100_000  # artifacts in one page at most
 
 
@@ -74,7 +74,8 @@ def select(query: Query) -> Select:
     if query.task is not None:
         add("a.task = ?", words.storable(query.task))
     else:
-        add("a.task IS NOT ?", ASIDE)
+        for task in ASIDE:
+            add("a.task IS NOT ?", task)
     if query.after is not None:
         add("a.created >= ?", query.after)
     if query.before is not None:

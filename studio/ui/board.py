@@ -50,6 +50,7 @@ SCRIPTS = (
     "films.js",
     "prompt-weights.js",
     "prompt-list.js",
+    "prompt-help.js",
 )
 ACTIONS = (
     "pick",
@@ -62,6 +63,7 @@ ACTIONS = (
     "inpaint",
     "extend",
     "walk",
+    "describe",
     "to-design",
     "ancestry",
     "download",

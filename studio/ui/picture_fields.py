@@ -11,7 +11,7 @@ from studio.studio import Studio
 from studio.types import Model
 from studio.ui import brief, films, form, pictures
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.widgets import ModelWishes, PromptList, PromptNotes, StartPicture
+from studio.ui.widgets import ModelWishes, PromptHelp, PromptList, PromptNotes, StartPicture
 
 PANEL = "image"
 ONCE = (
@@ -62,6 +62,7 @@ class PictureFields:
             placeholder="A red fox in the snow at sunset",
         )
         self.notes = PromptNotes(PANEL)
+        PromptHelp(PANEL)
         self.lora = gr.Dropdown(
             self.loras(),
             value="",

@@ -27,6 +27,7 @@ from studio.ui.design_routes import design_routes
 from studio.ui.look_routes import look_routes
 from studio.ui.model_routes import model_routes
 from studio.ui.music_routes import music_routes
+from studio.ui.prompt_help import help_routes
 from studio.ui.text_routes import text_routes
 from studio.ui.train_routes import train_routes
 
@@ -82,6 +83,7 @@ def routes(studio: Studio) -> Router:
             route("upload", upload, "POST"),
             route("export", export, "POST"),
             *text_routes(studio),
+            *help_routes(studio),
             *music_routes(studio),
             *design_routes(studio),
             *look_routes(studio),

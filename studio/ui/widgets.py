@@ -72,6 +72,13 @@ def notes_value(panel: str, **known: Any) -> Json:
     }
 
 
+class PromptHelp(_Widget):
+    """Under a prompt: words that installed models offer for it; draws nothing where none is installed."""
+
+    def __init__(self, panel: str, **options: Any) -> None:
+        super().__init__("promptHelp", {"panel": panel}, elem_id=f"{panel}-help", padding=False, **options)
+
+
 class PromptList(_Widget):
     """Reads a file of prompts into the text field of that id."""
 

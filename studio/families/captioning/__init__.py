@@ -27,6 +27,7 @@ FAMILY = Family(
     name="captioning",
     title="Captions",
     media="text",
-    tasks={"caption": CAPTION},
-    inputs={"caption": ("pictures",)},
+    tasks={"caption": CAPTION, "describe": CAPTION},
+    implied={"describe": "caption"},
+    inputs={"caption": ("pictures",), "describe": ("source",)},
 )

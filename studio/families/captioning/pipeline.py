@@ -1,4 +1,4 @@
-"""Captions by a loaded image-to-text model: pictures in, one line each out. Knows no data set.
+"""Captions by a loaded image-to-text model: pictures in, one line each out; or one picture told. Knows no data set.
 
 The list of pictures is JSON, `{"pictures": [{"id", "file"} ...]}`; so is the answer, `{"captions": {id: text}}`, after
 Stop with those that were there.
@@ -32,7 +32,12 @@ class Captioner:
         return sum(p.numel() * p.element_size() for p in self.model.parameters())
 
     def run(self, request: Request, context: Context) -> None:
-        """Output 0 is the captions by id. InvalidInput names a picture that cannot be read."""
+        """Output 0: the captions by id, or the words for one source. InvalidInput: a picture that cannot be read."""
+        if request.task == "describe":
+            context.check()
+            text = self.told([opened(Path(context.inputs["source"][0]))], request)[0]
+            context.output(0, lambda path: path.write_text(text, "utf-8"), ".txt", "text/plain", {"seed": request.seed})
+            return
         given = json.loads(Path(context.inputs["pictures"][0]).read_text("utf-8"))
         pictures = [(str(one["id"]), Path(one["file"])) for one in given["pictures"]]
         captions: dict[str, str] = {}

@@ -72,10 +72,10 @@ FAMILY = Family(
     name="causal_lm",
     title="Text (transformer)",
     media="text",
-    tasks={"text": TEXT, "token_odds": ODDS},
+    tasks={"text": TEXT, "token_odds": ODDS, "expand_prompt": TEXT},
     trainings={"train_transformer": TRANSFORMER, "train_text_lora": TEXT_LORA},
     scratch=("train_transformer",),
-    implied={"token_odds": "text"},
+    implied={"token_odds": "text", "expand_prompt": "text"},
     inputs={"train_transformer": ("dataset",), "train_text_lora": ("dataset",), "token_odds": ("source",)},
     defaults=suggested,
 )

@@ -49,7 +49,7 @@ def heard(folder: Path, listed: Path, stop_at: int | None = None) -> Heard:
 @pytest.mark.parametrize("kind", ["blip", "git"])
 def test_every_picture_gets_a_caption(kind: str, models: dict[str, Path], listed: Path, tmp_path: Path) -> None:
     found = read_model(models[kind], "local")
-    assert found and found.family == "captioning" and found.tasks == ("caption",)
+    assert found and found.family == "captioning" and found.tasks == ("caption", "describe")
     captioner = load(models[kind], CPU)
     assert captioner.size() > 1000
     one = heard(tmp_path, listed)
