@@ -171,6 +171,7 @@
       const body = this.wipe && this.entries.length === 2 ? this.wiped() : this.sideBySide();
       this.board.root.classList.toggle("blind", this.hidden);
       this.node.replaceChildren(this.tools(), body);
+      atelier.inStep(this.panes.map((pane) => pane.media).filter((media) => media.tagName === "VIDEO"));
       this.mark();
     }
 

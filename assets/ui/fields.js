@@ -158,10 +158,14 @@
   /** What each model of a panel wants in the fields; `wished` keeps what is there where a model wishes nothing. */
   const wishes = {};
   atelier.modelWishes = (element, props, trigger, watch) => {
-    const keep = () => (wishes[props.value.panel] = props.value.models);
+    const keep = () => {
+      wishes[props.value.panel] = props.value.models;
+      atelier.showFields?.(props.value.panel);
+    };
     watch("value", keep);
     keep();
   };
+  atelier.wishOf = (panel, model) => (wishes[panel] || {})[model];
   atelier.wished = (panel, names, model, ...now) => {
     const wanted = (wishes[panel] || {})[model] || {};
     return names.map((name, k) => wanted[name] ?? now[k]);
@@ -222,7 +226,7 @@
         el("img", { src: `/atelier/thumbs/${encodeURIComponent(sha256)}`, alt: name || "Start picture" }),
         el("div", {},
           el("div", { class: "bd-quiet", dir: "auto", text: mask ? "Only the masked part is made new." : name || "The new picture begins with this one." }),
-          button("inpaint", mask ? "Paint another mask" : "Paint a mask", () => paintMask()),
+          button("inpaint", mask ? "Paint another mask" : "Paint a mask", () => paintMask(), { kind: "do-mask" }),
           button("close", "Remove", () => set({ sha256: null, mask: null, name: "" })))),
     ];
     const paint = (problem = "") => {

@@ -19,8 +19,8 @@
 
   const RENDERERS = {
     image: (take, alt) => el("img", { src: take.url, alt, draggable: "false", decoding: "async" }),
-    video: (take, alt) =>
-      el("video", { src: take.url, "aria-label": alt, controls: true, loop: true, muted: true, playsinline: true }),
+    video: (take, alt, shared) =>
+      el("video", { src: take.url, "aria-label": alt, controls: true, loop: true, muted: true, autoplay: !shared?.panes && !matchMedia("(prefers-reduced-motion: reduce)").matches, playsinline: true }),
     audio: (take, alt) => atelier.soundTile(take, alt),
     score: (take, alt) => atelier.soundTile(take, alt),
     text: (take, alt) => atelier.fillText(el("div", { class: "bd-text", tabindex: "0", "aria-label": alt, dir: "auto" }), take.url),

@@ -20,6 +20,8 @@ SHORT = {
     "num_inference_steps": "steps",
     "guidance_scale": "guidance",
     "num_images_per_prompt": "count",
+    "num_frames": "frames",
+    "frame_rate": "fps",
     "scheduler": "sampler",
     "init_image": "start",
     "mask_image": "start",

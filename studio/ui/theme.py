@@ -18,6 +18,7 @@ STYLES = (
     "models.css",
     "shape.css",
     "sketch.css",
+    "films.css",
 )
 # each uses those before it
 SCRIPTS = (

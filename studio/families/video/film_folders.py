@@ -7,6 +7,7 @@ from typing import Any
 
 from studio.types import Value
 
+IN_PLACE_OF = {"text_to_image": "text_to_video", "image_to_image": "image_to_video"}
 FILMS = ("Video", "LTX", "Wan", "AnimateDiff", "AnyFlow", "Mochi", "Allegro", "Latte", "Cosmos")  # in names of classes
 FROM_A_PICTURE = ("ImageToVideo", "StableVideoDiffusion")  # these begin with a picture, always
 EITHER_WAY = ("LTXPipeline", "LTX2Pipeline")  # the same weights begin with a picture as well

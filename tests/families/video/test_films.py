@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from studio.cli import image_request, parser
 from studio.design.films import frame_of, record_inside
 from studio.errors import Cancelled, InvalidInput, ModelError
 from studio.families import family
@@ -192,3 +193,16 @@ def test_a_film_goes_through_the_studio(tmp_path: Path) -> None:
         assert recovered and recovered.request and recovered.request["seed"] == 5
         with Image.open(studio.library.thumbnail(made[0].sha256)) as small:
             assert small.size == (64, 64)
+
+
+def test_a_command_asks_for_a_film(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    tiny_films.build("ltx", home / "models" / "films")
+    Image.new("RGB", (64, 48), "green").save(tmp_path / "start.png")
+    with Studio(Settings.load({"home": str(home), "device": "cpu"})) as studio:
+        for more, task in (((), "text_to_video"), (("--init", str(tmp_path / "start.png")), "image_to_video")):
+            words = ["image", "a fox", "--model", "films", "--frames", "17", "--fps", "12", "--size", "64x64", *more]
+            request = studio.check(image_request(studio, parser().parse_args(words)))
+            assert request.task == task and len(request.inputs) == bool(more)
+            assert (request.params["num_frames"], request.params["frame_rate"], request.params["width"]) == (17, 12, 64)
+            assert request.params["num_inference_steps"] == 40 and request.params["num_images_per_prompt"] == 1
