@@ -48,7 +48,6 @@ SCRIPTS = (
     "sketch-pad.js",
     "fields.js",
     "films.js",
-    "films.js",
     "prompt-weights.js",
     "prompt-list.js",
     "prompt-help.js",

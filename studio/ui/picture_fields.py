@@ -97,10 +97,6 @@ class PictureFields:
         with gr.Row(elem_id="image-film"):
             for name in ("num_frames", "frame_rate"):
                 fields[name] = form.field(lengths[name], PANEL, typed=True)
-        lengths = {param.name: param for param in family("video").params("text_to_video")}
-        with gr.Row(elem_id="image-film"):
-            for name in ("num_frames", "frame_rate"):
-                fields[name] = form.field(lengths[name], PANEL, typed=True)
         with gr.Row():
             first = secrets.randbelow(brief.MAX_SEED)
             fields["seed"] = gr.Number(first, label="Seed", precision=0, elem_id="image-seed", min_width=80)

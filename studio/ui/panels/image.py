@@ -31,11 +31,6 @@ CHOSEN = f"""(model) => {{
   window.atelierBoard?.showFields?.('{PANEL}');
 }}"""
 
-CHOSEN = f"""(model) => {{
-  (window.atelierModels ??= {{}}).{PANEL} = model;
-  window.atelierBoard?.showFields?.('{PANEL}');
-}}"""
-
 Updates = dict[Any, Any]  # components to gr.update: gradio adds the events of components at run time
 
 
@@ -91,7 +86,6 @@ class ImagePanel:
             fields[name].input(None, None, fields["size"], js=f"() => '{pictures.CUSTOM}'")
         wished = [fields[name] for name in WISHED]
         fields["model"].input(None, [fields["model"], *wished], wished, js=WISHES)
-        fields["model"].change(None, fields["model"], None, js=CHOSEN)
         fields["model"].change(None, fields["model"], None, js=CHOSEN)
         shown = [fields[name] for name in ("model", "style", "size")]
         fields["model"].change(self.model_shown, fields["model"], shown, **QUIET)
