@@ -16,6 +16,8 @@ from studio.families.diffusion.painting_params import SIDES
 from studio.families.video.film_folders import IN_PLACE_OF
 from studio.model_commands import add_models, models
 from studio.music_commands import add_music, music
+from studio.origin.exported import chosen, marked_bytes
+from studio.origin_commands import add_origin, origin
 from studio.settings import DEVICES, Settings
 from studio.sound_commands import add_speech, speech
 from studio.studio import Studio
@@ -64,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
         add_design,
         _add_library,
         add_models,
+        add_origin,
         add_train,
         add_evaluate,
         _add_api,
@@ -363,7 +366,8 @@ def library(settings: Settings, given: argparse.Namespace) -> int:
             ids = [w for w in given.words if len(w) == 64] or [
                 a.sha256 for a in store.find(Query(text=" ".join(given.words), limit=100_000)).items
             ]
-            print(store.export(ids, given.out))
+            marks = chosen(settings.home)
+            print(store.export(ids, given.out, lambda kept: marked_bytes(kept, marks, settings.home)))
             return 0
         page = store.find(Query(text=" ".join(given.words), limit=given.limit))
         for artifact in page.items:
@@ -484,6 +488,7 @@ COMMANDS = {
     "design": design,
     "library": library,
     "models": models,
+    "origin": origin,
     "train": train,
     "evaluate": evaluate,
     "api": api,

@@ -206,7 +206,7 @@
     paint();
     document.body.append(
       el("div", { class: "at-logo", "aria-hidden": "true" }, atelier.mark()),
-      el("nav", { class: "at at-foot", "aria-label": "Studio" }, queue.device, queue.opener, scheme, railTool("help", "Help", () => atelier.help(), { id: "help-button" })),
+      el("nav", { class: "at at-foot", "aria-label": "Studio" }, queue.device, queue.opener, scheme, railTool("shield", "Care", () => atelier.care(), { id: "care-button" }), railTool("help", "Help", () => atelier.help(), { id: "help-button" })),
       queue.node,
     );
     dropping();

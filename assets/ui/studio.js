@@ -37,6 +37,8 @@
     return node;
   };
 
+  atelier.dialog = dialog;
+
   /** Asks before something that cannot be undone. Resolves to true or false. */
   atelier.ask = (title, text, yes) =>
     new Promise((resolve) => {

@@ -5,7 +5,7 @@ import os
 import time
 import unicodedata
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,15 @@ _PACKED = (
 )
 
 
-def write(artifacts: Sequence[Artifact], jobs: Mapping[str, Job], target: Path) -> Path:
-    """Write the zip beside `target` and rename it when it is whole. DiskFull; NotFound: a file is gone."""
+def write(
+    artifacts: Sequence[Artifact],
+    jobs: Mapping[str, Job],
+    target: Path,
+    changed: Callable[[Artifact], bytes | None] = lambda _: None,
+) -> Path:
+    """Write the zip beside `target` and rename it when it is whole. DiskFull; NotFound: a file is gone. `changed` gives
+    the bytes of what goes out otherwise than it is kept, None for the rest.
+    """
     missing = [a for a in artifacts if not a.path.is_file()]
     if missing:
         raise NotFound(
@@ -44,7 +51,11 @@ def write(artifacts: Sequence[Artifact], jobs: Mapping[str, Job], target: Path) 
                 for name, artifact in zip(names, artifacts, strict=True):
                     is_packed = artifact.media_type.startswith(_PACKED)
                     method = zipfile.ZIP_STORED if is_packed else zipfile.ZIP_DEFLATED
-                    archive.write(artifact.path, name, method)
+                    data = changed(artifact)
+                    if data is None:
+                        archive.write(artifact.path, name, method)
+                    else:
+                        archive.writestr(name, data, method)
                 archive.writestr("index.json", json.dumps(index, indent=1), zipfile.ZIP_DEFLATED)
             os.replace(temporary, target)
         finally:

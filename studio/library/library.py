@@ -262,13 +262,17 @@ class Library:
 
     # The whole
 
-    def export(self, shas: Iterable[str], target: Path) -> Path:
-        """A zip of these files under readable names, with index.json. NotFound before anything is written."""
+    def export(
+        self, shas: Iterable[str], target: Path, changed: Callable[[Artifact], bytes | None] = lambda _: None
+    ) -> Path:
+        """A zip of these files under readable names, with index.json. NotFound before anything is written. `changed`
+        gives the bytes of what goes out otherwise than it is kept.
+        """
         wanted = list(dict.fromkeys(shas))
         with self._db.reading() as connection:
             chosen = [rows.find_artifact(connection, sha256, self._store.root) for sha256 in wanted]
             jobs = {a.job: rows.find_job(connection, a.job) for a in chosen if a.job is not None}
-        return export.write(chosen, jobs, target)
+        return export.write(chosen, jobs, target, changed)
 
     def check(self, repair: bool) -> CheckReport:
         """Compare rows, files, thumbnails and index; reads every file, deletes none that was finished."""

@@ -1,19 +1,37 @@
 """How our own routes read what comes and answer: JSON in and out, files as they come, errors as sentences."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from studio.errors import Busy, DiskFull, InvalidInput, NotFound, StudioError
 from studio.types import Json
 from studio.ui.guard import UPLOAD_LIMIT
 
 STATUS: Mapping[type[StudioError], int] = {NotFound: 404, InvalidInput: 400, DiskFull: 507, Busy: 409}
+
+
+def answering(owner: Any, prefix: str) -> Callable[..., Route]:
+    """Makes routes below `prefix` of (path, handler, method): handlers get `owner` and the request, and what they raise
+    for the person is answered as its sentence.
+    """
+
+    def route(path: str, handler: Callable[[Any, Request], Awaitable[Response]], method: str = "GET") -> Route:
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(owner, request)
+            except StudioError as error:
+                return failure(error)
+
+        return Route(f"{prefix}{path}", answer, methods=[method])
+
+    return route
 
 
 def failure(error: StudioError) -> JSONResponse:

@@ -5,22 +5,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from studio.errors import StudioError
 from studio.studio import Studio
 from studio.ui import design_files
-from studio.ui.answers import failure
+from studio.ui.answers import answering
 
 
 def design_routes(studio: Studio) -> list[Route]:
     """Everything under /atelier/design/export/."""
-
-    async def answer(request: Request) -> Response:
-        try:
-            return await export(studio, request)
-        except StudioError as error:
-            return failure(error)
-
-    return [Route("/atelier/design/export/{sha256}", answer, methods=["GET"])]
+    return [answering(studio, "/atelier/design/")("export/{sha256}", export)]
 
 
 async def export(studio: Studio, request: Request) -> Response:

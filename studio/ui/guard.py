@@ -91,7 +91,7 @@ GRADIO_POST_UNDER = ("/gradio_api/call/",)
 PUBLIC = frozenset(
     {"/manifest.json", "/favicon.ico", "/atelier/login"}
 )  # these tell and change nothing without the password
-UPLOADS = frozenset({"/gradio_api/upload", "/atelier/upload", "/atelier/train/upload"})
+UPLOADS = frozenset({"/gradio_api/upload", "/atelier/upload", "/atelier/train/upload", "/atelier/origin/look"})
 API = frozenset({"/v1/models", "/v1/completions", "/v1/chat/completions", "/v1/images/generations"})
 NOT_JSON = UPLOADS | {"/atelier/login"}
 SINGLE = frozenset(

@@ -1,6 +1,5 @@
 """What the page asks about works of the designer: how much a seam shows, what a document looks like."""
 
-from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,28 +9,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from studio.design.looks import look_of
-from studio.errors import NotFound, StudioError
+from studio.errors import NotFound
 from studio.intake import read_picture
 from studio.studio import Studio
 from studio.types import Json
-from studio.ui.answers import failure, fresh
-
-Handler = Callable[[Studio, Request], Awaitable[Response]]
+from studio.ui.answers import answering, fresh
 
 
 def look_routes(studio: Studio) -> list[Route]:
     """Everything under /atelier/design/seam/ and /atelier/design/look/."""
 
-    def route(path: str, handler: Handler) -> Route:
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(studio, request)
-            except StudioError as error:
-                return failure(error)
-
-        return Route(f"/atelier/design/{path}/{{sha256}}", answer, methods=["GET"])
-
-    return [route("seam", seam), route("look", look)]
+    route = answering(studio, "/atelier/design/")
+    return [route("seam/{sha256}", seam), route("look/{sha256}", look)]
 
 
 async def seam(studio: Studio, request: Request) -> Response:

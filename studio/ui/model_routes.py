@@ -1,32 +1,19 @@
 """The Models panel's HTTP routes: what is installed and to be had, downloads, search, and what is done with them."""
 
-from collections.abc import Awaitable, Callable
-
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from studio.errors import StudioError
 from studio.studio import Studio
-from studio.ui.answers import body, failure, fresh
+from studio.ui.answers import answering, body, fresh
 from studio.ui.model_desk import ModelDesk
-
-Handler = Callable[[ModelDesk, Request], Awaitable[Response]]
 
 
 def model_routes(studio: Studio) -> list[Route]:
     """Everything under /atelier/models/."""
     desk = ModelDesk(studio)
-
-    def route(path: str, handler: Handler, method: str = "GET") -> Route:
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(desk, request)
-            except StudioError as error:
-                return failure(error)
-
-        return Route(f"/atelier/models/{path}", answer, methods=[method])
+    route = answering(desk, "/atelier/models/")
 
     return [
         route("state", state),

@@ -1,18 +1,14 @@
 """The Music panel's HTTP routes: a take's notes, its sound, its engraved score, exports, notes changed by hand."""
 
-from collections.abc import Awaitable, Callable
-
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from studio.errors import InvalidInput, StudioError
+from studio.errors import InvalidInput
 from studio.studio import Studio
 from studio.ui import sounding
-from studio.ui.answers import body, failure, fresh
-
-Handler = Callable[[Studio, Request], Awaitable[Response]]
+from studio.ui.answers import answering, body, fresh
 
 KEPT = "private, max-age=3600"  # a sound follows from its address, but for the soundfont
 MOST_TRACKS = 200
@@ -20,15 +16,7 @@ MOST_TRACKS = 200
 
 def music_routes(studio: Studio) -> list[Route]:
     """Everything under /atelier/music/."""
-
-    def route(path: str, handler: Handler, method: str = "GET") -> Route:
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(studio, request)
-            except StudioError as error:
-                return failure(error)
-
-        return Route(f"/atelier/music/{path}", answer, methods=[method])
+    route = answering(studio, "/atelier/music/")
 
     return [
         route("score/{sha256}", score),

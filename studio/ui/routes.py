@@ -8,30 +8,29 @@ next}.
 import mimetypes
 import secrets
 import urllib.parse
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from anyio import to_thread
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import Router
 
-from studio.errors import InvalidInput, NotFound, StudioError
+from studio.errors import InvalidInput, NotFound
+from studio.origin import exported
 from studio.studio import Studio
 from studio.types import Artifact, Json
 from studio.ui import board, listing, sounding
 from studio.ui.actions import act
-from studio.ui.answers import body, failure, fresh, receive_file
+from studio.ui.answers import answering, body, fresh, receive_file
 from studio.ui.design_routes import design_routes
 from studio.ui.look_routes import look_routes
 from studio.ui.model_routes import model_routes
 from studio.ui.music_routes import music_routes
+from studio.ui.origin_routes import origin_routes
 from studio.ui.prompt_help import help_routes
 from studio.ui.text_routes import text_routes
 from studio.ui.train_routes import train_routes
-
-Handler = Callable[[Studio, Request], Awaitable[Response]]
 
 # what a browser may show where it stands; everything else, .html and .svg above all, is handed over as a
 # download
@@ -58,15 +57,7 @@ FOREVER = "private, max-age=31536000, immutable"  # what a hash names never chan
 
 def routes(studio: Studio) -> Router:
     """Everything under /atelier/ except the login, the readiness and the assets, which need no studio."""
-
-    def route(path: str, handler: Handler, method: str = "GET") -> Route:
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(studio, request)
-            except StudioError as error:
-                return failure(error)
-
-        return Route(f"/atelier/{path}", answer, methods=[method])
+    route = answering(studio, "/atelier/")
 
     return Router(
         [
@@ -89,6 +80,7 @@ def routes(studio: Studio) -> Router:
             *look_routes(studio),
             *train_routes(studio),
             *model_routes(studio),
+            *origin_routes(studio),
         ]
     )
 
@@ -110,9 +102,16 @@ async def file(studio: Studio, request: Request) -> Response:
         "cache-control": FOREVER,
         "etag": f'"{kept.sha256}"',
     }
-    if request.headers.get("if-none-match") == headers["etag"]:
+    if inline and request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers=headers)
     kind = kept.media_type if kept.media_type in SHOWN else "application/octet-stream"
+    marks = exported.chosen(studio.settings.home) if "download" in request.query_params else exported.Marks()
+    if marks != exported.Marks():
+        data = await to_thread.run_sync(exported.marked_bytes, kept, marks, studio.settings.home)
+        if data is not None:
+            headers |= {"cache-control": "no-store"}
+            del headers["etag"]
+            return Response(data, media_type=kind, headers=headers)
     return FileResponse(kept.path, media_type=kind, headers=headers)
 
 
@@ -213,13 +212,19 @@ def take_in(studio: Studio, path: Path, name: str, role: str) -> Json:
     return {**listing.item(adopted), "restored": listing.restored(recovered) if recovered else None}
 
 
+def zipped(studio: Studio, shas: tuple[str, ...], target: Path) -> Path:
+    home = studio.settings.home
+    marks = exported.chosen(home)
+    return studio.library.export(shas, target, lambda kept: exported.marked_bytes(kept, marks, home))
+
+
 async def export(studio: Studio, request: Request) -> Response:
     given = await body(request)
     shas = given.get("shas")
     if not isinstance(shas, list) or not shas or not all(isinstance(s, str) for s in shas):
         raise InvalidInput("Nothing is selected.", "Select something, then export again.")
     target = studio.settings.cache / f"export-{secrets.token_hex(8)}.zip"
-    path = await to_thread.run_sync(studio.library.export, tuple(shas), target)
+    path = await to_thread.run_sync(zipped, studio, tuple(shas), target)
     headers = {
         "cache-control": "no-store",
         "content-disposition": disposition("attachment", f"atelier-{len(shas)}-works.zip"),

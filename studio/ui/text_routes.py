@@ -2,41 +2,30 @@
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable
 
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from studio.errors import InvalidInput, StudioError
+from studio.errors import InvalidInput
 from studio.library import text_files
 from studio.studio import Studio, new_id
 from studio.types import Artifact, Input, Job, JobState, Json
 from studio.types import Request as Asked
 from studio.ui import drafts, writing
-from studio.ui.answers import body, failure, fresh
+from studio.ui.answers import answering, body, fresh
 
 BY_HAND = "edit_text"  # the task of a text that a person put together
 ASIDE = "text-odds"  # the panel of jobs that only draw something: they stand on no board
 MOST = 500_000  # characters of a text kept by hand
 MOST_SOURCES = 8
 
-Handler = Callable[[Studio, Request], Awaitable[Response]]
-
 
 def text_routes(studio: Studio) -> list[Route]:
     """Everything under /atelier/text/."""
     opened: dict[str, str] = {}  # by the draft, the job that reads it again
-
-    def route(path: str, handler: Handler, method: str = "GET") -> Route:
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(studio, request)
-            except StudioError as error:
-                return failure(error)
-
-        return Route(f"/atelier/text/{path}", answer, methods=[method])
+    route = answering(studio, "/atelier/text/")
 
     async def odds(_: Studio, request: Request) -> Response:
         sha256 = str((await body(request)).get("sha256"))

@@ -16,6 +16,7 @@ STYLES = (
     "music.css",
     "design.css",
     "models.css",
+    "care.css",
     "shape.css",
     "sketch.css",
     "films.css",
@@ -32,6 +33,7 @@ SCRIPTS = (
     "train-run.js",
     "train.js",
     "models.js",
+    "care.js",
 )
 
 METRICS = {

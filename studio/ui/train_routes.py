@@ -7,7 +7,6 @@ the report speaks of all of them.
 import re
 import secrets
 import shutil
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from anyio import to_thread
@@ -19,10 +18,8 @@ from starlette.routing import Route
 from studio.errors import InvalidInput, StudioError
 from studio.studio import Studio
 from studio.types import Json
-from studio.ui.answers import body, failure, fresh, receive_file
+from studio.ui.answers import answering, body, fresh, receive_file
 from studio.ui.training import TrainDesk
-
-Handler = Callable[[TrainDesk, Request], Awaitable[Response]]
 
 BATCH = re.compile(r"[0-9a-f]{16}")
 NAMES = "names.txt"  # of a batch: what the person calls each file, in the order of their coming
@@ -32,15 +29,7 @@ MOST_PARTS = 12  # folders in the name of a dropped file
 def train_routes(studio: Studio) -> list[Route]:
     """Everything under /atelier/train/."""
     desk = TrainDesk(studio)
-
-    def route(path: str, handler: Handler, method: str = "GET") -> Route:
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(desk, request)
-            except StudioError as error:
-                return failure(error)
-
-        return Route(f"/atelier/train/{path}", answer, methods=[method])
+    route = answering(desk, "/atelier/train/")
 
     return [
         route("state", state),

@@ -81,6 +81,10 @@ def test_no_violation_in_drawers_and_dialogs(page: Any, served: Served, axe: Pat
     page.locator("#help-button").click()
     page.get_by_role("dialog").wait_for()
     assert violations(page) == [], "help"
+    page.keyboard.press("Escape")
+    page.locator("#care-button").click()
+    page.get_by_role("dialog", name="Marks and care").wait_for()
+    assert violations(page) == [], "care"
 
 
 def test_the_small_pages(page: Any, served: Served, axe: Path) -> None:

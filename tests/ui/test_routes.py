@@ -147,3 +147,25 @@ def test_what_is_not_there_is_said(served: Served) -> None:
     assert served.ask("/atelier/nothing").status == 404
     assert served.post("/atelier/export", {"shas": ["0" * 64]}).status == 404
     assert served.post("/atelier/act", {"action": "cancel", "job": "nothing"}).status == 404
+
+
+def test_downloads_carry_the_marks_that_were_switched_on(served: Served) -> None:
+    picture = works(served)["image/png"]
+    kept = served.ask(f"/atelier/files/{picture}").body
+    assert served.ask(f"/atelier/files/{picture}?download=1").body == kept
+    on = served.post("/atelier/origin/choose", {"watermark": True, "credentials": True}).json()
+    assert on["watermark"] and on["credentials"] and on["can_sign"]
+    try:
+        taken = served.ask(f"/atelier/files/{picture}?download=1")
+        assert taken.body != kept and taken.headers["cache-control"] == "no-store"
+        assert served.ask(f"/atelier/files/{picture}").body == kept
+        looked = {}
+        for name, data in (("taken.png", taken.body), ("kept.png", kept)):
+            asked = {"Content-Type": BYTES}
+            path = f"/atelier/origin/look?name={name}"
+            looked[name] = served.ask(path, method="POST", headers=asked, body=data).json()
+        assert looked["taken.png"]["has_watermark"] and looked["taken.png"]["credentials"]["unchanged"]
+        assert not looked["kept.png"]["has_watermark"] and looked["kept.png"]["credentials"] is None
+    finally:
+        off = served.post("/atelier/origin/choose", {"watermark": False, "credentials": False}).json()
+    assert not off["watermark"] and not off["credentials"]

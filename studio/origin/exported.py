@@ -1,0 +1,85 @@
+"""Copies that leave the program, with the marks that were switched on. The library's files stay as they are."""
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from studio import __version__
+from studio.library import containers
+from studio.origin import credentials
+from studio.types import Artifact
+
+FILE = "marks.json"  # in the home
+QUALITY = 95  # of JPEG and WebP that are encoded anew
+PICTURES = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Which marks exported copies get besides their metadata, which they always have."""
+
+    watermark: bool = False
+    credentials: bool = False
+
+
+def chosen(home: Path) -> Marks:
+    try:
+        kept = json.loads((home / FILE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return Marks()
+    if not isinstance(kept, dict):
+        return Marks()
+    return Marks(bool(kept.get("watermark")), bool(kept.get("credentials")) and credentials.available())
+
+
+def choose(home: Path, marks: Marks) -> Marks:
+    """Keeps the choice for exports from now on; what is kept."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / FILE).write_text(json.dumps(asdict(marks)), "utf-8")
+    return chosen(home)
+
+
+def marked_bytes(kept: Artifact, marks: Marks, home: Path) -> bytes | None:
+    """The file's bytes with those marks, or None where it stays as it is: nothing is switched on for its kind, or it
+    was not made here. InvalidInput for what cannot be signed.
+    """
+    if kept.job is None:
+        return None
+    pixels = marks.watermark and kept.media_type in PICTURES
+    signs = marks.credentials and kept.media_type in credentials.SIGNED
+    if not pixels and not signs:
+        return None
+    data = kept.path.read_bytes()
+    if pixels:
+        data = _watermarked(data, PICTURES[kept.media_type])
+    if signs:
+        title = str(kept.meta.get("prompt") or kept.meta.get("name") or kept.sha256[:12])
+        data = credentials.signed(data, kept.media_type, title, __version__, home)
+    return data
+
+
+def _watermarked(data: bytes, form: str) -> bytes:
+    """Encoded anew with the mark in its pixels and with its texts as they were; films of pictures stay as they are."""
+    from studio.origin import watermark  # scipy: the page starts without it
+
+    with Image.open(io.BytesIO(data)) as opened:
+        if getattr(opened, "n_frames", 1) > 1:
+            return data
+        opened.load()
+        about = {name: opened.info[name] for name in ("exif", "icc_profile") if opened.info.get(name)}
+        picture = watermark.marked(opened)
+    made, texts = io.BytesIO(), containers.texts(io.BytesIO(data))
+    if form == "PNG":
+        picture.save(made, "PNG", **about)
+        return containers.png_with(made.getvalue(), texts)
+    if form == "JPEG":
+        picture.convert("RGB").save(made, "JPEG", quality=QUALITY, subsampling=0, **about)
+        again = containers.jpeg_with
+    else:
+        picture.save(made, "WEBP", quality=QUALITY, **about)
+        again = containers.webp_with
+    kept = [texts.get(name, "") for name in ("UserComment", "Software", containers.XMP_KEYWORD, containers.OWN_KEYWORD)]
+    return again(made.getvalue(), *kept) if any(kept) else made.getvalue()
