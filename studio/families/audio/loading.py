@@ -2,6 +2,10 @@
 Local files, safetensors, no remote code; says in a sentence why one cannot be opened.
 """
 
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +47,8 @@ DAMAGE = (
     SafetensorError,
     StrictDataclassError,
 )
+CODEC = "audio_tokenizer"  # what transformers calls it
+READ = (".json", ".txt", ".model", ".jinja")  # what a processor is made of
 AGAIN = "Download or import the model again, or choose another."
 
 
@@ -80,24 +86,58 @@ def _transformers(folder: Path, device: Device) -> Musicgen | Speaker:
     if kind in MUSICAL:
         return open_musicgen(model, folder)
     vocoder = opened(SpeechT5HifiGan, _vocoder(folder)) if draws else None
-    return Speaker(model, *_reader(folder), vocoder, folder)
+    tokenizer, processor = _reader(folder)
+    if getattr(processor, "audio_tokenizer", None) is not None:
+        processor.audio_tokenizer.eval().requires_grad_(False).to(where)
+    return Speaker(model, tokenizer, processor, vocoder, folder)
 
 
 def _reader(folder: Path) -> tuple[PreTrainedTokenizerBase, Any]:
     """The tokenizer, and the processor around it where the class has one."""
-    processor = AutoProcessor.from_pretrained(folder, **LOCAL)
+    codec = read(folder / "processor_config.json").get(CODEC) or read(folder / f"{CODEC}_config.json")
+    kind = str(codec.get("audio_tokenizer_class", ""))
+    processor = _with_codec(folder, kind, codec) if kind else AutoProcessor.from_pretrained(folder, **LOCAL)
     if isinstance(processor, PreTrainedTokenizerBase):
         return processor, None
     tokenizer = getattr(processor, "tokenizer", None) or AutoTokenizer.from_pretrained(folder, **LOCAL)
     return tokenizer, processor
 
 
+def _with_codec(folder: Path, kind: str, codec: Mapping[str, Any]) -> Any:
+    """The processor with the codec that turns what the model writes into sound. The configuration names a repository
+    of the hub, where nobody asks: it is read from a copy that names the folder instead.
+    """
+    repo = str(codec.get("audio_tokenizer_name_or_path", ""))
+    found = _beside(folder, CODEC, kind)
+    if found is None:
+        said = f"{folder.name!r} writes codes and has no codec ({kind}) that makes sound of them."
+        offer = repo if repo.count("/") == 1 and not repo.startswith("/") else f"a folder of {kind}"
+        raise ModelError(said, f"Put its codec ({offer[:120]}) into its folder, as `{CODEC}`, or beside it.")
+    with tempfile.TemporaryDirectory() as place:
+        copied = Path(place)
+        for file in folder.iterdir():
+            if file.is_file() and file.suffix in READ:
+                shutil.copyfile(file, copied / file.name)
+        (copied / f"{CODEC}_config.json").unlink(missing_ok=True)  # an older place of the same
+        told = {
+            **read(folder / "processor_config.json"),
+            CODEC: {"audio_tokenizer_class": kind, "audio_tokenizer_name_or_path": str(found)},
+        }
+        (copied / "processor_config.json").write_text(json.dumps(told), "utf-8")
+        return AutoProcessor.from_pretrained(copied, **LOCAL)
+
+
 def _vocoder(folder: Path) -> Path:
-    """Where what turns a spectrogram into sound lies: in the model's folder, or beside it."""
-    places = [folder / "vocoder", *sorted(path for path in folder.parent.iterdir() if path.is_dir())]
-    kinds = {place: read(place / "config.json").get("architectures") or () for place in places}
-    found = next((place for place, heads in kinds.items() if "SpeechT5HifiGan" in heads), None)
+    """Where what turns a spectrogram into sound lies."""
+    found = _beside(folder, "vocoder", "SpeechT5HifiGan")
     if found is None:
         said = f"{folder.name!r} makes spectrograms and has no vocoder that makes sound of them."
         raise ModelError(said, "Put a HiFi-GAN (as microsoft/speecht5_hifigan) into its folder, as `vocoder`.")
     return found
+
+
+def _beside(folder: Path, name: str, kind: str) -> Path | None:
+    """The folder of a model of class `kind` that this one needs: below it, or beside it."""
+    places = [folder / name, *sorted(path for path in folder.parent.iterdir() if path.is_dir())]
+    kinds = {place: read(place / "config.json").get("architectures") or () for place in places}
+    return next((place for place, heads in kinds.items() if kind in heads), None)

@@ -1,5 +1,6 @@
 """Speech by any text-to-waveform or text-to-spectrogram class of transformers, sentence by sentence. Knows no panel."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TextToAudioPipeline
 from transformers.models.speecht5.number_normalizer import EnglishNumberNormalizer
 from transformers.utils.chat_template_utils import Chat
@@ -20,9 +23,14 @@ from studio.families.family import Context
 from studio.types import Request, Value
 
 SUBMODELS = ("bark", "seamless_m4t", "seamless_m4t_v2")  # hand their settings on to the models they are made of
-CHATTED = ("pocket_tts", "higgs_audio_v2", "vibevoice")  # are given a text as a turn of a chat
-CLONING = ("pocket_tts",)  # say a text in the voice of a recording, without its words
-TURNS = {"csm": ("0", "1", "2", "3"), "dia": ("S1", "S2")}  # speakers of a dialogue, marked in the text
+CHATTED = ("pocket_tts", "gradium_phonon_tts", "higgs_audio_v2", "vibevoice")  # are given a text as a turn of a chat
+CLONING = ("pocket_tts", "vibevoice")  # say a text in the voice of a recording, without its words
+LATENT = ("pocket_tts", "gradium_phonon_tts")  # write latents of sound, led by those of a voice
+TURNS = {  # speakers of a dialogue, marked in the text or by their turn
+    "csm": ("0", "1", "2", "3"),
+    "dia": ("S1", "S2"),
+    "vibevoice": ("0", "1", "2", "3"),
+}
 Deliver = Callable[..., None]
 
 
@@ -57,6 +65,8 @@ class Speaker:
             return tuple(sorted(file.stem for file in (self.folder / "voices").glob("*.npy")))
         if self.kind in TURNS:
             return TURNS[self.kind]
+        if self.kind in LATENT:
+            return tuple(sorted(kept_voices(self.folder, self._voice_width)))
         inner = getattr(config, "model_config", config)
         count = getattr(config, "vocoder_num_spkrs", None) or getattr(inner, "num_speakers", None) or 1
         return tuple(map(str, range(count))) if count > 1 else ()
@@ -81,16 +91,26 @@ class Speaker:
         if self.own_pace:
             told["speaking_rate"] = speed
         given: Any = f"[{voice}] {text}" if self.kind == "dia" else f"[{voice}]{text}" if self.kind == "csm" else text
+        reading: dict[str, Any] = {}
         if self.kind in CHATTED:
+            reading["return_tensors"] = "pt"
             before = [] if model_voice is None else [{"type": "audio", "audio": model_voice}]
-            given = Chat([{"role": "user", "content": [*before, {"type": "text", "text": text}]}])
-        reading = {}
+            if self.kind in LATENT and voice and not before:
+                before = [{"type": "audio"}]
+                kept = load_file(kept_voices(self.folder, self._voice_width)[voice])
+                latents = next(iter(kept.values())).reshape(-1, self._voice_width)
+                reading["processor_kwargs"] = {"audio_prompt_latents": [latents.float()]}
+            role = voice if self.kind in TURNS else "user"
+            given = Chat([{"role": role, "content": [*before, {"type": "text", "text": text}]}])
         if self.kind == "bark" and voice:
             reading["voice_preset"] = voice
         if self.kind in SUBMODELS and language:
             reading["src_lang"] = language
         try:
-            made = self.pipe.forward(self.pipe.preprocess(given, **reading), forward_params=told, generate_kwargs={})
+            inputs = self.pipe.preprocess(given, **reading)
+            if self.kind in LATENT:
+                told["max_new_tokens"] = self._frames(inputs["input_ids"])
+            made = self.pipe.forward(inputs, forward_params=told, generate_kwargs={})
         except ImportError as error:
             line = str(error).strip().splitlines()[0][:160]
             raise ModelError(f"{self.folder.name!r} needs a program that is not here: {line}", "") from error
@@ -98,6 +118,10 @@ class Speaker:
             line = str(error).strip().splitlines()[0][:200]
             said = f"The model {self.folder.name!r} does not take this: {line}"
             raise InvalidInput(said, "Change the text, the voice or the language, then try again.") from error
+        if self.kind in LATENT:  # which transformers' pipeline leaves undecoded
+            return self.processor.decode(made["audio_latents"])[0].numpy()[None]
+        if self.kind == "vibevoice" and made["audio"][0] is None:
+            return np.zeros((1, 0), np.float32)  # it ended before it began
         return np.atleast_2d(dict(self.pipe.postprocess(made))["audio"])[:1]
 
     def _told(self, voice: str, temperature: float, language: str) -> dict[str, Any]:
@@ -120,6 +144,17 @@ class Speaker:
         if self.kind == "csm":
             told |= {f"depth_decoder_{name}": value for name, value in told.items()}
         return told
+
+    def _frames(self, tokens: torch.Tensor) -> int:
+        """The most latents that these tokens of one text may take, by the measure of the model's makers. That of
+        transformers' pipeline would cut long sentences.
+        """
+        read = int((tokens != self.model.config.audio_prompt_token_id).sum())
+        return math.ceil((read / 3 + 2) * self.model.config.frame_rate)
+
+    @property
+    def _voice_width(self) -> int:
+        return int(getattr(self.model.config, "audio_prompt_dim", 0) or self.model.config.latent_dim)
 
     def _embedding(self, voice: str) -> torch.Tensor:
         """(1, width) of a voice, an x-vector kept as voices/NAME.npy; zeros where the folder has none."""
@@ -144,6 +179,20 @@ class Speaker:
     def size(self) -> int:
         parts = [part for part in (self.model, self.vocoder) if part is not None]
         return sum(p.nbytes for part in parts for p in part.parameters())
+
+
+def kept_voices(folder: Path, width: int) -> dict[str, Path]:
+    """Files of a folder's `voices` by name, each one tensor of latents (frames, `width`) or (1, frames, `width`)."""
+    found: dict[str, Path] = {}
+    for file in (folder / "voices").glob("*.safetensors"):
+        try:
+            with safe_open(file, "pt") as opened:
+                shapes = [opened.get_slice(name).get_shape() for name in opened.keys()]
+        except (OSError, SafetensorError):
+            continue
+        if len(shapes) == 1 and shapes[0][-1] == width and shapes[0][:-2] in ([], [1]):
+            found[file.stem] = file
+    return found
 
 
 def speak(speaker: Speaker, request: Request, context: Context, deliver: Deliver) -> None:

@@ -15,7 +15,7 @@ from studio.families.audio import pipeline
 from studio.families.audio.diffused import Diffused
 from studio.families.audio.pipeline import SoundPipeline
 from studio.types import Request
-from tests.families.audio import tiny
+from tests.families.audio import tiny, tiny_listed
 from tests.families.diffusion.listener import CPU, Listener
 
 KINDS = {
@@ -23,12 +23,14 @@ KINDS = {
     "audioldm2": tiny.audioldm2,
     "ace_step": tiny.ace_step,
     "longcat": tiny.longcat,
+    "stable_audio_3": tiny_listed.stable_audio_3,
 }
 SHAPES = {
     "stable_audio": (2, 4000),
     "audioldm2": (1, 16_000),
     "ace_step": (2, 4000),
     "longcat": (1, 8000),
+    "stable_audio_3": (2, 4000),
 }  # of one second
 
 
@@ -88,7 +90,7 @@ def test_stop_ends_within_a_step(kind: str, loaded: dict[str, SoundPipeline], tm
     assert stopped.steps == [(1, 9), (2, 9)] and not stopped.outputs
 
 
-@pytest.mark.parametrize("kind", ["stable_audio", "ace_step"])
+@pytest.mark.parametrize("kind", ["stable_audio", "stable_audio_3", "ace_step"])
 def test_a_cover_begins_from_a_sound(kind: str, loaded: dict[str, SoundPipeline], hum: Path, tmp_path: Path) -> None:
     plain = heard_in(run(loaded[kind], tmp_path / "plain", asked()))[0]
     cover = run(loaded[kind], tmp_path / "cover", asked(num_return_sequences=2), inputs={"cover": [hum]})

@@ -1,5 +1,6 @@
 """Speech by real classes at tiny size: sentences, voices, speed, numbers, Stop, and texts that cannot be said."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,26 @@ from studio.families.audio.sentences import LONGEST, sentences
 from studio.families.audio.speech import Speaker
 from studio.families.audio.stretch import stretched
 from studio.types import Request
-from tests.families.audio import tiny
+from tests.families.audio import tiny, tiny_listed
 from tests.families.diffusion.listener import CPU, Listener
+from tests.lengths import ALL
 
-KINDS = {"vits": tiny.vits, "bark": tiny.bark, "speecht5": tiny.speecht5, "csm": tiny.csm}
+KINDS = {
+    "vits": tiny.vits,
+    "bark": tiny.bark,
+    "speecht5": tiny.speecht5,
+    "csm": tiny.csm,
+    "pocket_tts": tiny_listed.pocket_tts,
+}
+MORE = {"phonon": tiny_listed.phonon, "dia": tiny_listed.dia, "vibevoice": tiny_listed.vibevoice}
+SPOKEN = [*KINDS, *(pytest.param(kind, marks=pytest.mark.full) for kind in MORE)]
+pytestmark = pytest.mark.filterwarnings("ignore:.*`max_length`:UserWarning")  # of Dia's own settings
 TEXT = "The fox is here. It goes home."
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return {kind: build(tmp_path_factory.mktemp(kind)) for kind, build in KINDS.items()}
+    return {kind: build(tmp_path_factory.mktemp(kind)) for kind, build in {**KINDS, **(MORE if ALL else {})}.items()}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +62,7 @@ def heard_in(listener: Listener) -> list[np.ndarray]:
     return [soundfile.read(listener.outputs[k], always_2d=True)[0].T for k in sorted(listener.outputs)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SPOKEN)
 def test_a_text_is_spoken_sentence_by_sentence(
     kind: str, folders: dict[str, Path], loaded: dict[str, SoundPipeline], tmp_path: Path
 ) -> None:
@@ -71,7 +82,7 @@ def test_a_text_is_spoken_sentence_by_sentence(
     assert mine.shape != takes[0].shape or not np.array_equal(mine, takes[0])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SPOKEN)
 def test_speed_changes_the_length(kind: str, loaded: dict[str, SoundPipeline], tmp_path: Path) -> None:
     usual, fast = (
         run(loaded[kind], tmp_path / str(speed), asked("the fox jumps over the dog", speed=speed)).metas[0]["seconds"]
@@ -80,7 +91,7 @@ def test_speed_changes_the_length(kind: str, loaded: dict[str, SoundPipeline], t
     assert 0.4 * float(str(usual)) < float(str(fast)) < 0.75 * float(str(usual))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SPOKEN)
 def test_stop_keeps_the_sentences_that_were_said(kind: str, loaded: dict[str, SoundPipeline], tmp_path: Path) -> None:
     stopped = Listener(staging=tmp_path, stop_at=1)
     with pytest.raises(Cancelled):
@@ -128,6 +139,51 @@ def test_what_cannot_be_said_is_told(
             (silent / file.name).write_bytes(file.read_bytes())
     with pytest.raises(ModelError, match="no vocoder"):
         pipeline.load(silent, CPU)
+    mute = tmp_path / "mute"
+    shutil.copytree(folders["pocket_tts"], mute)
+    shutil.rmtree(mute / "audio_tokenizer")
+    with pytest.raises(ModelError, match=r"no codec \(PocketTTSAudioTokenizerModel\)") as caught:
+        pipeline.load(mute, CPU)
+    assert "somebody/a-codec" in caught.value.hint
+
+
+def test_a_voice_is_taken_from_a_recording_or_from_the_folder(
+    loaded: dict[str, SoundPipeline], folders: dict[str, Path], tmp_path: Path
+) -> None:
+    hum = tmp_path / "hum.wav"
+    soundfile.write(hum, np.sin(np.arange(16_000) / 6) * 0.5, 16_000)
+    anna = heard_in(run(loaded["pocket_tts"], tmp_path / "anna", asked()))[0]
+    mine = heard_in(run(loaded["pocket_tts"], tmp_path / "mine", asked(), inputs={"voice": [hum]}))[0]
+    assert mine.shape != anna.shape or not np.array_equal(mine, anna)
+    beside = tmp_path / "models" / "pocket"
+    shutil.copytree(folders["pocket_tts"], beside)
+    (beside / "audio_tokenizer").rename(beside.parent / "codec")
+    (beside / "voices" / "damaged.safetensors").write_bytes(b"no tensors")
+    again = pipeline.load(beside, CPU)
+    assert isinstance(again.model, Speaker) and again.model.voices == ("anna", "bert")
+    assert np.array_equal(heard_in(run(again, tmp_path / "again", asked()))[0], anna)
+    shutil.rmtree(beside / "voices")
+    assert not again.model.voices and heard_in(run(again, tmp_path / "any", asked()))[0].any()
+
+
+@pytest.mark.full
+def test_speakers_of_vibevoice_take_a_recording_and_others_refuse_it(
+    loaded: dict[str, SoundPipeline], tmp_path: Path
+) -> None:
+    hum = tmp_path / "hum.wav"
+    soundfile.write(hum, np.sin(np.arange(16_000) / 6) * 0.5, 16_000)
+    plain = heard_in(run(loaded["vibevoice"], tmp_path / "plain", asked("A fox.")))[0]
+    led = heard_in(run(loaded["vibevoice"], tmp_path / "led", asked("A fox."), inputs={"voice": [hum]}))[0]
+    assert led.shape != plain.shape or not np.array_equal(led, plain)
+    for kind in ("phonon", "dia"):
+        with pytest.raises(InvalidInput, match="voice of a recording"):
+            run(loaded[kind], tmp_path / "wrong", asked(), inputs={"voice": [hum]})
+    model = loaded["vibevoice"].model
+    assert isinstance(model, Speaker)
+    ends = model.model.config.eos_token_id
+    model.model.get_output_embeddings().weight[ends] *= 1.1  # it ends before it began
+    with pytest.raises(ModelError, match="no sound at all"):
+        run(loaded["vibevoice"], tmp_path / "none", asked("A fox."))
 
 
 def test_a_text_is_cut_into_sentences() -> None:
