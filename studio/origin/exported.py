@@ -46,19 +46,29 @@ def marked_bytes(kept: Artifact, marks: Marks, home: Path) -> bytes | None:
     """The file's bytes with those marks, or None where it stays as it is: nothing is switched on for its kind, or it
     was not made here. InvalidInput for what cannot be signed.
     """
-    if kept.job is None:
+    if kept.job is None or not applies(kept.media_type, marks):
         return None
-    pixels = marks.watermark and kept.media_type in PICTURES
-    signs = marks.credentials and kept.media_type in credentials.SIGNED
-    if not pixels and not signs:
-        return None
-    data = kept.path.read_bytes()
-    if pixels:
-        data = _watermarked(data, PICTURES[kept.media_type])
-    if signs:
-        title = str(kept.meta.get("prompt") or kept.meta.get("name") or kept.sha256[:12])
-        data = credentials.signed(data, kept.media_type, title, __version__, home)
+    title = str(kept.meta.get("prompt") or kept.meta.get("name") or kept.sha256[:12])
+    return marked(kept.path.read_bytes(), kept.media_type, title, marks, home)
+
+
+def applies(media_type: str, marks: Marks) -> bool:
+    """Whether files of that kind get any of the marks."""
+    return (marks.watermark and media_type in PICTURES) or (marks.credentials and media_type in credentials.SIGNED)
+
+
+def marked(data: bytes, media_type: str, title: str, marks: Marks, home: Path) -> bytes:
+    """A file on its way out, with those of the marks that its kind can have. InvalidInput: it cannot be signed."""
+    if marks.watermark and media_type in PICTURES:
+        data = _watermarked(data, PICTURES[media_type])
+    if marks.credentials and media_type in credentials.SIGNED:
+        data = credentials.signed(data, media_type, title, __version__, home)
     return data
+
+
+def leaving(data: bytes, media_type: str, title: str, home: Path) -> bytes:
+    """`marked` with what was chosen for that home."""
+    return marked(data, media_type, title, chosen(home), home)
 
 
 def _watermarked(data: bytes, form: str) -> bytes:

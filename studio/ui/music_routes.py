@@ -6,6 +6,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from studio.errors import InvalidInput
+from studio.origin import exported
 from studio.studio import Studio
 from studio.ui import sounding
 from studio.ui.answers import answering, body, fresh
@@ -55,6 +56,7 @@ async def export(studio: Studio, request: Request) -> Response:
     data, kind, name = await to_thread.run_sync(
         sounding.exported, studio, sha256, asked.get("format", "wav"), dict(asked)
     )
+    data = await to_thread.run_sync(exported.leaving, data, kind, name, studio.settings.home)
     headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
     return Response(data, media_type=kind, headers=headers)
 

@@ -6,12 +6,15 @@ import stat
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from studio.cli import main
+from studio.design.films import write_film
 from studio.library import provenance
 from studio.library.library import Library
+from studio.music.sound import audio_file
 from studio.origin import credentials, exported, looking
 from studio.origin.exported import Marks
 from studio.settings import Settings
@@ -127,3 +130,23 @@ def test_films_of_pictures_are_not_marked(library: Library, home: Path) -> None:
     assert exported.marked_bytes(made, Marks(watermark=True), home) == kept.path.read_bytes()
     with Image.open(kept.path) as opened:
         assert getattr(opened, "n_frames", 1) == 3
+
+
+def test_sounds_films_and_drawings_are_signed(home: Path, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (8000, 2)).astype(np.float32)
+    film = tmp_path / "film.mp4"
+    write_film(film, [Image.new("RGB", (64, 64), (n * 9, 30, 80)) for n in range(6)], 12)
+    files = {
+        "sound.wav": ("audio/wav", audio_file(noise, "wav", {"prompt": "rain"}, rate=44_100)),
+        "sound.mp3": ("audio/mpeg", audio_file(noise, "mp3", {"prompt": "rain"}, rate=44_100)),
+        "film.mp4": ("video/mp4", film.read_bytes()),
+        "drawing.svg": ("image/svg+xml", b'<svg xmlns="http://www.w3.org/2000/svg"><path d="M0 0h9v9z"/></svg>'),
+    }
+    exported.choose(home, Marks(watermark=True, credentials=True))
+    for name, (kind, data) in files.items():
+        copy = tmp_path / f"signed-{name}"
+        copy.write_bytes(exported.leaving(data, kind, "rain", home))
+        found = looking.look(copy).credentials
+        assert found and found["unchanged"] and found["made_by_model"], name
+    text = b"The fox went home."
+    assert exported.leaving(text, "text/plain", "a tale", home) == text
