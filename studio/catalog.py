@@ -17,6 +17,7 @@ from studio.families.diffusion.controlnet_folders import (
     read_controlnets,
     steers,
 )
+from studio.families.diffusion.reference_folders import ReferenceFolder, leads, read_references
 from studio.families.model_card import CARD, write_card
 from studio.settings import ASSETS, Settings
 from studio.types import Model, Request, Value
@@ -97,6 +98,45 @@ class Catalog:
         if not any(given.role == "control" for given in request.inputs):
             said = f"The ControlNet {wanted!r} has no picture to follow."
             raise InvalidInput(said, "Add a drawing or another picture as `control`.", field="control")
+
+    def references(self, model: Model | None = None) -> tuple[ReferenceFolder, ...]:
+        """IP-Adapters, by `model` those that lead it."""
+        found: dict[str, ReferenceFolder] = {}
+        for _, place in self._places:
+            for one in read_references(place):
+                found.setdefault(one.id, one)
+        return tuple(one for one in found.values() if model is None or leads(one, model.folder))
+
+    def reference(self, id: str, model: Model) -> ReferenceFolder:
+        """The IP-Adapter of that id, which leads `model`. NotFound."""
+        able = {one.id: one for one in self.references(model)}
+        if id not in able:
+            raise NotFound(
+                f"There is no IP-Adapter {id[:80]!r} for {model.name}.",
+                f"For it there are: {', '.join(able) or 'none'}.",
+                field="ip_adapter",
+            )
+        return able[id]
+
+    def check_beside(self, request: Request, model: Model) -> None:
+        """NotFound for a ControlNet or an IP-Adapter that is not there or not for this model, InvalidInput without its
+        picture.
+        """
+        self.check_control(request, model)
+        if wanted := str(request.params.get("ip_adapter") or ""):
+            self.reference(wanted, model)
+            if not any(given.role == "reference" for given in request.inputs):
+                said = f"The IP-Adapter {wanted!r} has no picture to show."
+                raise InvalidInput(said, "Add one as `reference`.", field="ip_adapter")
+
+    def beside(self, request: Request, model: Model) -> dict[str, list[str]]:
+        """Files and folders that the worker needs for a request beside its model, by role. NotFound."""
+        found: dict[str, list[str]] = {}
+        if controlnet := str(request.params.get("controlnet") or ""):
+            found["controlnet"] = [str(self.controlnet(controlnet, model).folder)]
+        if reference := str(request.params.get("ip_adapter") or ""):
+            found["ip_adapter"] = [str(self.reference(reference, model).weights)]
+        return found
 
     def adapter(self, id: str) -> Path:
         known = self.adapters()

@@ -119,6 +119,9 @@ def _add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
     image.add_argument("--strength", type=float, help="how much of --init may change, 0 to 1")
     image.add_argument("--control", type=Path, metavar="DRAWING", help="follow this drawing by a ControlNet")
     image.add_argument("--controlnet", default="", metavar="ID", help="with --control (default: the model's own)")
+    image.add_argument("--reference", type=Path, metavar="PICTURE", help="resemble this picture by an IP-Adapter")
+    image.add_argument("--ip-adapter", default="", metavar="ID", help="with --reference (default: the model's own)")
+    image.add_argument("--likeness", type=float, help="how much --reference counts (default: 0.6)")
     image.add_argument("--steps", type=int, help="sampling steps")
     image.add_argument("--guidance", type=float, help="how strictly the words are followed")
     image.add_argument("--sampler", help="how noise becomes a picture")
@@ -278,6 +281,7 @@ def image_request(studio: Studio, given: argparse.Namespace) -> Request:
     task = _image_task(given)
     needed = "inpaint" if given.extend else task  # of a model
     files = [("init_image", given.init), ("mask_image", given.mask), ("control", given.control)]
+    files.append(("reference", given.reference))
     for _, file in files:
         if file and not file.is_file():
             raise InvalidInput(f"There is no file {file}.", "Check the path.")
@@ -304,6 +308,11 @@ def image_request(studio: Studio, given: argparse.Namespace) -> Request:
         **_extend(given.extend),
     }
     model = studio.catalog.model(given.model) if given.model else studio.catalog.default(needed)
+    if given.reference:
+        able = studio.catalog.references(model)
+        if not able:
+            raise InvalidInput(f"{model.name} has no IP-Adapter.", "Put one for it into the models folder.")
+        params |= {"ip_adapter": given.ip_adapter or able[0].id, "ip_adapter_scale": given.likeness}
     if given.control:
         params |= _control(studio, model, given.controlnet)
     if set(IN_PLACE_OF.values()) & set(model.tasks):

@@ -130,7 +130,7 @@ class Studio:
             self.library.artifact(given.artifact)
         prompt = request.prompt.encode("utf-8", "replace").decode("utf-8").replace("\x00", "")
         if model:
-            self.catalog.check_control(request, model)
+            self.catalog.check_beside(request, model)
         suggested = self.catalog.defaults(model, request.task) if model else {}
         params = {**suggested, **request.params}
         return declared.validate(request.replace(seed=seed, prompt=prompt, params=params))
@@ -557,8 +557,8 @@ class Studio:
         files: dict[str, list[str]] = {}
         for given in request.inputs:
             files.setdefault(given.role, []).append(str(self.library.artifact(given.artifact).path))
-        if model and (controlnet := str(request.params.get("controlnet") or "")):
-            files["controlnet"] = [str(self.catalog.controlnet(controlnet, model).folder)]
+        if model:
+            files |= self.catalog.beside(request, model)
         return protocol.Run(
             job=job.id,
             family=declared.name,

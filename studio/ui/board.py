@@ -51,6 +51,7 @@ SCRIPTS = (
     "prompt-weights.js",
     "prompt-list.js",
     "prompt-help.js",
+    "reference.js",
 )
 ACTIONS = (
     "pick",
@@ -63,6 +64,7 @@ ACTIONS = (
     "inpaint",
     "extend",
     "walk",
+    "reference",
     "describe",
     "to-design",
     "ancestry",

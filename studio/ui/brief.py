@@ -17,7 +17,7 @@ from studio.families import family
 from studio.families.diffusion.weighted_words import read
 from studio.families.family import Param
 from studio.studio import Studio
-from studio.types import Input, Request, Value
+from studio.types import Input, Model, Request, Value
 from studio.ui import films, form, run
 
 MAX_CELLS = 64
@@ -53,6 +53,7 @@ class Brief:
     values: Mapping[str, Any]
     start: str | None = None  # sha256 of the picture to begin with
     mask: str | None = None
+    reference: str | None = None  # sha256 of the picture that the new one is to resemble
     parent: str | None = None  # sha256 of the take that is branched from
     kept: Mapping[str, Any] = field(default_factory=dict)  # params that the form has no fields for
 
@@ -79,6 +80,7 @@ class Brief:
             values={**self.values, **values},
             start=self.start,
             mask=self.mask,
+            reference=self.reference,
             parent=self.parent,
             kept=self.kept,
         )
@@ -178,21 +180,40 @@ def request(studio: Studio, brief: Brief, prompt: str) -> Request:
     kept = (
         brief.kept if values.get("lock") else {}
     )  # another seed: what was laid over the old one's noise means nothing
+    params |= likeness(studio, model, brief, params)
     inputs = [
         Input(role=role, artifact=sha)
         for role, sha in (("init_image", brief.start), ("mask_image", brief.mask))
         if sha and brief.start and not (role == "mask_image" and films.makes_films(model))
     ]
+    if brief.reference:
+        inputs.append(Input(role="reference", artifact=brief.reference))
     return Request(
         task=task,
         model=model.id,
         prompt=prompt.strip(),
         inputs=tuple(inputs),
         adapters=adapters,
-        params={**kept.get("params", {}), **params},
+        params={k: v for k, v in {**kept.get("params", {}), **params}.items() if v is not None},
         seed=int(values["seed"]),
         parent=brief.parent,
     )
+
+
+def likeness(studio: Studio, model: Model, brief: Brief, params: Mapping[str, Value]) -> dict[str, Value]:
+    """The settings of a reference picture: the IP-Adapter that was chosen, else the first for the model. InvalidInput
+    where there is none; without a reference no such setting.
+    """
+    if not brief.reference:
+        return {"ip_adapter": None, "ip_adapter_scale": None}
+    able = studio.catalog.references(model)
+    if not able:
+        raise InvalidInput(
+            f"{model.name} has no IP-Adapter, which a reference picture needs.",
+            "Remove the reference, or put one for this model into the models folder.",
+            field="ip_adapter",
+        )
+    return {"ip_adapter": str(params.get("ip_adapter") or able[0].id)}
 
 
 def wanted(brief: Brief) -> dict[str, Any]:

@@ -6,12 +6,13 @@ from typing import Any
 
 from studio.families import family
 from studio.families.diffusion.painting_params import SHAPES, SIDES
+from studio.families.diffusion.reference_folders import USUAL_SCALE
 from studio.families.family import Param
 from studio.studio import Studio
 from studio.types import Model
 from studio.ui import brief, films, form, pictures
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.widgets import ModelWishes, PromptHelp, PromptList, PromptNotes, StartPicture
+from studio.ui.widgets import ModelWishes, PromptHelp, PromptList, PromptNotes, ReferencePicture, StartPicture
 
 PANEL = "image"
 ONCE = (
@@ -138,6 +139,7 @@ class PictureFields:
                     params["padding_mask_crop"], PANEL, typed=True, value=32, label="Pixels around it", min_width=80
                 )
         self.draw_extend(fields, params)
+        self.draw_reference(fields, params)
         with gr.Accordion("Larger, by a second pass", open=False, elem_id="image-hires-fold"):
             fields["hires_scale"] = form.field(params["hires_scale"], PANEL, value=1)
             with gr.Row():
@@ -174,6 +176,17 @@ class PictureFields:
                         min_width=100,
                         placeholder="4, 8, 12" if side == "x" else "1-4",
                     )
+
+    def draw_reference(self, fields: dict[str, Any], params: Mapping[str, Param]) -> None:
+        there = bool(self.studio.catalog.references())
+        with gr.Accordion(
+            "Reference picture", open=False, visible=there, elem_id="image-reference-fold"
+        ) as self.reference_fold:
+            self.reference = ReferencePicture(PANEL)
+            fields["ip_adapter"] = gr.Dropdown(
+                self.references(), value="", label="IP-Adapter", elem_id="image-ip-adapter", interactive=True
+            )
+            fields["ip_adapter_scale"] = form.field(params["ip_adapter_scale"], PANEL, value=USUAL_SCALE)
 
     def draw_extend(self, fields: dict[str, Any], params: Mapping[str, Param]) -> None:
         with gr.Accordion("Extend the start picture", open=False, elem_id="image-extend-fold") as self.extend_fold:
@@ -212,6 +225,9 @@ class PictureFields:
             told = ", ".join(str(facts[name]) for name in ("base", "trigger") if facts.get(name))
             found.append((f"{id} ({told})" if told else id, id))
         return found
+
+    def references(self) -> list[tuple[str, str]]:
+        return [("the first for the model", ""), *((one.id, one.id) for one in self.studio.catalog.references())]
 
     def first_model(self) -> Model | None:
         known = self.studio.catalog.models("text_to_image")

@@ -98,6 +98,13 @@ def start_value(sha256: str | None = None, mask: str | None = None, name: str = 
     return {"sha256": sha256, "mask": mask, "name": name, "paint": paint}
 
 
+class ReferencePicture(_Widget):
+    """A picture that new ones shall resemble, uploaded or of the library: {sha256, name}."""
+
+    def __init__(self, panel: str, **options: Any) -> None:
+        super().__init__("referencePicture", {"sha256": None, "name": ""}, elem_id=f"{panel}-reference", **options)
+
+
 class StartScore(_Widget):
     """What a piece begins with: a score of the library, or notes played on a small keyboard."""
 

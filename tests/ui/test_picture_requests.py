@@ -12,7 +12,9 @@ from studio.settings import Settings
 from studio.studio import Studio
 from studio.types import Artifact, Request
 from studio.ui import brief
+from tests.families.diffusion import tiny
 from tests.families.diffusion.test_parts import scene
+from tests.families.diffusion.test_references import build_reference
 
 VALUES = {"prompt": "a fox", "model": "a", "num_images_per_prompt": 2, "seed": 7, "lock": True, "extend_left": 0}
 
@@ -111,3 +113,19 @@ def test_a_wrong_line_is_told_by_its_number(studio: Studio, text: str, said: str
         brief.plan(studio, brief.Brief(values={**VALUES, "many": text}))
     assert caught.value.field == "many"
     assert not studio.queue()
+
+
+def test_a_reference_needs_an_adapter_for_the_model(studio: Studio, home: Path, picture: Artifact) -> None:
+    def referred(**values: object) -> Request:
+        given = brief.Brief(values={**VALUES, "ip_adapter_scale": 0.8, **values}, reference=picture.sha256)
+        return studio.check(brief.plan(studio, given).requests[0])
+
+    with pytest.raises(InvalidInput, match="A has no IP-Adapter"):
+        referred()
+    assert "ip_adapter_scale" not in asked(studio, ip_adapter_scale=0.8).params
+    tiny.build("sd", home / "models" / "a")
+    build_reference(home / "models" / "a", home / "models" / "look")
+    told = referred(ip_adapter="")
+    assert (told.params["ip_adapter"], told.params["ip_adapter_scale"]) == ("look", 0.8)
+    assert [given.role for given in told.inputs] == ["reference"]
+    assert command(studio, "--reference", str(picture.path)).params["ip_adapter"] == "look"

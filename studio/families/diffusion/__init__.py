@@ -3,6 +3,7 @@
 from studio.families.diffusion.defaults import folder_defaults
 from studio.families.diffusion.hires_params import HIRES
 from studio.families.diffusion.painting_params import BEYOND, EXTEND, PADDING
+from studio.families.diffusion.reference_folders import REFERENCE
 from studio.families.family import Family, Param
 
 SCHEDULERS = (
@@ -383,10 +384,10 @@ FAMILY = Family(
     title="Pictures (diffusion)",
     media="image",
     tasks={
-        "text_to_image": (*COMMON, *HIRES, *CONTROL),
-        "image_to_image": (*COMMON, STRENGTH, *HIRES, *CONTROL),
-        "inpaint": (*COMMON, STRENGTH, BLUR, PADDING, *CONTROL),
-        "outpaint": (*COMMON, BEYOND, BLUR, *EXTEND, *CONTROL),
+        "text_to_image": (*COMMON, *HIRES, *REFERENCE, *CONTROL),
+        "image_to_image": (*COMMON, STRENGTH, *HIRES, *REFERENCE, *CONTROL),
+        "inpaint": (*COMMON, STRENGTH, BLUR, PADDING, *REFERENCE, *CONTROL),
+        "outpaint": (*COMMON, BEYOND, BLUR, *EXTEND, *REFERENCE, *CONTROL),
         "latent_walk": WALK,
     },
     trainings={"train_diffusion": SCRATCH, "train_lora": LORA, "evaluate_pictures": EVALUATE, "merge_lora": ()},

@@ -32,9 +32,11 @@ from studio.families.diffusion.loading import modules, open_folder
 from studio.families.diffusion.masked import kept_outside, needs_this
 from studio.families.diffusion.memory import Sparing, first_batch, scale_factor, slice_decoding
 from studio.families.diffusion.noise import Noise, Take
-from studio.families.diffusion.pictures import mask_picture, put_back, start_picture
+from studio.families.diffusion.pictures import mask_picture, put_back, start_picture, whole_picture
 from studio.families.diffusion.prompt_weights import plain_words, reads_weights, words_for
 from studio.families.diffusion.prompts import Mix, PromptMemory, read_limit
+from studio.families.diffusion.reference_folders import USUAL_SCALE
+from studio.families.diffusion.references import References
 from studio.families.diffusion.steps import heard
 from studio.families.diffusion.takes import starts
 from studio.families.diffusion.tiling import wrapped
@@ -77,6 +79,7 @@ class PicturePipeline:
         self._ways: dict[Any, DiffusionPipeline] = {}
         self._prompts = PromptMemory()
         self._adapters = Adapters(pipe)
+        self._references = References(pipe, device)
         self._map: previews.LatentMap | None = None
         self._controlnets = ControlNets(device)
         self._faster = Budget(0)
@@ -98,6 +101,10 @@ class PicturePipeline:
 
     def run(self, request: Request, context: Context) -> None:
         context.check()
+        reference = next(iter(context.inputs.get("ip_adapter", ())), None)
+        scale = request.params.get("ip_adapter_scale")
+        if self._references.use(reference, float(str(USUAL_SCALE if scale is None else scale))):
+            self._ways.clear()  # they hold parts that the pipeline has no more, or lack new ones
         pipe = self._way(request.task, context.inputs.get("controlnet", ()))
         width, height = self._size_of(request, pipe)
         self._hint(request, context)
@@ -414,6 +421,8 @@ class _Job:
             self.mask_kept = self._mask
         elif self._mask is not None:
             given["mask_image"] = self._mask
+        if self.context.inputs.get("ip_adapter"):
+            given["ip_adapter_image"] = [whole_picture(self._file("reference"))]
         if self.context.inputs.get("controlnet"):
             given |= steering(self.request, self._file("control"), self.pipe, size)
         return given

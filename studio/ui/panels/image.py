@@ -12,7 +12,7 @@ from studio.families import family
 from studio.studio import Studio
 from studio.types import Json, Request
 from studio.ui import brief, films, form, pictures, run
-from studio.ui.board import Board
+from studio.ui.board import ACTIONS, Board
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.form import QUIET
 from studio.ui.picture_fields import ONCE, PANEL, WISHED, PictureFields
@@ -56,6 +56,7 @@ class ImagePanel:
                     PANEL,
                     invitation="Describe a picture",
                     examples=[e.prompt for e in self.examples],
+                    actions=[name for name in ACTIONS if name != "reference" or studio.catalog.references()],
                     restores=True,
                 )
         self.connect(demo)
@@ -63,7 +64,7 @@ class ImagePanel:
     # --- wiring
 
     def connect(self, demo: gr.Blocks) -> None:
-        beside = (self.drawn.notes, self.drawn.start)
+        beside = (self.drawn.notes, self.drawn.start, self.drawn.reference)
         inputs = self.form.inputs(*beside)
         outputs = [
             *self.form.fields.values(),
@@ -71,6 +72,7 @@ class ImagePanel:
             self.problem,
             self.drawn.start_fold,
             self.drawn.extend_fold,
+            self.drawn.reference_fold,
             self.drawn.lora,
             self.drawn.wishes,
         ]
@@ -119,6 +121,7 @@ class ImagePanel:
                 values=values,
                 start=start,
                 mask=mask,
+                reference=(given[self.drawn.reference] or {}).get("sha256") or None,
                 parent=notes.get("parent"),
                 kept=notes.get("kept") or {},
             )
@@ -149,6 +152,7 @@ class ImagePanel:
             "start": self.start_from,
             "inpaint": self.inpaint,
             "extend": self.extend,
+            "reference": self.refer,
             "walk": self.walk,
             "example": self.example,
             "restored": self.restored,
@@ -209,6 +213,12 @@ class ImagePanel:
         strength = {p.name: p for p in family("diffusion").params("outpaint")}["strength"].default
         opened = {self.drawn.start_fold: gr.update(open=True), self.drawn.extend_fold: gr.update(open=True)}
         return {self.drawn.start: start, **opened, **words, **self.form.fill({"strength": strength})}
+
+    def refer(self, asked: Json, _: Mapping[str, Any]) -> Updates:
+        """The take as the picture that new ones shall resemble."""
+        kept = self.studio.library.artifact(str(asked["sha256"]))
+        shown = {"sha256": kept.sha256, "name": str(kept.meta.get("prompt") or kept.meta.get("name") or "")[:80]}
+        return {self.drawn.reference: shown, self.drawn.reference_fold: gr.update(open=True, visible=True)}
 
     def walk(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         request = pictures.walk_request(self.studio, str(asked["sha256"]), str(asked["to"]), asked)
@@ -305,6 +315,7 @@ class ImagePanel:
             **self.size_of(params.get("width"), params.get("height")),
             self.drawn.start: start_value(start, mask),
             self.drawn.start_fold: gr.update(open=bool(start)),
+            self.drawn.reference: {"sha256": self.known_input(request, "reference"), "name": ""},
             self.drawn.notes: self.notes_now(parent=parent, before=request.prompt if parent else "", kept=kept),
         }
 
