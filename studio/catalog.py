@@ -17,10 +17,13 @@ from studio.families.diffusion.controlnet_folders import (
     read_controlnets,
     steers,
 )
+from studio.families.diffusion.embedding_files import PICKLES, named_in, read_embeddings
 from studio.families.diffusion.reference_folders import ReferenceFolder, leads, read_references
 from studio.families.model_card import CARD, write_card
 from studio.settings import ASSETS, Settings
 from studio.types import Model, Request, Value
+
+PICTURES = ("text_to_image", "image_to_image", "inpaint", "outpaint")  # tasks whose prompts may name embeddings
 
 
 class Catalog:
@@ -30,6 +33,7 @@ class Catalog:
         self._places = (("starter", ASSETS / "models"), ("local", settings.models))
         self._models = settings.models
         self._adapters = settings.home / "adapters"
+        self._embeddings = settings.home / "embeddings"
 
     def models(self, task: str | None = None) -> tuple[Model, ...]:
         found: dict[str, Model] = {}
@@ -120,9 +124,10 @@ class Catalog:
 
     def check_beside(self, request: Request, model: Model) -> None:
         """NotFound for a ControlNet or an IP-Adapter that is not there or not for this model, InvalidInput without its
-        picture.
+        picture or for an embedding that cannot be used.
         """
         self.check_control(request, model)
+        self._embeddings_of(request)
         if wanted := str(request.params.get("ip_adapter") or ""):
             self.reference(wanted, model)
             if not any(given.role == "reference" for given in request.inputs):
@@ -136,7 +141,19 @@ class Catalog:
             found["controlnet"] = [str(self.controlnet(controlnet, model).folder)]
         if reference := str(request.params.get("ip_adapter") or ""):
             found["ip_adapter"] = [str(self.reference(reference, model).weights)]
+        if embeddings := self._embeddings_of(request):
+            found["embedding"] = [str(path) for path in embeddings]
         return found
+
+    def embeddings(self) -> tuple[str, ...]:
+        """Names of the textual inversion embeddings that a prompt may use."""
+        return tuple(name for name, path in read_embeddings(self._embeddings).items() if path.suffix not in PICKLES)
+
+    def _embeddings_of(self, request: Request) -> tuple[Path, ...]:
+        if request.task not in PICTURES:
+            return ()
+        words = f"{request.prompt}\n{request.params.get('negative_prompt') or ''}"
+        return named_in(words, read_embeddings(self._embeddings))
 
     def adapter(self, id: str) -> Path:
         known = self.adapters()

@@ -73,6 +73,15 @@ class PictureFields:
             interactive=True,
             visible=bool(self.studio.catalog.adapters()),
         )
+        self.embedding = gr.Dropdown(
+            self.embeddings(),
+            value="",
+            label="Add an embedding",
+            elem_id="image-embedding",
+            info="Its name is put into the prompt; it may stand under Avoid as well.",
+            interactive=True,
+            visible=len(self.embeddings()) > 1,
+        )
         fields["style"] = gr.Dropdown(
             pictures.style_menu(self.studio, model),
             value="",
@@ -225,6 +234,9 @@ class PictureFields:
             told = ", ".join(str(facts[name]) for name in ("base", "trigger") if facts.get(name))
             found.append((f"{id} ({told})" if told else id, id))
         return found
+
+    def embeddings(self) -> list[tuple[str, str]]:
+        return [("none", ""), *((name, name) for name in self.studio.catalog.embeddings())]
 
     def references(self) -> list[tuple[str, str]]:
         return [("the first for the model", ""), *((one.id, one.id) for one in self.studio.catalog.references())]

@@ -27,6 +27,8 @@ from studio.families.diffusion.acceleration import Budget, accelerate
 from studio.families.diffusion.adapters import Adapters
 from studio.families.diffusion.controlnets import ControlNets, looked_at_once, steered, steering
 from studio.families.diffusion.detail import part_of
+from studio.families.diffusion.embedding_files import replaced
+from studio.families.diffusion.embeddings import Embeddings
 from studio.families.diffusion.hires import enlarged, second_pass
 from studio.families.diffusion.loading import modules, open_folder
 from studio.families.diffusion.masked import kept_outside, needs_this
@@ -80,6 +82,7 @@ class PicturePipeline:
         self._prompts = PromptMemory()
         self._adapters = Adapters(pipe)
         self._references = References(pipe, device)
+        self._embeddings = Embeddings(pipe)
         self._map: previews.LatentMap | None = None
         self._controlnets = ControlNets(device)
         self._faster = Budget(0)
@@ -109,7 +112,8 @@ class PicturePipeline:
         width, height = self._size_of(request, pipe)
         self._hint(request, context)
         self._adapters.use(context.adapters, context.warn)
-        job = _Job(request, context, pipe, width, height, unit_of(pipe))
+        self._embeddings.use(context.inputs.get("embedding", ()), context.warn)
+        job = _Job(request, context, pipe, width, height, unit_of(pipe), tokens=self._embeddings.tokens)
         if request.task == "latent_walk":
             self._walk(job)
         else:
@@ -144,7 +148,7 @@ class PicturePipeline:
         pipe = self._way(asked.task, job.context.inputs.get("controlnet", ()))
         width, height = self._size_of(asked, pipe)
         blank = Image.new("RGB", (width, height))
-        again = _Job(asked, job.context, pipe, width, height, start=blank)
+        again = _Job(asked, job.context, pipe, width, height, start=blank, tokens=job.tokens)
         job.further = count * again.steps
         return again
 
@@ -303,7 +307,8 @@ class PicturePipeline:
         known = _words_in(self._card.get("knows", {}))
         taught = self._adapters.triggers(path for path, _ in context.adapters)
         words = plain_words(self._own, request.prompt)
-        unknown = unknown_words(words, [*known, *taught.split()]) if known else ()
+        named = [file.stem for file in context.inputs.get("embedding", ())]
+        unknown = unknown_words(words, [*known, *taught.split(), *named]) if known else ()
         if unknown:
             context.warn(f"{self._card.get('name', self._name)} does not know: {', '.join(unknown[:8])}.")
         if read(request.prompt).meant and not reads_weights(self._own):
@@ -343,9 +348,11 @@ class _Job:
         height: int,
         unit: int = 8,
         start: Image.Image | None = None,
+        tokens: Mapping[str, str] = {},  # of embeddings, by their names
     ) -> None:
         self.request, self.context, self.pipe = request, context, pipe
         self.params = dict(request.params)
+        self.tokens = tokens
         self.part = part_of(request.task, self.params, context.inputs, (width, height), unit)
         self.width, self.height = self.part.size if self.part else (width, height)
         self.first, self.film = 0, False
@@ -400,7 +407,7 @@ class _Job:
     def _arguments(self) -> dict[str, Any]:
         params, size = self.params, (self.width, self.height)
         given: dict[str, Any] = {
-            "prompt": words_for(self.pipe, self.request.prompt),
+            "prompt": replaced(words_for(self.pipe, self.request.prompt), self.tokens),
             "width": self.width,
             "height": self.height,
             "output_type": "pil",
@@ -408,7 +415,7 @@ class _Job:
             "guidance_scale": params.get("guidance_scale", 7.0),
         }
         if params.get("negative_prompt"):
-            given["negative_prompt"] = words_for(self.pipe, str(params["negative_prompt"]))
+            given["negative_prompt"] = replaced(words_for(self.pipe, str(params["negative_prompt"])), self.tokens)
         if self.part is not None:
             self._start, self._mask = self.part.start, self.part.painted
         elif self._start is None and self.request.task in ("image_to_image", "inpaint"):

@@ -80,14 +80,15 @@ def _weakened(
 
 
 def _tokens(pipe: Any, reading: Reading) -> list[tuple[Any, list[int]]]:
-    """Each run with the places of its tokens among those that are read."""
+    """Each run with the places of its tokens among those that are read; an embedding may be several tokens."""
     tokenizer = _tokenizer(pipe)
+    texts = [pipe.maybe_convert_prompt(run.text, tokenizer) for run in reading.runs]
     found = tokenizer(
-        reading.text, truncation=True, max_length=tokenizer.model_max_length, return_offsets_mapping=True
+        "".join(texts), truncation=True, max_length=tokenizer.model_max_length, return_offsets_mapping=True
     ).offset_mapping
     placed, start = [], 0
-    for run in reading.runs:
-        end = start + len(run.text)
+    for run, text in zip(reading.runs, texts, strict=True):
+        end = start + len(text)
         placed.append((run, [at for at, (first, last) in enumerate(found) if first < last and start <= first < end]))
         start = end
     return placed

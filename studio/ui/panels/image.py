@@ -23,6 +23,7 @@ ICON = "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4"
 HISTORY = 40  # prompts
 LOOK = "() => { window.atelierBoard?.poke('image'); dispatchEvent(new CustomEvent('atelier:queue')); }"
 RESIZED = "(size, w, h) => (size.includes('x') ? size.split('x').map(Number) : [w, h])"
+ADD_EMBEDDING = "(name, prompt) => ['', name ? (prompt.trimEnd() + ' <' + name + '>').trimStart() : prompt]"
 ADD_LORA = "(id, prompt) => ['', id ? (prompt.trimEnd() + ' <lora:' + id + ':1>').trimStart() : prompt]"
 WISHES = f"(...chosen) => window.atelierBoard.wished('{PANEL}', {json.dumps(WISHED)}, ...chosen)"
 
@@ -82,6 +83,8 @@ class ImagePanel:
         self.drawn.notes.act(self.noted, inputs, self.drawn.notes, trigger_mode="always_last", **QUIET)
         adding = [self.drawn.lora, fields["prompt"]]
         self.drawn.lora.input(None, adding, adding, js=ADD_LORA)
+        adding = [self.drawn.embedding, fields["prompt"]]
+        self.drawn.embedding.input(None, adding, adding, js=ADD_EMBEDDING)
         sides = [fields["width"], fields["height"]]
         fields["size"].input(None, [fields["size"], *sides], sides, js=RESIZED)
         for name in ("width", "height"):
