@@ -102,6 +102,7 @@ def _add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
     image.add_argument("prompt", nargs="?", default="")
     image.add_argument("--from", type=Path, dest="list", metavar="FILE", help="prompts: one a line, or a CSV table")
     image.add_argument("--describe", type=Path, metavar="PICTURE", help="make nothing: tell this picture in words")
+    image.add_argument("--enlarge", type=Path, metavar="PICTURE", help="make this picture larger, by --model if given")
     image.add_argument("--count", type=int, default=1, help="variations (default: 1)")
     image.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
     image.add_argument("--out", type=Path, help="folder that gets a copy of every picture")
@@ -190,6 +191,9 @@ def image(settings: Settings, given: argparse.Namespace) -> int:
         raise InvalidInput("--around-mask needs a mask.", "Give it with --mask FILE.")
     if given.mask and not given.init:
         raise InvalidInput("--mask needs a picture to paint in.", "Give it with --init FILE.")
+    if given.enlarge:
+        with Studio(settings) as studio:
+            return _tell_pictures(studio, studio.submit(_enlarge_request(studio, given), panel="cli"), given.out)
     if given.describe:
         return _describe(settings, given)
     if bool(given.prompt) == bool(given.list):
@@ -216,6 +220,15 @@ def _describe(settings: Settings, given: argparse.Namespace) -> int:
             return 1
         print_json({"words": made[0].path.read_text("utf-8"), "model": model.id})
     return 0
+
+
+def _enlarge_request(studio: Studio, given: argparse.Namespace) -> Request:
+    """By the model that is named, else by the first that enlarges, else without one."""
+    source = (Input(role="source", artifact=studio.adopt(given.enlarge, role="source").sha256),)
+    able = [studio.catalog.model(given.model)] if given.model else studio.catalog.models("enlarge")
+    if not able:
+        return Request(task="upscale", model="", inputs=source, params={"factor": "2"})
+    return Request(task="enlarge", model=able[0].id, prompt=given.prompt, inputs=source, seed=given.seed)
 
 
 def _tell_pictures(studio: Studio, job: Job, out: Path | None) -> int:

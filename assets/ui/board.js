@@ -26,6 +26,7 @@
     ["start", "start", "Use as start image", "m"],
     ["inpaint", "inpaint", "Inpaint", "n"],
     ["extend", "extend", "Extend the picture", "Shift+X"],
+    ["enlarge", "focus", "Enlarge", "Shift+L"],
     ["reference", "open", "Use as reference", "Shift+M"],
     ["describe", "page", "Describe in words", "Shift+W"],
     ["walk", "walk", "Walk to another take", "l"],

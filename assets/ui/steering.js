@@ -170,6 +170,7 @@
         m: () => this.either("start", "to-image", "cover"),
         n: () => this.either("inpaint", "notebook", "piece"),
         q: () => this.does("to-design"),
+        L: () => this.does("enlarge"),
         M: () => this.does("reference"),
         W: () => this.does("describe"),
         X: () => this.does("extend"),

@@ -10,6 +10,7 @@ FAMILIES: tuple[str, ...] = (
     "gan",
     "causal_lm",
     "captioning",
+    "upscaling",
     "score",
     "audio",
     "shapes",

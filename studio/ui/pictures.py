@@ -54,6 +54,19 @@ def sizes(width: int, height: int) -> list[tuple[str, str]]:
     return [*found, ("Custom", CUSTOM)]
 
 
+def enlarge_request(studio: Studio, sha256: str, model: str = "") -> Request:
+    """A picture of the library larger: by that model, else by the first that enlarges, else without a model, twice."""
+    kept = studio.library.artifact(sha256)
+    if not kept.media_type.startswith("image/"):
+        raise InvalidInput("Only a picture can be enlarged.", "Choose another take.")
+    source = (Input(role="source", artifact=sha256),)
+    prompt = str(kept.meta.get("prompt") or "")
+    able = [studio.catalog.model(model)] if model else studio.catalog.models("enlarge")
+    if not able:
+        return Request(task="upscale", model="", prompt=prompt, inputs=source, params={"factor": "2"}, parent=sha256)
+    return Request(task="enlarge", model=able[0].id, prompt=prompt, inputs=source, parent=sha256)
+
+
 def walk_request(studio: Studio, start: str, end: str, asked: Mapping[str, Any]) -> Request:
     """From the noise and words of one take to those of another."""
     a, b = studio.take(start), studio.take(end)

@@ -1,5 +1,6 @@
 """What the picture form and the `image` command ask for beyond a plain picture. No browser, no model."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from studio.families import family
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.types import Artifact, Request
-from studio.ui import brief
+from studio.ui import brief, pictures
 from tests.families.diffusion import tiny
 from tests.families.diffusion.test_parts import scene
 from tests.families.diffusion.test_references import build_reference
@@ -129,3 +130,17 @@ def test_a_reference_needs_an_adapter_for_the_model(studio: Studio, home: Path, 
     assert (told.params["ip_adapter"], told.params["ip_adapter_scale"]) == ("look", 0.8)
     assert [given.role for given in told.inputs] == ["reference"]
     assert command(studio, "--reference", str(picture.path)).params["ip_adapter"] == "look"
+
+
+def test_a_picture_is_enlarged_by_a_model_where_there_is_one(
+    studio: Studio, home: Path, picture: Artifact, tmp_path: Path
+) -> None:
+    plain = studio.check(pictures.enlarge_request(studio, picture.sha256))
+    assert (plain.task, plain.model, plain.params["factor"]) == ("upscale", "", "2")
+    folder = home / "models" / "larger"
+    folder.mkdir()
+    config = {"architectures": ["Swin2SRForImageSuperResolution"], "model_type": "swin2sr"}
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    larger = studio.check(pictures.enlarge_request(studio, picture.sha256))
+    assert (larger.task, larger.model, larger.params["tile"]) == ("enlarge", "larger", 192)
+    assert larger.parent == picture.sha256 == larger.inputs[0].artifact

@@ -155,6 +155,7 @@ class ImagePanel:
             "start": self.start_from,
             "inpaint": self.inpaint,
             "extend": self.extend,
+            "enlarge": self.enlarge,
             "reference": self.refer,
             "walk": self.walk,
             "example": self.example,
@@ -222,6 +223,11 @@ class ImagePanel:
         kept = self.studio.library.artifact(str(asked["sha256"]))
         shown = {"sha256": kept.sha256, "name": str(kept.meta.get("prompt") or kept.meta.get("name") or "")[:80]}
         return {self.drawn.reference: shown, self.drawn.reference_fold: gr.update(open=True, visible=True)}
+
+    def enlarge(self, asked: Json, _: Mapping[str, Any]) -> Updates:
+        """By the first model that enlarges, twice as large by calculation where none is installed."""
+        request = pictures.enlarge_request(self.studio, str(asked["sha256"]))
+        return self.told(run.submit(self.studio, [request], panel=PANEL).problem)
 
     def walk(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         request = pictures.walk_request(self.studio, str(asked["sha256"]), str(asked["to"]), asked)
