@@ -1,5 +1,5 @@
-"""Every class that presets/models lists for texts, sound, speech, captions and shapes, at tiny size with random
-weights: it stands in the menu of its panel, what Generate asks for is done by the worker, and the work is kept.
+"""Every class that presets/models lists for texts, sound, speech, captions, shapes and depth, at tiny size with
+random weights: it stands in the menu of its panel, what Generate asks for is done by the worker, and the work is kept.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,11 +21,19 @@ from tests.families.audio import tiny as sounds
 from tests.families.audio import tiny_listed as more_sounds
 from tests.families.captioning import tiny_captioner
 from tests.families.causal_lm import tiny_listed as texts
+from tests.families.depth import tiny_maps
 from tests.families.shapes import test_shap_e
 from tests.lengths import ALL
 
 MEDIA = ("text", "music", "sound", "speech", "3d")
-USUAL = ("Qwen3ForCausalLM", "StableAudioPipeline", "VitsModel", "ShapEPipeline", "BlipForConditionalGeneration")
+USUAL = (
+    "Qwen3ForCausalLM",
+    "StableAudioPipeline",
+    "VitsModel",
+    "ShapEPipeline",
+    "BlipForConditionalGeneration",
+    "DepthAnythingForDepthEstimation",
+)
 BUILDERS: Mapping[str, Callable[[Path], object]] = {
     **{kind: partial(texts.build, kind) for kind in texts.configs({})},
     "BlipForConditionalGeneration": partial(tiny_captioner.build, "blip"),
@@ -44,6 +52,9 @@ BUILDERS: Mapping[str, Callable[[Path], object]] = {
     "CsmForConditionalGeneration": sounds.csm,
     "DiaForConditionalGeneration": more_sounds.dia,
     "VibeVoiceForConditionalGeneration": more_sounds.vibevoice,
+    "DepthAnythingForDepthEstimation": tiny_maps.depth_anything,
+    "MarigoldDepthPipeline": tiny_maps.marigold,
+    "MarigoldIntrinsicsPipeline": partial(tiny_maps.marigold, materials=True),
     "ShapEPipeline": lambda folder: test_shap_e.written(folder.parent / "made").rename(folder),
 }
 SHORT = {"seed": 5, "lock": True}
@@ -86,9 +97,13 @@ def asked_for(studio: Studio, entry: Listed, tmp_path: Path) -> tuple[str, Reque
         own = {"num_inference_steps": 2, "cells": 32, "num_return_sequences": 1}
         form = {**values, "bench": "shape", "prompt": "a vase", **{f"{task}.{k}": v for k, v in own.items()}}
         return designing.PANEL, designing.plan(studio, designing.Designing(values=form)).requests[0]
+    Image.radial_gradient("L").resize((96, 64)).save(tmp_path / "ball.png")
+    kept = studio.library.keep(tmp_path / "ball.png", media_type="image/png", meta={"name": "ball"})
+    if task in ("depth_map", "materials"):
+        bench, tray = designing.BENCH_OF[task], [{"sha256": kept.sha256, "media_type": "image/png"}]
+        form = {**values, "bench": bench, f"act.{bench}": task, f"{task}.num_inference_steps": 2}
+        return designing.PANEL, designing.plan(studio, designing.Designing(values=form, pieces=tray)).requests[0]
     assert task == "caption"
-    Image.new("RGB", (64, 64), "red").save(tmp_path / "red.png")
-    kept = studio.library.keep(tmp_path / "red.png", media_type="image/png", meta={"name": "red"})
     return prompt_help.ASIDE, prompt_help.describe_request(studio, kept.sha256)
 
 
@@ -98,6 +113,8 @@ MADE = {
     "text_to_speech": "audio/flac",
     "text_to_shape": "model/gltf-binary",
     "caption": "text/plain",
+    "depth_map": "image/png",
+    "materials": "image/png",
 }
 
 
@@ -114,7 +131,7 @@ def test_a_listed_model_runs_through_its_panel(studio: Studio, entry: Listed, tm
     job = studio.wait(outcome.jobs[0].id, timeout=240)
     assert job.state is JobState.done, (job.error, job.hint)
     made = studio.library.outputs(job.id)
-    assert [one.media_type for one in made] == [MADE[task]] and made[0].path.stat().st_size > 0
+    assert {one.media_type for one in made} == {MADE[task]} and made[0].path.stat().st_size > 0
     if task in ("text_to_audio", "text_to_speech"):
         samples, rate = soundfile.read(made[0].path)
         assert abs(samples).max() > 0.01 and float(str(made[0].meta["lufs"])) > -60

@@ -11,6 +11,7 @@ FAMILIES: tuple[str, ...] = (
     "causal_lm",
     "captioning",
     "upscaling",
+    "depth",
     "score",
     "audio",
     "shapes",

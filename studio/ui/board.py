@@ -99,6 +99,8 @@ DESIGNED = {  # what the tools and the latent spaces make
     "upscale": "Enlarged",
     "enlarge": "Enlarged",
     "palette": "Palette",
+    "depth_map": "Depth",
+    "materials": "Materials",
     "mock_up": "Mock-up",
     "print_pdf": "Print file",
     "sheet": "Concept sheet",

@@ -21,6 +21,8 @@ WISHED = (  # follow the model
     "sketch.num_inference_steps",
     "sketch.guidance_scale",
     "text_to_shape.num_inference_steps",
+    "depth_map.num_inference_steps",
+    "materials.num_inference_steps",
 )
 WORKS = ("num_inference_steps", "guidance_scale")
 SENTENCES = {  # of each act, what it does
@@ -32,6 +34,8 @@ SENTENCES = {  # of each act, what it does
     "vectorise": "The pictures of the tray as clean SVG drawings.",
     "cut_out": "What stands in front, on transparent ground.",
     "palette": "The colours of each picture with names, contrast and harmonies.",
+    "depth_map": "How near what is seen lies, the nearest white: for reliefs, and for pictures that keep to it.",
+    "materials": "Colour without light, roughness and metal of what is seen: textures for rendering.",
     "mock_up": "The pictures of the tray on products.",
     "upscale": "The pictures of the tray, larger and as sharp as they can be without inventing anything.",
     "print_pdf": "A page for the printer, with bleed and crop marks.",
@@ -234,7 +238,7 @@ class DesignFields:
     def wished(self) -> dict[str, dict[str, Any]]:
         """By model id, what it wants in the fields of WISHED."""
         found: dict[str, dict[str, Any]] = {}
-        for task in (TILE, "sketch", "text_to_shape"):
+        for task in (TILE, "sketch", "text_to_shape", "depth_map", "materials"):
             act = ACTS[task]
             for model in self.studio.catalog.models(designing.able_task(act)):
                 known = self.defaults(model, act)

@@ -1,5 +1,6 @@
 """From the values of the Design panel's form to requests, and back; what a variation of a tool's take is."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +19,14 @@ TOOLS = [act for act in ACTS.values() if act.family == "craft"]
 
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    with Studio(Settings.load({"home": str(tmp_path_factory.mktemp("home"))}, {})) as running:
+    home = tmp_path_factory.mktemp("home")
+    for name, config in (
+        ("config.json", {"architectures": ["DepthAnythingForDepthEstimation"]}),
+        ("model_index.json", {"_class_name": "MarigoldIntrinsicsPipeline"}),
+    ):
+        (home / "models" / name).mkdir(parents=True)
+        (home / "models" / name / name).write_text(json.dumps(config))
+    with Studio(Settings.load({"home": str(home)}, {})) as running:
         yield running
 
 
