@@ -68,7 +68,7 @@ def parts_of(index: Mapping[str, Any], repo: str) -> dict[str, tuple[str, str]]:
         )
     parts = {}
     for name, value in index.items():
-        if name.startswith("_") or not isinstance(value, list) or len(value) != 2 or value[0] is None:
+        if name.startswith("_") or not isinstance(value, list) or len(value) != 2 or not isinstance(value[0], str):
             continue
         library, part = str(value[0]), str(value[1])
         if library not in LIBRARIES and not _known_library(library):

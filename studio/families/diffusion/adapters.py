@@ -47,7 +47,7 @@ class Adapters:
         known, name = self._names.get(path, (None, ""))
         if known == written:
             return name
-        if "load_lora_weights" not in dir(self._pipe):
+        if not takes_lora(self._pipe):
             raise InvalidInput(
                 f"This model takes no LoRA, so {path.name!r} cannot be used.",
                 "Remove it, or choose another model.",
@@ -73,3 +73,10 @@ class Adapters:
             ) from error
         self._names[path] = (written, name)
         return name
+
+
+def takes_lora(pipe: Any) -> bool:
+    """Whether the class can load a LoRA into its denoiser: that of PRX inherits a loader for a U-Net, and has none."""
+    return "load_lora_weights" in dir(pipe) and bool(
+        {"unet", "transformer"} & {*pipe._lora_loadable_modules} & {*pipe.components}
+    )

@@ -14,6 +14,18 @@ BY_CLASS: Mapping[str, Mapping[str, Value]] = {
     "StableDiffusion3Pipeline": {"num_inference_steps": 28, "guidance_scale": 7.0},
     "ZImagePipeline": {"num_inference_steps": 9, "guidance_scale": 1.0},
     "StableDiffusionXLPipeline": {"num_inference_steps": 30, "guidance_scale": 6.0},
+    "LatentConsistencyModelPipeline": {"num_inference_steps": 4, "guidance_scale": 8.0},
+    "PixArtSigmaPipeline": {"num_inference_steps": 20, "guidance_scale": 4.5},
+    "SanaPipeline": {"num_inference_steps": 20, "guidance_scale": 4.5},
+    "SanaSprintPipeline": {"num_inference_steps": 2, "guidance_scale": 4.5},
+    "PRXPipeline": {"num_inference_steps": 28, "guidance_scale": 5.0},
+    "Krea2Pipeline": {"num_inference_steps": 28, "guidance_scale": 4.5},
+    "OvisImagePipeline": {"num_inference_steps": 50, "guidance_scale": 5.0},
+    "ErnieImagePipeline": {"num_inference_steps": 50, "guidance_scale": 4.0},
+    "Lumina2Pipeline": {"num_inference_steps": 30, "guidance_scale": 4.0},
+    "ChromaPipeline": {"num_inference_steps": 35, "guidance_scale": 5.0},
+    "QwenImagePipeline": {"num_inference_steps": 50, "guidance_scale": 4.0},
+    "DreamLiteMobilePipeline": {"num_inference_steps": 4, "guidance_scale": 1.0},
 }
 USUAL: Mapping[str, Value] = {"num_inference_steps": 25, "guidance_scale": 7.0}
 UNKNOWN_SIDE = 1024  # newer pipelines whose config states no size are trained around one megapixel
@@ -27,7 +39,8 @@ def folder_defaults(folder: Path) -> dict[str, Value]:
 
 
 def _side(folder: Path) -> int:
-    levels = _config(folder / "vae" / "config.json").get("block_out_channels")
+    vae = _config(folder / "vae" / "config.json")
+    levels = vae.get("block_out_channels") or vae.get("encoder_block_out_channels")
     scale = 2 ** (len(levels) - 1) if isinstance(levels, list) and levels else 8
     for part in ("unet", "transformer"):
         size = _config(folder / part / "config.json").get("sample_size")

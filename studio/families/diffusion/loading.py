@@ -12,6 +12,7 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from safetensors import SafetensorError
+from transformers.utils import is_torchvision_available
 
 from studio.errors import ModelError
 from studio.families.diffusion.single_file import named_file, open_file
@@ -19,7 +20,7 @@ from studio.types import Device
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
-MAY_LACK = ("text_encoder", "tokenizer", "image_encoder", "feature_extractor", "safety_checker")
+MAY_LACK = ("text_encoder", "tokenizer", "image_encoder", "feature_extractor", "safety_checker", "processor")
 WHOLE = 0.9  # of the device's memory: what is larger waits in main memory part by part
 AGAIN = "Download or import the model again, or choose another."
 
@@ -35,6 +36,7 @@ def open_folder(folder: Path, device: Device) -> DiffusionPipeline:
         used = {name: part for name, part in parts.items() if name in needed or (folder / name).is_dir()}
         _check_weights(folder, used)
     absent = [name for name in needed if name not in parts and name.startswith(MAY_LACK)]
+    absent += [name for name in parts if not _can_be_read(parts[name][1])]
     diffusers_logging.disable_progress_bar()
     try:
         if file is not None:
@@ -87,7 +89,8 @@ def _read_index(folder: Path) -> tuple[type, dict[str, Any]]:
     try:
         plain = json.loads(index.read_text("utf-8"))
         name = plain["_class_name"]
-        parts = {k: v for k, v in plain.items() if isinstance(v, list) and v and v[0] is not None}
+        pairs = {k: v for k, v in plain.items() if isinstance(v, list) and len(v) == 2}  # others are settings
+        parts = {k: v for k, v in pairs.items() if all(isinstance(word, str) for word in v)}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"The model_index.json of {folder.name!r} cannot be read.", AGAIN) from error
     if not isinstance(name, str) or not name.endswith("Pipeline") or name not in dir(diffusers):
@@ -107,6 +110,13 @@ def _read_index(folder: Path) -> tuple[type, dict[str, Any]]:
 
 def _is_part_of_diffusers(name: str) -> bool:
     return name in dir(diffusers.pipelines) or (Path(diffusers.__file__).parent / "pipelines" / name).is_dir()
+
+
+def _can_be_read(part: str) -> bool:
+    """Whether a part of that class can be opened here: what prepares films for a reader of pictures asks for
+    torchvision, and pipelines need it only where pictures are told to the reader as well.
+    """
+    return not part.endswith("VLProcessor") or is_torchvision_available()
 
 
 def _needed(kind: type) -> list[str]:

@@ -8,12 +8,17 @@ from studio.families.diffusion.estimates import decoder_bytes, transformer_bytes
 from studio.families.training.short_memory import release
 from studio.types import Device
 
+# diffusers 0.42 gives its denoiser the times of one picture, however many there are
+ALONE = ("PRXPipeline",)
+
 
 def first_batch(count: int, pipe: Any, device: Device, held: int, width: int, height: int) -> int:
     """How many of `count` takes to try at once, from a rough estimate of what one needs beside the `held`
     bytes of the model.
     """
     part = pipe.components.get("unet") or pipe.components.get("transformer")
+    if type(pipe).__name__ in ALONE:
+        return 1
     if part is None or not device.memory:
         return count
     levels = part.config.get("block_out_channels")

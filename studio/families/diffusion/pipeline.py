@@ -7,6 +7,7 @@ import time
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from studio.errors import InvalidInput, ModelError
 from studio.families.diffusion import attention, previews, schedulers
 from studio.families.diffusion.acceleration import Budget, accelerate
 from studio.families.diffusion.adapters import Adapters
+from studio.families.diffusion.call_arguments import fitting
 from studio.families.diffusion.controlnets import ControlNets, looked_at_once, steered, steering
 from studio.families.diffusion.detail import part_of
 from studio.families.diffusion.embedding_files import replaced
@@ -39,6 +41,7 @@ from studio.families.diffusion.prompt_weights import plain_words, reads_weights,
 from studio.families.diffusion.prompts import Mix, PromptMemory, read_limit
 from studio.families.diffusion.reference_folders import USUAL_SCALE
 from studio.families.diffusion.references import References
+from studio.families.diffusion.siblings import sibling
 from studio.families.diffusion.steps import heard
 from studio.families.diffusion.takes import starts
 from studio.families.diffusion.tiling import wrapped
@@ -89,7 +92,9 @@ class PicturePipeline:
         slice_decoding(pipe)
         if device.channels_last:
             for part in modules(pipe):
-                if any(isinstance(m, torch.nn.Conv2d) for m in part.modules()):
+                kinds = {type(m) for m in part.modules()}
+                flat = any(issubclass(kind, torch.nn.Conv2d) for kind in kinds)
+                if flat and not any(issubclass(kind, torch.nn.Conv3d) for kind in kinds):
                     part.to(memory_format=torch.channels_last)
         if device.kind == "cpu" and device.dtype == "float32":
             self._faster = accelerate(modules(pipe), int((device.memory - self.size()) * SPARE))
@@ -227,7 +232,7 @@ class PicturePipeline:
             stack.enter_context(kept_outside(scheduler, job.mask_kept))
             stack.enter_context(self._between_decodes(job))
             try:
-                return pipe(**{k: v for k, v in given.items() if k in accepted}).images
+                return pipe(**fitting(given, pipe)).images
             except ValueError as error:
                 raise InvalidInput(
                     f"The model {self._name!r} does not take this: {error}",
@@ -267,16 +272,14 @@ class PicturePipeline:
             try:
                 made = way.from_pipe(self._own)
             except ValueError as error:
-                if (
-                    way is not AutoPipelineForText2Image
-                    or "prompt" not in inspect.signature(self._own.__call__).parameters
-                ):
+                plain = way is AutoPipelineForText2Image and "prompt" in signature(self._own.__call__).parameters
+                made = self._own if plain else sibling(self._own, task)
+                if made is None:
                     raise InvalidInput(
                         f"The model {self._name!r} cannot {CANNOT[task]}.",
                         "Choose another model for this.",
                         field="model",
                     ) from error
-                made = self._own
             made.set_progress_bar_config(disable=True)
             self._ways[way] = made
         return self._ways[way]
@@ -466,7 +469,8 @@ def unit_of(pipe: DiffusionPipeline) -> int:
     transformer = pipe.components.get("transformer")
     patch = transformer.config.get("patch_size", 1) if transformer is not None else 1
     patch = patch if isinstance(patch, int) else 1
-    return scale_factor(pipe) * max(patch, 2 if "_unpack_latents" in dir(pipe) else 1)
+    own = scale_factor(pipe) * max(patch, 2 if "_unpack_latents" in dir(pipe) else 1)
+    return max(own, int(pipe.image_processor.config.vae_scale_factor)) if "image_processor" in vars(pipe) else own
 
 
 def _words_in(knows: Any) -> list[str]:

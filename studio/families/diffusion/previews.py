@@ -8,6 +8,7 @@ are channels, its columns 3 x k x k numbers. Red, green and blue lie in 0..1.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,23 @@ def unpacked(pipe: Any, latents: torch.Tensor, height: int, width: int) -> torch
     """The latents as [n, channels, h, w], also of pipelines that sample rows of patches or one-frame videos;
     None if unknown.
     """
+    if "_unpatchify_latents" in dir(pipe):
+        return _unpatched(pipe, latents, height / width)
     if latents.ndim == 3 and "_unpack_latents" in dir(pipe):
-        latents = pipe._unpack_latents(latents, height, width, pipe.vae_scale_factor)
+        scale = (pipe.vae_scale_factor,) if "vae_scale_factor" in signature(pipe._unpack_latents).parameters else ()
+        latents = pipe._unpack_latents(latents, height, width, *scale)
     if latents.ndim == 5:
         latents = latents[:, :, 0]
     return latents if latents.ndim == 4 else None
+
+
+def _unpatched(pipe: Any, latents: torch.Tensor, ratio: float) -> torch.Tensor | None:
+    """Of pipelines with the autoencoder of Flux 2, whose latents are patches in rows or in places, normalised."""
+    if latents.ndim == 3:
+        rows = max(1, round((latents.shape[1] * ratio) ** 0.5))
+        if latents.shape[1] % rows:
+            return None
+        latents = latents.transpose(1, 2).unflatten(2, (rows, -1))
+    norm, place = pipe.vae.bn, latents.device
+    mean, variance = (one.float().to(place).reshape(1, -1, 1, 1) for one in (norm.running_mean, norm.running_var))
+    return pipe._unpatchify_latents(latents.float() * (variance + norm.eps).sqrt() + mean)

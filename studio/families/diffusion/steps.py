@@ -44,6 +44,8 @@ def heard(scheduler: Any, on_step: OnStep) -> Iterator[None]:
 def _remaining(scheduler: Any, timestep: Any) -> int:
     """Steps from this timestep to the end, this one included."""
     times = torch.as_tensor(scheduler.timesteps).float().cpu()
+    if len(times) == (vars(scheduler).get("num_inference_steps") or 0) + 1:
+        times = times[:-1]  # where the schedule names its end as well, as Sana Sprint's does
     now = torch.as_tensor(timestep).float().cpu().reshape(-1)[0]
     return len(times) - int((times - now).abs().argmin())
 
