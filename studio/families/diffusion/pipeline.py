@@ -2,7 +2,6 @@
 noise.
 """
 
-import inspect
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -220,7 +219,6 @@ class PicturePipeline:
             "num_images_per_prompt": len(takes),
             "generator": torch.Generator().manual_seed(takes[0].start.seed),
         }  # for what does not come through us
-        accepted = inspect.signature(pipe.__call__).parameters
         own, pipe.scheduler = pipe.scheduler, scheduler
         with ExitStack() as stack:
             stack.callback(setattr, pipe, "scheduler", own)
