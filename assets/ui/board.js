@@ -363,7 +363,7 @@
       const list = el("dl", { class: "bd-settings" });
       const row = (name, value) => value !== "" && value !== null && value !== undefined && list.append(el("dt", { text: name }), el("dd", { dir: "auto", text: atelier.shown(value) }));
       if (job.model) row("Seed", take.seed);
-      const about = { text: "Text", score: "Music", audio: "Sound" }[atelier.kind(take)] || "Measured";
+      const about = { text: "Text", score: "Music", audio: "Sound", video: "Length" }[atelier.kind(take)] || "Measured";
       for (const fact of take.facts || []) row(about, fact);
       for (const [name, value] of Object.entries(atelier.own({ take, job }))) {
         if (name !== "prompt" && name !== "seed" && name !== "num_images_per_prompt") row(this.label(name), value);
