@@ -32,6 +32,7 @@ WISHED = (
     "height",
     "num_inference_steps",
     "guidance_scale",
+    "scheduler",
     "num_frames",
     "frame_rate",
 )  # fields that follow the model
@@ -253,7 +254,8 @@ class PictureFields:
         found = {}
         for model in films.makers(self.studio):
             width, height = self.side(model)
-            known = {"size": f"{width}x{height}", "width": width, "height": height, **self.defaults(model)}
+            own: dict[str, Any] = {"size": f"{width}x{height}", "width": width, "height": height, "scheduler": "default"}
+            known = {**own, **self.defaults(model)}
             found[model.id] = {name: known[name] for name in WISHED if name in known}
         return found
 

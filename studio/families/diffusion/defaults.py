@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from studio.families.diffusion.few_steps import few_steps
 from studio.types import Value
 
 # pipeline classes whose makers name other values than the usual 25 steps at guidance 7
@@ -35,7 +36,7 @@ def folder_defaults(folder: Path) -> dict[str, Value]:
     """Params by name. A missing or damaged config is passed over: loading the model says what is wrong with it."""
     name = str(_config(folder / "model_index.json").get("_class_name", ""))
     side = _side(folder)
-    return {**BY_CLASS.get(name, USUAL), "width": side, "height": side}
+    return {**BY_CLASS.get(name, USUAL), **few_steps(folder, name), "width": side, "height": side}
 
 
 def _side(folder: Path) -> int:
