@@ -254,8 +254,8 @@ class PictureFields:
         found = {}
         for model in films.makers(self.studio):
             width, height = self.side(model)
-            own: dict[str, Any] = {"size": f"{width}x{height}", "width": width, "height": height, "scheduler": "default"}
-            known = {**own, **self.defaults(model)}
+            shape = {"size": f"{width}x{height}", "width": width, "height": height}
+            known: dict[str, Any] = {"scheduler": "default", **shape, **self.defaults(model)}
             found[model.id] = {name: known[name] for name in WISHED if name in known}
         return found
 
