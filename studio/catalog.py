@@ -18,6 +18,7 @@ from studio.families.diffusion.controlnet_folders import (
     steers,
 )
 from studio.families.diffusion.embedding_files import PICKLES, named_in, read_embeddings
+from studio.families.diffusion.preview_folders import read_previews, shows
 from studio.families.diffusion.reference_folders import ReferenceFolder, leads, read_references
 from studio.families.model_card import CARD, write_card
 from studio.settings import ASSETS, Settings
@@ -143,7 +144,14 @@ class Catalog:
             found["ip_adapter"] = [str(self.reference(reference, model).weights)]
         if embeddings := self._embeddings_of(request):
             found["embedding"] = [str(path) for path in embeddings]
+        if request.task in PICTURES and (preview := self._preview_of(model)):
+            found["preview"] = [str(preview)]
         return found
+
+    def _preview_of(self, model: Model) -> Path | None:
+        """The small autoencoder that shows pictures of that model while they grow."""
+        able = (one for _, place in self._places for one in read_previews(place) if shows(one, model.folder))
+        return next(able, None)
 
     def embeddings(self) -> tuple[str, ...]:
         """Names of the textual inversion embeddings that a prompt may use."""

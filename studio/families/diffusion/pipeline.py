@@ -44,6 +44,7 @@ from studio.families.diffusion.siblings import sibling
 from studio.families.diffusion.steps import heard
 from studio.families.diffusion.takes import starts
 from studio.families.diffusion.tiling import wrapped
+from studio.families.diffusion.tiny_previews import TinyPreviews
 from studio.families.diffusion.walk import Walk
 from studio.families.diffusion.weighted_words import read
 from studio.families.family import Context
@@ -85,6 +86,7 @@ class PicturePipeline:
         self._adapters = Adapters(pipe)
         self._references = References(pipe, device)
         self._embeddings = Embeddings(pipe)
+        self._tiny = TinyPreviews(device)
         self._map: previews.LatentMap | None = None
         self._controlnets = ControlNets(device)
         self._faster = Budget(0)
@@ -104,7 +106,7 @@ class PicturePipeline:
 
     def size(self) -> int:
         tensors = (t for part in modules(self._own) for t in (*part.parameters(), *part.buffers()))
-        return sum(t.nbytes for t in tensors) + self._faster.used + self._controlnets.size
+        return sum(t.nbytes for t in tensors) + self._faster.used + self._controlnets.size + self._tiny.size
 
     def run(self, request: Request, context: Context) -> None:
         context.check()
@@ -117,6 +119,7 @@ class PicturePipeline:
         self._hint(request, context)
         self._adapters.use(context.adapters, context.warn)
         self._embeddings.use(context.inputs.get("embedding", ()), context.warn)
+        self._tiny.use(next(iter(context.inputs.get("preview", ())), None), context.warn)
         job = _Job(request, context, pipe, width, height, unit_of(pipe), tokens=self._embeddings.tokens)
         if request.task == "latent_walk":
             self._walk(job)
@@ -240,11 +243,18 @@ class PicturePipeline:
     def _step(self, job: "_Job", step: int, steps: int, clean: torch.Tensor) -> None:
         job.context.check()
         job.stepped(step, steps)
-        if self._map is None:
+        if self._map is None and not self._tiny.size:
             return
         latents = previews.unpacked(job.pipe, clean, job.height, job.width)
-        if latents is not None and latents.shape[1] == len(self._map.weight):
-            looks = self._map.pictures(latents[-1:] if job.film else latents)
+        if latents is None:
+            return
+        seen = latents[-1:] if job.film else latents
+        looks = []
+        if self._tiny.shows(seen.shape[1]):
+            looks = self._tiny.pictures(seen)
+        elif self._map is not None and seen.shape[1] == len(self._map.weight):
+            looks = self._map.pictures(seen)
+        if looks:
             for k, look in enumerate(looks):
                 job.context.preview(0 if job.film else job.first + k, previews.save_as(look))
 
