@@ -8,6 +8,8 @@
     ["make_seamless", "Make seamless", "edges that meet, to repeat it"],
     ["recolour", "Recolour", "in the palette of the form"],
     ["upscale", "Enlarge", "two to four times, sharper than stretching"],
+    ["depth_map", "Depth", "how near everything lies, by a model"],
+    ["materials", "Materials", "colour without light, roughness and metal, by a model"],
     ["cut_out", "Cut out", "what stands in front, on transparent ground"],
     ["vectorise", "Trace", "as a clean SVG drawing"],
     ["palette", "Palette", "its colours, with names and contrast"],

@@ -24,6 +24,7 @@ _WEIGHTS = re.compile(
     r"(?:\.(?P<late>[a-z0-9_]+))?\.safetensors(?P<index>\.index(?:\.(?P<mark>[a-z0-9_]+))?\.json)?"
 )
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no files on Windows
+SPOKEN_WITH = ("audio_tokenizer", "vocoder")  # what a speech model of transformers may have below it
 STEMS = ("model", "diffusion_pytorch_model")  # what the two libraries open
 PRECISIONS = ("bf16", "fp16", "")  # half the size before the whole one; others, such as non_ema, are not asked for
 
@@ -110,6 +111,10 @@ def choose_files(files: Iterable[File], parts: Mapping[str, tuple[str, str]], re
         chosen += [
             Chosen(file=f, target=f.path) for f in by_folder.get("additional_chat_templates", ()) if _kept_text(f)
         ]
+        for name in SPOKEN_WITH:
+            chosen += _part(name, by_folder.get(name, []), repo)
+        voices = by_folder.get("voices", ())
+        chosen += [Chosen(file=f, target=f.path) for f in voices if f.path.endswith((".safetensors", ".npy"))]
     return _without_doubles(chosen)
 
 

@@ -6,7 +6,7 @@ Values in, requests out. Knows no components and queues nothing; notes of the ke
 import random
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,8 +137,15 @@ def model_of(studio: Studio, values: Mapping[str, Any]) -> str:
 def settings_of(values: Mapping[str, Any], mode: str) -> dict[str, Value]:
     """Those entered values that this mode's task knows; empty ones are left to words and model."""
     declared = family(FAMILIES[mode]).tasks.get(TASKS[mode], ())
+    values = {**values, **{param.name: values.get(field_of(values, mode, param.name)) for param in declared}}
     entered = {name: value for name, value in values.items() if value not in (None, "", 0)}
     return form.params(declared, entered)
+
+
+def field_of(fields: Container[str], mode: str, setting: str) -> str:
+    """The name of a setting's field: what modes share has one in each, under `mode.name` in all but the first."""
+    own = f"{mode}.{setting}"
+    return own if own in fields else setting
 
 
 def seed_of(values: Mapping[str, Any]) -> int:

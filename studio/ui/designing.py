@@ -413,7 +413,7 @@ def varied(studio: Studio, sha256: str, strength: str) -> tuple[Request, ...]:
 def tool(studio: Studio, sha256: str, task: str, values: Mapping[str, Any]) -> tuple[Request, ...]:
     """A tool on this take alone, with what the form has set for it."""
     act = ACTS.get(task)
-    if act is None or act.family != "craft":
+    if act is None or act.family not in ("craft", "depth"):
         raise InvalidInput("There is no such tool.", "Reload the page.")
     kept = studio.library.artifact(sha256)
     tray = [{"sha256": sha256, "media_type": kept.media_type}]

@@ -14,7 +14,17 @@ from studio.ui.composing import COUNT, PANEL, TASKS
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.widgets import ModelWishes, PromptNotes, StartScore
 
-WISHED = ("temperature", "top_p", "bars", "seconds", "guidance_scale", "num_inference_steps")  # follow the model
+WISHED = (  # follow the model
+    "temperature",
+    "top_p",
+    "bars",
+    "seconds",
+    "guidance_scale",
+    "num_inference_steps",
+    "audio.temperature",
+    "audio.top_p",
+    "speech.temperature",
+)
 # rows of fields by mode; what a family declares beyond them stands in a fold below
 ROWS = {
     "score": (("style", "key"), ("metre", "tempo", "bars"), ("instruments", "density")),
@@ -83,7 +93,7 @@ class MusicFields:
         if mode == "score":
             with gr.Accordion("Begin with notes", open=False, elem_id="music-start-fold") as self.start_fold:
                 self.start = StartScore(PANEL)
-        folded = [name for name in FOLDED[mode] if name in declared and name not in self.fields]
+        folded = [name for name in FOLDED[mode] if name in declared]
         if folded:
             with gr.Accordion("Sampling", open=False, elem_id=f"music-{mode}-sampling"), gr.Row():
                 for name in folded:
@@ -135,8 +145,11 @@ class MusicFields:
         found: dict[str, dict[str, Any]] = {}
         for mode, task in TASKS.items():
             for model in self.studio.catalog.models(task):
-                known = self.defaults(model, mode)
-                found[model.id] = {name: known[name] for name in WISHED if name in known}
+                names = {
+                    composing.field_of(self.fields, mode, name): value
+                    for name, value in self.defaults(model, mode).items()
+                }
+                found[model.id] = {name: value for name, value in names.items() if name in WISHED}
         return found
 
 

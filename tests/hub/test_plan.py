@@ -89,6 +89,22 @@ def test_a_language_model_is_taken_once(server: HubServer, settings: Settings, h
     ]
 
 
+def test_a_speaker_is_taken_with_its_codec_and_its_voices(server: HubServer, settings: Settings, hub: Hub) -> None:
+    files = {"config.json": b"{}", "model.safetensors": bytes(90), "processor_config.json": b"{}", "README.md": b"#"}
+    files |= {"audio_tokenizer/config.json": b"{}", "audio_tokenizer/model.safetensors": bytes(50)}
+    files |= {"audio_tokenizer/pytorch_model.bin": bytes(50), "voices/anna.safetensors": bytes(9)}
+    files |= {"voices/anna.wav": bytes(9), "samples/anna.safetensors": bytes(9)}
+    server.add("someone/speaker", files)
+    assert [each.target for each in make_plan(settings, hub, "someone/speaker").files] == [
+        "audio_tokenizer/config.json",
+        "audio_tokenizer/model.safetensors",
+        "config.json",
+        "model.safetensors",
+        "processor_config.json",
+        "voices/anna.safetensors",
+    ]
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [

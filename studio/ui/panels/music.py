@@ -145,7 +145,7 @@ class MusicPanel:
             return self.told(error)
         outcome = run.submit(self.studio, [request], panel=PANEL)
         if outcome.problem:
-            return self.told(outcome.problem)
+            return self.told(outcome.problem, composing.mode_of(asked.values))
         shown = {name: notes[name] for name in ("parent", "before", "kept", "note") if name in notes}
         return {
             self.problem: {},
@@ -153,8 +153,11 @@ class MusicPanel:
             self.drawn.notes: self.notes_now(**shown),
         }
 
-    def told(self, error: StudioError | None) -> Updates:
-        return {self.problem: form.problem(PANEL, error)}
+    def told(self, error: StudioError | None, mode: str = "score") -> Updates:
+        problem = form.problem(PANEL, error)
+        if error and (own := composing.field_of(self.form.fields, mode, error.field)) != error.field:
+            problem["field"] = form.elem_id(PANEL, own.replace(".", "-"))
+        return {self.problem: problem}
 
     def queued(self, request: Request) -> Updates:
         return self.told(run.submit(self.studio, [request], panel=PANEL).problem)
@@ -275,9 +278,10 @@ class MusicPanel:
             )
         mode = next(mode for mode, task in TASKS.items() if task == request.task)
         params = dict(request.params)
+        named = {composing.field_of(self.form.fields, mode, name): value for name, value in params.items()}
         shown = {
             name: value
-            for name, value in params.items()
+            for name, value in named.items()
             if name in self.form.fields and form.fits(self.form.fields[name], value)
         }
         values = {**self.empty(), **shown, "mode": mode, "prompt": request.prompt, "seed": request.seed, "lock": True}
