@@ -128,6 +128,7 @@ class Catalog:
         picture or for an embedding that cannot be used.
         """
         self.check_control(request, model)
+        self._depth_model(request)
         self._embeddings_of(request)
         if wanted := str(request.params.get("ip_adapter") or ""):
             self.reference(wanted, model)
@@ -140,6 +141,8 @@ class Catalog:
         found: dict[str, list[str]] = {}
         if controlnet := str(request.params.get("controlnet") or ""):
             found["controlnet"] = [str(self.controlnet(controlnet, model).folder)]
+        if depth := self._depth_model(request):
+            found["depth_model"] = [str(depth.folder)]
         if reference := str(request.params.get("ip_adapter") or ""):
             found["ip_adapter"] = [str(self.reference(reference, model).weights)]
         if embeddings := self._embeddings_of(request):
@@ -147,6 +150,19 @@ class Catalog:
         if request.task in PICTURES and (preview := self._preview_of(model)):
             found["preview"] = [str(preview)]
         return found
+
+    def _depth_model(self, request: Request) -> Model | None:
+        """What sees the depth that a ControlNet shall follow. NotFound where none is installed."""
+        if not request.params.get("controlnet") or request.params.get("control_kind") != "depth":
+            return None
+        able = self.models("depth_map")
+        if not able:
+            raise NotFound(
+                "No installed model can see the depth of a picture.",
+                "Get Depth Anything in Models, or give a depth map as it is.",
+                field="control_kind",
+            )
+        return able[0]
 
     def _preview_of(self, model: Model) -> Path | None:
         """The small autoencoder that shows pictures of that model while they grow."""

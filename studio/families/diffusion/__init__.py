@@ -125,9 +125,9 @@ CONTROL = (
         name="control_kind",
         type=str,
         default=None,
-        choices=("as it is", "scribble", "canny"),
+        choices=("as it is", "scribble", "canny", "depth"),
         label="Control picture",
-        help="What is made of that picture first: nothing, its strokes, or its edges, white on black.",
+        help="What is made of that picture first: nothing, its strokes, its edges, or by an installed model its depth.",
     ),
     Param(
         name="controlnet_conditioning_scale",

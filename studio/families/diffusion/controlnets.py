@@ -12,6 +12,7 @@ from typing import Any
 
 import diffusers
 import torch
+from PIL import Image, ImageOps
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -19,6 +20,7 @@ from studio.design.line_art import control_picture
 from studio.errors import InvalidInput, ModelError
 from studio.families.diffusion.acceleration import accelerate
 from studio.families.diffusion.controlnet_folders import CLASSES
+from studio.families.diffusion.depth_control import depth_of
 from studio.families.diffusion.loading import AGAIN, DTYPES
 from studio.families.diffusion.pictures import start_picture
 from studio.types import Device, Request
@@ -84,8 +86,12 @@ def open_controlnet(folder: Path, device: Device) -> nn.Module:
     return net.eval().requires_grad_(False)
 
 
-def steering(request: Request, drawing: Path, pipe: Any, size: tuple[int, int]) -> dict[str, Any]:
-    """What a ControlNet pipeline is called with besides: the picture that it sees at `size`, its scale, its span."""
+def steering(
+    request: Request, drawing: Path, pipe: Any, size: tuple[int, int], depth: Path | None, device: Device
+) -> dict[str, Any]:
+    """What a ControlNet pipeline is called with besides: the picture that it sees at `size`, its scale, its span.
+    `depth` is the folder of the model that sees depth, where that is to be followed.
+    """
     params = request.params
     start, end = (float(str(params.get(f"control_guidance_{at}", usual))) for at, usual in (("start", 0), ("end", 1)))
     if start >= end:
@@ -94,7 +100,11 @@ def steering(request: Request, drawing: Path, pipe: Any, size: tuple[int, int]) 
             "Let it begin before it ends.",
             field="control_guidance_start",
         )
-    shown = control_picture(start_picture(drawing, size), str(params.get("control_kind", "as it is")))
+    kind = str(params.get("control_kind", "as it is"))
+    if kind == "depth" and depth is not None:
+        shown = ImageOps.fit(depth_of(drawing, depth, device), size, Image.Resampling.LANCZOS)
+    else:
+        shown = control_picture(start_picture(drawing, size), kind)
     separate = "control_image" in inspect.signature(pipe.__call__).parameters
     return {
         "control_image" if separate else "image": shown,

@@ -442,7 +442,8 @@ class _Job:
         if self.context.inputs.get("ip_adapter"):
             given["ip_adapter_image"] = [whole_picture(self._file("reference"))]
         if self.context.inputs.get("controlnet"):
-            given |= steering(self.request, self._file("control"), self.pipe, size)
+            depth = (next(iter(self.context.inputs.get("depth_model", ())), None), self.context.device)
+            given |= steering(self.request, self._file("control"), self.pipe, size, *depth)
         return given
 
     def kept_outline(self, picture: Image.Image) -> dict[str, Value]:
