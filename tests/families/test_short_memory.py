@@ -89,7 +89,10 @@ def holds(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], None]:
     return limit
 
 
-@pytest.mark.parametrize("task", KINDS)
+@pytest.mark.parametrize(
+    "task",
+    [pytest.param(task, marks=pytest.mark.full if task == "train_diffusion" else ()) for task in KINDS],
+)
 def test_it_goes_on_with_a_smaller_batch_and_remembers_it(
     task: str, manifests: dict[bool, Path], tmp_path: Path, holds: Callable[[str, int], None]
 ) -> None:

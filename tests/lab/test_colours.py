@@ -6,6 +6,7 @@ from PIL import Image, ImageColor, ImageDraw
 
 from studio.lab.colours import COLOURS, name_of, oklab, otsu, subject_colour
 from tests import drawn_cars
+from tests.lengths import times
 
 NAMED = {  # CSS colours about which there is no dispute
     "red": "red crimson firebrick darkred",
@@ -92,9 +93,11 @@ def test_a_car_without_a_hue_is_named_too(paint: str) -> None:
 
 
 def test_the_paints_of_many_scenes_are_told() -> None:
-    """Forty scenes that differ in all else, of four paints each: nearly all are named right, none by another paint."""
+    """Many scenes that differ in all else, of four paints each: nearly all are named right, none by another paint."""
     told = [
-        (paint, subject_colour(drawn_cars.car(paint, seed)).name) for seed in range(40) for paint in drawn_cars.PAINTS
+        (paint, subject_colour(drawn_cars.car(paint, seed)).name)
+        for seed in range(times(40, 12))
+        for paint in drawn_cars.PAINTS
     ]
     assert sum(name == paint for paint, name in told) >= 0.95 * len(told)
     assert not any(name in drawn_cars.PAINTS and name != paint for paint, name in told)

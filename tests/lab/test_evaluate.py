@@ -22,6 +22,7 @@ from studio.lab.evaluate import (
     unit,
     vendi,
 )
+from tests.lengths import times
 
 
 def cloud(seed: int, many: int = 120, middle: float = 0.0) -> np.ndarray:
@@ -54,11 +55,11 @@ def test_kids_interval_holds_its_value_and_its_floor_holds_nought() -> None:
 
 def test_the_interval_of_kid_holds_the_truth_about_as_often_as_it_says() -> None:
     truth = kid(cloud(1000, 4000), cloud(1001, 4000, 0.5))
-    held = 0
-    for k in range(60):
+    held, tried = 0, times(60, 20)
+    for k in range(tried):
         _, low, high = kid_interval(cloud(2 * k, 40), cloud(2 * k + 1, 40, 0.5), draws=200)
         held += low <= truth <= high
-    assert held >= 48  # 54 of 60 are expected at 90 %
+    assert held >= 0.8 * tried  # nine of ten are expected
 
 
 def test_vendi_counts_different_things() -> None:
