@@ -93,12 +93,18 @@ class MusicPanel:
         fields["model"].change(self.model_shown, [fields["model"], fields["mode"]], fields["model"], **QUIET)
         shaped = [fields["prompt"], fields["model"], drawn.notes, *drawn.groups.values()]
         fields["mode"].change(self.mode_shown, [fields["mode"], fields["model"], drawn.notes], shaped, **QUIET)
-        demo.load(self.opened, fields["mode"], [drawn.notes, drawn.wishes, fields["model"]], **QUIET)
+        opened = demo.load(self.opened, None, [drawn.notes, drawn.wishes], **QUIET)
+        # the mode may have been changed in the meantime: it decides which models are offered
+        opened.then(self.models_now, fields["mode"], fields["model"], **QUIET)
         self.form.remember(demo, [name for name in fields if name != "model"])
 
-    def opened(self, mode: str) -> Updates:
-        """On page load: the history, and models that were added since the program started."""
-        return {self.drawn.notes: self.notes_now(), **self.menus({}, {"mode": mode})}
+    def opened(self) -> Updates:
+        """On page load: the history, and what models want that were added since the program started."""
+        wishes = {"panel": PANEL, "models": self.drawn.wished()}
+        return {self.drawn.notes: self.notes_now(), self.drawn.wishes: wishes}
+
+    def models_now(self, mode: str) -> Any:
+        return gr.update(choices=self.drawn.models(composing.mode_of({"mode": mode})))
 
     def menus(self, _: Json, values: Mapping[str, Any]) -> Updates:
         mode = composing.mode_of(values)
