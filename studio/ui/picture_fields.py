@@ -158,6 +158,14 @@ class PictureFields:
         with gr.Accordion("Sampler and pattern", open=False, elem_id="image-more-fold"):
             fields["scheduler"] = self.field(params["scheduler"], model)
             fields["tiling"] = self.field(params["tiling"], model)
+            fields["safety_filter"] = gr.Dropdown(
+                [("on, where the model brings one", ""), ("off", "off")],
+                value="",
+                label=params["safety_filter"].label,
+                elem_id="image-safety-filter",
+                interactive=True,
+                info=params["safety_filter"].help,
+            )
         with gr.Accordion("Many prompts", open=False, elem_id="image-many-fold"):
             fields["many"] = gr.Textbox(
                 label="One prompt a line, instead of the one above",

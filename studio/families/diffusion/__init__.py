@@ -112,6 +112,14 @@ TILING = Param(
     label="Seamless",
     help="Make the edges meet, for patterns.",
 )
+SAFETY = Param(
+    name="safety_filter",
+    type=str,
+    default=None,
+    choices=("on", "off"),
+    label="Safety filter",
+    help="Where the model brings one, pictures that it takes for unsafe come out black.",
+)
 # None: as the library has it; so requests without a control picture say nothing of it.
 CONTROL = (
     Param(
@@ -173,6 +181,7 @@ COMMON = (
     VARIATION_SEED,
     VARIATION_STRENGTH,
     TILING,
+    SAFETY,
 )
 WALK = (
     NEGATIVE,

@@ -40,6 +40,7 @@ from studio.families.diffusion.prompt_weights import plain_words, reads_weights,
 from studio.families.diffusion.prompts import Mix, PromptMemory, read_limit
 from studio.families.diffusion.reference_folders import USUAL_SCALE
 from studio.families.diffusion.references import References
+from studio.families.diffusion.safety import BLACKED, filtered
 from studio.families.diffusion.siblings import sibling
 from studio.families.diffusion.steps import heard
 from studio.families.diffusion.takes import starts
@@ -142,6 +143,8 @@ class PicturePipeline:
                     final = self._larger(job, again, index, takes[index], final)
                 meta = self._meta(job, index, takes[index].start.seed, seconds / len(pictures))
                 meta |= {**job.kept_outline(final), **base, "width": final.width, "height": final.height}
+                if index in job.unsafe or (again is not None and index in again.unsafe):
+                    meta["made_black"] = True
                 meta["seconds"] = round(seconds / len(pictures) + time.perf_counter() - began, 3)
                 job.context.output(index, lambda path, final=final: final.save(path, "PNG"), ".png", "image/png", meta)
 
@@ -231,6 +234,7 @@ class PicturePipeline:
             stack.enter_context(looked_at_once(pipe))
             stack.enter_context(heard(scheduler, lambda step, steps, clean: self._step(job, step, steps, clean)))
             stack.enter_context(kept_outside(scheduler, job.mask_kept))
+            stack.enter_context(filtered(pipe, job.params.get("safety_filter") != "off", job.judged))
             stack.enter_context(self._between_decodes(job))
             try:
                 return pipe(**fitting(given, pipe)).images
@@ -368,6 +372,7 @@ class _Job:
         self.width, self.height = self.part.size if self.part else (width, height)
         self.first, self.film = 0, False
         self._past, self._seen, self._batches_left = 0, 0, 1
+        self.unsafe: set[int] = set()  # takes that the model's filter made black
         self.further = 0  # steps of a second pass that are still to come
         self._start = start
         self._mask: Image.Image | None = None
@@ -379,6 +384,13 @@ class _Job:
     def watch(self, first: int, batches_left: int, film: bool) -> None:
         """A batch begins whose first take is `first`; so many are left, this one included."""
         self.first, self.film, self._batches_left = first, film, batches_left
+
+    def judged(self, unsafe: list[bool]) -> None:
+        """What the model's safety filter says of the pictures of this batch."""
+        found = {self.first + k for k, one in enumerate(unsafe) if one}
+        if found and not self.unsafe:
+            self.context.warn(BLACKED)
+        self.unsafe |= found
 
     def advance(self) -> None:
         """The batch is done."""
