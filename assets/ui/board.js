@@ -28,6 +28,7 @@
     ["extend", "extend", "Extend the picture", "Shift+X"],
     ["enlarge", "focus", "Enlarge", "Shift+L"],
     ["reference", "open", "Use as reference", "Shift+M"],
+    ["control", "outline", "Follow its outlines", "Shift+F"],
     ["describe", "page", "Describe in words", "Shift+W"],
     ["walk", "walk", "Walk to another take", "l"],
     ["rewrite", "edit", "Edit the text by hand", "t"],

@@ -40,6 +40,7 @@
     blind: "M3 12s3.5-6 9-6 9 6 9 6-3.5 6-9 6-9-6-9-6zM4 4l16 16",
     grid: "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z",
     focus: "M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5",
+    outline: "M3 19c3-10 6-14 9-14s6 4 9 14M7 19h10",
     undo: "M8 5L4 9l4 4M4 9h10a5 5 0 0 1 0 10h-3",
     redo: "M16 5l4 4-4 4M20 9H10a5 5 0 0 0 0 10h3",
     stop: "M7 7h10v10H7z",

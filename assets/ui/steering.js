@@ -172,6 +172,7 @@
         q: () => this.does("to-design"),
         L: () => this.does("enlarge"),
         M: () => this.does("reference"),
+        F: () => this.does("control"),
         W: () => this.does("describe"),
         X: () => this.does("extend"),
         l: () => this.does("walk"),

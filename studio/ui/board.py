@@ -51,7 +51,7 @@ SCRIPTS = (
     "prompt-weights.js",
     "prompt-list.js",
     "prompt-help.js",
-    "reference.js",
+    "other-picture.js",
 )
 ACTIONS = (
     "pick",
@@ -66,6 +66,7 @@ ACTIONS = (
     "enlarge",
     "walk",
     "reference",
+    "control",
     "describe",
     "to-design",
     "ancestry",

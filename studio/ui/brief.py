@@ -54,6 +54,7 @@ class Brief:
     start: str | None = None  # sha256 of the picture to begin with
     mask: str | None = None
     reference: str | None = None  # sha256 of the picture that the new one is to resemble
+    control: str | None = None  # sha256 of the picture whose outlines the new one is to follow
     parent: str | None = None  # sha256 of the take that is branched from
     kept: Mapping[str, Any] = field(default_factory=dict)  # params that the form has no fields for
 
@@ -81,6 +82,7 @@ class Brief:
             start=self.start,
             mask=self.mask,
             reference=self.reference,
+            control=self.control,
             parent=self.parent,
             kept=self.kept,
         )
@@ -181,6 +183,7 @@ def request(studio: Studio, brief: Brief, prompt: str) -> Request:
         brief.kept if values.get("lock") else {}
     )  # another seed: what was laid over the old one's noise means nothing
     params |= likeness(studio, model, brief, params)
+    params |= steering(studio, model, brief, params)
     inputs = [
         Input(role=role, artifact=sha)
         for role, sha in (("init_image", brief.start), ("mask_image", brief.mask))
@@ -188,6 +191,8 @@ def request(studio: Studio, brief: Brief, prompt: str) -> Request:
     ]
     if brief.reference:
         inputs.append(Input(role="reference", artifact=brief.reference))
+    if brief.control:
+        inputs.append(Input(role="control", artifact=brief.control))
     return Request(
         task=task,
         model=model.id,
@@ -214,6 +219,33 @@ def likeness(studio: Studio, model: Model, brief: Brief, params: Mapping[str, Va
             field="ip_adapter",
         )
     return {"ip_adapter": str(params.get("ip_adapter") or able[0].id)}
+
+
+STEERED = (
+    "controlnet",
+    "control_kind",
+    "controlnet_conditioning_scale",
+    "control_guidance_start",
+    "control_guidance_end",
+)
+
+
+def steering(studio: Studio, model: Model, brief: Brief, params: Mapping[str, Value]) -> dict[str, Value]:
+    """The settings of a picture that is followed: the ControlNet that was chosen, else the first for the model.
+    InvalidInput where there is none; without such a picture no such setting.
+    """
+    if not brief.control:
+        return dict.fromkeys(STEERED)
+    able = {one.id: one for one in studio.catalog.controlnets(model)}
+    if not able:
+        raise InvalidInput(
+            f"{model.name} has no ControlNet, which following a picture needs.",
+            "Remove that picture, or put a ControlNet for this model into the models folder.",
+            field="controlnet",
+        )
+    chosen = str(params.get("controlnet") or next(iter(able)))
+    kind = params.get("control_kind") or (able[chosen].kind if chosen in able else None)
+    return {"controlnet": chosen, "control_kind": kind}
 
 
 def wanted(brief: Brief) -> dict[str, Any]:

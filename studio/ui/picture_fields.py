@@ -12,7 +12,7 @@ from studio.studio import Studio
 from studio.types import Model
 from studio.ui import brief, films, form, pictures
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.widgets import ModelWishes, PromptHelp, PromptList, PromptNotes, ReferencePicture, StartPicture
+from studio.ui.widgets import ModelWishes, OtherPicture, PromptHelp, PromptList, PromptNotes, StartPicture
 
 PANEL = "image"
 ONCE = (
@@ -150,6 +150,7 @@ class PictureFields:
                 )
         self.draw_extend(fields, params)
         self.draw_reference(fields, params)
+        self.draw_control(fields, params)
         with gr.Accordion("Larger, by a second pass", open=False, elem_id="image-hires-fold"):
             fields["hires_scale"] = form.field(params["hires_scale"], PANEL, value=1)
             with gr.Row():
@@ -195,12 +196,40 @@ class PictureFields:
                         placeholder="4, 8, 12" if side == "x" else "1-4",
                     )
 
+    def draw_control(self, fields: dict[str, Any], params: Mapping[str, Param]) -> None:
+        there = bool(self.studio.catalog.controlnets())
+        with gr.Accordion(
+            "Follow a picture's outlines", open=False, visible=there, elem_id="image-control-fold"
+        ) as self.control_fold:
+            self.control = OtherPicture(PANEL, "control")
+            with gr.Row():
+                fields["controlnet"] = gr.Dropdown(
+                    self.controlnets(), value="", label="ControlNet", elem_id="image-controlnet", interactive=True
+                )
+                kinds = [("as it wants", ""), *((kind, kind) for kind in params["control_kind"].choices)]
+                fields["control_kind"] = gr.Dropdown(
+                    kinds,
+                    value="",
+                    label="What is seen",
+                    elem_id="image-control-kind",
+                    interactive=True,
+                )
+            strength = params["controlnet_conditioning_scale"]
+            fields[strength.name] = form.field(strength, PANEL, value=1, label="How closely")
+            with gr.Row():
+                for name, usual in (("control_guidance_start", 0), ("control_guidance_end", 1)):
+                    label = params[name].label.removeprefix("Control ").capitalize()
+                    fields[name] = form.field(params[name], PANEL, typed=True, value=usual, label=label)
+
+    def controlnets(self) -> list[tuple[str, str]]:
+        return [("the first for the model", ""), *((one.id, one.id) for one in self.studio.catalog.controlnets())]
+
     def draw_reference(self, fields: dict[str, Any], params: Mapping[str, Param]) -> None:
         there = bool(self.studio.catalog.references())
         with gr.Accordion(
             "Reference picture", open=False, visible=there, elem_id="image-reference-fold"
         ) as self.reference_fold:
-            self.reference = ReferencePicture(PANEL)
+            self.reference = OtherPicture(PANEL, "reference")
             fields["ip_adapter"] = gr.Dropdown(
                 self.references(), value="", label="IP-Adapter", elem_id="image-ip-adapter", interactive=True
             )

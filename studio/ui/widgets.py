@@ -98,11 +98,22 @@ def start_value(sha256: str | None = None, mask: str | None = None, name: str = 
     return {"sha256": sha256, "mask": mask, "name": name, "paint": paint}
 
 
-class ReferencePicture(_Widget):
-    """A picture that new ones shall resemble, uploaded or of the library: {sha256, name}."""
+class OtherPicture(_Widget):
+    """A picture beside the one to begin with, uploaded or of the library: `role` of PICTURES."""
 
-    def __init__(self, panel: str, **options: Any) -> None:
-        super().__init__("referencePicture", {"sha256": None, "name": ""}, elem_id=f"{panel}-reference", **options)
+    def __init__(self, panel: str, role: str, **options: Any) -> None:
+        super().__init__("otherPicture", picture_value(role), elem_id=f"{panel}-{role}", **options)
+
+
+PICTURES = {  # by role: what an empty place asks for, and what is said of a picture without a name
+    "reference": ("Drop a picture to resemble, or choose one", "New pictures resemble this one."),
+    "control": ("Drop a picture to follow, or choose one", "New pictures follow this one."),
+}
+
+
+def picture_value(role: str, sha256: str | None = None, name: str = "") -> Json:
+    asks, says = PICTURES[role]
+    return {"role": role, "sha256": sha256, "name": name, "asks": asks, "says": says}
 
 
 class StartScore(_Widget):

@@ -14,6 +14,7 @@ from studio.studio import Studio
 from studio.types import Artifact, Request
 from studio.ui import brief, pictures
 from tests.families.diffusion import tiny
+from tests.families.diffusion.test_controlnet import build_controlnet
 from tests.families.diffusion.test_parts import scene
 from tests.families.diffusion.test_references import build_reference
 
@@ -114,6 +115,24 @@ def test_a_wrong_line_is_told_by_its_number(studio: Studio, text: str, said: str
         brief.plan(studio, brief.Brief(values={**VALUES, "many": text}))
     assert caught.value.field == "many"
     assert not studio.queue()
+
+
+def test_a_picture_is_followed_by_the_models_own_controlnet(studio: Studio, home: Path, picture: Artifact) -> None:
+    def followed(**values: object) -> Request:
+        given = brief.Brief(values={**VALUES, "controlnet_conditioning_scale": 0.7, **values}, control=picture.sha256)
+        return brief.plan(studio, given).requests[0]
+
+    with pytest.raises(InvalidInput, match="has no ControlNet") as told:
+        followed()
+    assert told.value.field == "controlnet"
+    tiny.build("sd", home / "models" / "a")
+    build_controlnet("sd", home / "models" / "a", home / "models" / "scribbles")
+    request = followed()
+    assert request.params["controlnet"] == "scribbles" and request.params["controlnet_conditioning_scale"] == 0.7
+    assert [given.role for given in request.inputs] == ["control"]
+    assert followed(control_kind="canny").params["control_kind"] == "canny"
+    plain = brief.plan(studio, brief.Brief(values={**VALUES, "controlnet": "scribbles"})).requests[0]
+    assert not set(plain.params) & set(brief.STEERED) and not plain.inputs
 
 
 def test_a_reference_needs_an_adapter_for_the_model(studio: Studio, home: Path, picture: Artifact) -> None:

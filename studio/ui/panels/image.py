@@ -10,13 +10,13 @@ from studio import loras, presets
 from studio.errors import InvalidInput, NotFound, StudioError
 from studio.families import family
 from studio.studio import Studio
-from studio.types import Json, Request
+from studio.types import Artifact, Json, Request
 from studio.ui import brief, films, form, pictures, run
 from studio.ui.board import ACTIONS, Board
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.form import QUIET
 from studio.ui.picture_fields import ONCE, PANEL, WISHED, PictureFields
-from studio.ui.widgets import Problem, notes_value, start_value
+from studio.ui.widgets import Problem, notes_value, picture_value, start_value
 
 TITLE = "Image"
 ICON = "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4"
@@ -65,7 +65,7 @@ class ImagePanel:
     # --- wiring
 
     def connect(self, demo: gr.Blocks) -> None:
-        beside = (self.drawn.notes, self.drawn.start, self.drawn.reference)
+        beside = (self.drawn.notes, self.drawn.start, self.drawn.reference, self.drawn.control)
         inputs = self.form.inputs(*beside)
         outputs = [
             *self.form.fields.values(),
@@ -74,6 +74,7 @@ class ImagePanel:
             self.drawn.start_fold,
             self.drawn.extend_fold,
             self.drawn.reference_fold,
+            self.drawn.control_fold,
             self.drawn.lora,
             self.drawn.wishes,
         ]
@@ -125,6 +126,7 @@ class ImagePanel:
                 start=start,
                 mask=mask,
                 reference=(given[self.drawn.reference] or {}).get("sha256") or None,
+                control=(given[self.drawn.control] or {}).get("sha256") or None,
                 parent=notes.get("parent"),
                 kept=notes.get("kept") or {},
             )
@@ -157,6 +159,7 @@ class ImagePanel:
             "extend": self.extend,
             "enlarge": self.enlarge,
             "reference": self.refer,
+            "control": self.follow,
             "walk": self.walk,
             "example": self.example,
             "restored": self.restored,
@@ -221,8 +224,14 @@ class ImagePanel:
     def refer(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         """The take as the picture that new ones shall resemble."""
         kept = self.studio.library.artifact(str(asked["sha256"]))
-        shown = {"sha256": kept.sha256, "name": str(kept.meta.get("prompt") or kept.meta.get("name") or "")[:80]}
+        shown = picture_value("reference", kept.sha256, called(kept))
         return {self.drawn.reference: shown, self.drawn.reference_fold: gr.update(open=True, visible=True)}
+
+    def follow(self, asked: Json, _: Mapping[str, Any]) -> Updates:
+        """The take as the picture whose outlines new ones follow."""
+        kept = self.studio.library.artifact(str(asked["sha256"]))
+        shown = picture_value("control", kept.sha256, called(kept))
+        return {self.drawn.control: shown, self.drawn.control_fold: gr.update(open=True, visible=True)}
 
     def enlarge(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         """By the first model that enlarges, twice as large by calculation where none is installed."""
@@ -324,7 +333,8 @@ class ImagePanel:
             **self.size_of(params.get("width"), params.get("height")),
             self.drawn.start: start_value(start, mask),
             self.drawn.start_fold: gr.update(open=bool(start)),
-            self.drawn.reference: {"sha256": self.known_input(request, "reference"), "name": ""},
+            self.drawn.reference: picture_value("reference", self.known_input(request, "reference")),
+            self.drawn.control: picture_value("control", self.known_input(request, "control")),
             self.drawn.notes: self.notes_now(parent=parent, before=request.prompt if parent else "", kept=kept),
         }
 
@@ -366,3 +376,7 @@ class ImagePanel:
         model = next((m for m in self.studio.catalog.models() if m.id == id), None)
         styles, shapes = pictures.style_menu(self.studio, model), pictures.sizes(*self.drawn.side(model))
         return gr.update(info=pictures.described(model)), gr.update(choices=styles), gr.update(choices=shapes)
+
+
+def called(kept: Artifact) -> str:
+    return str(kept.meta.get("prompt") or kept.meta.get("name") or "")[:80]
