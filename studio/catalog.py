@@ -25,6 +25,7 @@ from studio.settings import ASSETS, Settings
 from studio.types import Model, Request, Value
 
 PICTURES = ("text_to_image", "image_to_image", "inpaint", "outpaint")  # tasks whose prompts may name embeddings
+SEERS = {"depth": ("depth_map", "Depth Anything"), "pose": ("pose_map", "ViTPose")}  # by the kind of control picture
 
 
 class Catalog:
@@ -128,7 +129,7 @@ class Catalog:
         picture or for an embedding that cannot be used.
         """
         self.check_control(request, model)
-        self._depth_model(request)
+        self._seer(request)
         self._embeddings_of(request)
         if wanted := str(request.params.get("ip_adapter") or ""):
             self.reference(wanted, model)
@@ -141,8 +142,8 @@ class Catalog:
         found: dict[str, list[str]] = {}
         if controlnet := str(request.params.get("controlnet") or ""):
             found["controlnet"] = [str(self.controlnet(controlnet, model).folder)]
-        if depth := self._depth_model(request):
-            found["depth_model"] = [str(depth.folder)]
+        if seer := self._seer(request):
+            found["seer"] = [str(seer.folder)]
         if reference := str(request.params.get("ip_adapter") or ""):
             found["ip_adapter"] = [str(self.reference(reference, model).weights)]
         if embeddings := self._embeddings_of(request):
@@ -151,15 +152,17 @@ class Catalog:
             found["preview"] = [str(preview)]
         return found
 
-    def _depth_model(self, request: Request) -> Model | None:
-        """What sees the depth that a ControlNet shall follow. NotFound where none is installed."""
-        if not request.params.get("controlnet") or request.params.get("control_kind") != "depth":
+    def _seer(self, request: Request) -> Model | None:
+        """What sees the depth or the pose that a ControlNet shall follow. NotFound where none is installed."""
+        kind = str(request.params.get("control_kind") or "")
+        if not request.params.get("controlnet") or kind not in SEERS:
             return None
-        able = self.models("depth_map")
+        task, name = SEERS[kind]
+        able = self.models(task)
         if not able:
             raise NotFound(
-                "No installed model can see the depth of a picture.",
-                "Get Depth Anything in Models, or give a depth map as it is.",
+                f"No installed model can see the {kind} of a picture.",
+                f"Get {name} in Models, or give a picture of the {kind} as it is.",
                 field="control_kind",
             )
         return able[0]

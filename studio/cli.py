@@ -120,7 +120,7 @@ def _add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
     image.add_argument("--strength", type=float, help="how much of --init may change, 0 to 1")
     image.add_argument("--control", type=Path, metavar="DRAWING", help="follow this drawing by a ControlNet")
     image.add_argument("--controlnet", default="", metavar="ID", help="with --control (default: the model's own)")
-    image.add_argument("--control-kind", help="with --control: as it is, scribble, canny or depth (default: its own)")
+    image.add_argument("--control-kind", help="with --control: as it is, scribble, canny, depth, pose (or its own)")
     image.add_argument("--reference", type=Path, metavar="PICTURE", help="resemble this picture by an IP-Adapter")
     image.add_argument("--ip-adapter", default="", metavar="ID", help="with --reference (default: the model's own)")
     image.add_argument("--likeness", type=float, help="how much --reference counts (default: 0.6)")

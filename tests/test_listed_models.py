@@ -53,6 +53,7 @@ BUILDERS: Mapping[str, Callable[[Path], object]] = {
     "DiaForConditionalGeneration": more_sounds.dia,
     "VibeVoiceForConditionalGeneration": more_sounds.vibevoice,
     "DepthAnythingForDepthEstimation": tiny_maps.depth_anything,
+    "VitPoseForPoseEstimation": tiny_maps.vitpose,
     "MarigoldDepthPipeline": tiny_maps.marigold,
     "MarigoldIntrinsicsPipeline": partial(tiny_maps.marigold, materials=True),
     "ShapEPipeline": lambda folder: test_shap_e.written(folder.parent / "made").rename(folder),
@@ -99,7 +100,7 @@ def asked_for(studio: Studio, entry: Listed, tmp_path: Path) -> tuple[str, Reque
         return designing.PANEL, designing.plan(studio, designing.Designing(values=form)).requests[0]
     Image.radial_gradient("L").resize((96, 64)).save(tmp_path / "ball.png")
     kept = studio.library.keep(tmp_path / "ball.png", media_type="image/png", meta={"name": "ball"})
-    if task in ("depth_map", "materials"):
+    if task in ("depth_map", "materials", "pose_map"):
         bench, tray = designing.BENCH_OF[task], [{"sha256": kept.sha256, "media_type": "image/png"}]
         form = {**values, "bench": bench, f"act.{bench}": task, f"{task}.num_inference_steps": 2}
         return designing.PANEL, designing.plan(studio, designing.Designing(values=form, pieces=tray)).requests[0]
@@ -114,6 +115,7 @@ MADE = {
     "text_to_shape": "model/gltf-binary",
     "caption": "text/plain",
     "depth_map": "image/png",
+    "pose_map": "image/png",
     "materials": "image/png",
 }
 

@@ -9,6 +9,7 @@
     ["recolour", "Recolour", "in the palette of the form"],
     ["upscale", "Enlarge", "two to four times, sharper than stretching"],
     ["depth_map", "Depth", "how near everything lies, by a model"],
+    ["pose_map", "Pose", "how somebody stands, by a model"],
     ["materials", "Materials", "colour without light, roughness and metal, by a model"],
     ["cut_out", "Cut out", "what stands in front, on transparent ground"],
     ["vectorise", "Trace", "as a clean SVG drawing"],

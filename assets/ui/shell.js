@@ -156,7 +156,7 @@
       atelier.failed(error);
     }
   });
-  const DESIGNED = new Set("make_seamless recolour upscale depth_map materials cut_out vectorise palette mock_up print_pdf sheet text_to_shape vary_shape morph_shapes mix_shapes explore map_latents latent_directions mix_pictures walk_latents sprite_sheet terrain".split(" "));
+  const DESIGNED = new Set("make_seamless recolour upscale depth_map pose_map materials cut_out vectorise palette mock_up print_pdf sheet text_to_shape vary_shape morph_shapes mix_shapes explore map_latents latent_directions mix_pictures walk_latents sprite_sheet terrain".split(" "));
   /** The panel in which works of this kind are made. */
   atelier.panelOf = ({ media_type: type, restored }) => {
     const request = restored?.request;

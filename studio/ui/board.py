@@ -101,6 +101,7 @@ DESIGNED = {  # what the tools and the latent spaces make
     "enlarge": "Enlarged",
     "palette": "Palette",
     "depth_map": "Depth",
+    "pose_map": "Pose",
     "materials": "Materials",
     "mock_up": "Mock-up",
     "print_pdf": "Print file",

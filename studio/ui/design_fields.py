@@ -13,7 +13,7 @@ from studio.ui import designing, form, pictures, sketching
 from studio.ui.designing import ACTS, BENCHES, PANEL, TILE, Act
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.sketch_pad import SketchPad
-from studio.ui.widgets import ModelWishes, PromptNotes, Tray
+from studio.ui.widgets import ModelMenu, ModelWishes, PromptNotes, Tray
 
 WISHED = (  # follow the model
     "tile.num_inference_steps",
@@ -35,6 +35,7 @@ SENTENCES = {  # of each act, what it does
     "cut_out": "What stands in front, on transparent ground.",
     "palette": "The colours of each picture with names, contrast and harmonies.",
     "depth_map": "How near what is seen lies, the nearest white: for reliefs, and for pictures that keep to it.",
+    "pose_map": "How the person in each picture stands, as a skeleton that pictures can keep to.",
     "materials": "Colour without light, roughness and metal of what is seen: textures for rendering.",
     "mock_up": "The pictures of the tray on products.",
     "upscale": "The pictures of the tray, larger and as sharp as they can be without inventing anything.",
@@ -107,7 +108,7 @@ class DesignFields:
                 self.draw_act(act)
         models = self.models(shown)
         with gr.Column(visible=True, elem_id="design-models") as self.by_model:
-            fields["model"] = gr.Dropdown(
+            fields["model"] = ModelMenu(
                 models,
                 value=models[0][1] if models else None,
                 label="Model",

@@ -122,6 +122,7 @@ BENCHES: Mapping[str, tuple[str, tuple[Act, ...]]] = {
             Act(task="cut_out", title="Cut out", family="craft", pieces="picture", least=1, first=("soft",)),
             Act(task="palette", title="Palette", family="craft", pieces="picture", least=1, first=("colours",)),
             Act(task="depth_map", title="Depth", family="depth", pieces="picture", least=1, model=True),
+            Act(task="pose_map", title="Pose", family="depth", pieces="picture", least=1, model=True),
             Act(task="materials", title="Materials", family="depth", pieces="picture", least=1, model=True),
         ),
     ),

@@ -12,7 +12,7 @@ from studio.types import Model
 from studio.ui import composing, form
 from studio.ui.composing import COUNT, PANEL, TASKS
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.widgets import ModelWishes, PromptNotes, StartScore
+from studio.ui.widgets import ModelMenu, ModelWishes, PromptNotes, StartScore
 
 WISHED = (  # follow the model
     "temperature",
@@ -65,7 +65,7 @@ class MusicFields:
         for mode in TASKS:
             with gr.Column(visible=mode == "score", elem_id=f"music-{mode}-fields") as self.groups[mode]:
                 self.draw_mode(mode)
-        fields["model"] = gr.Dropdown(
+        fields["model"] = ModelMenu(
             models,
             value=models[0][1] if models else None,
             label="Model",

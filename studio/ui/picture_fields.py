@@ -12,7 +12,7 @@ from studio.studio import Studio
 from studio.types import Model
 from studio.ui import brief, films, form, pictures
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.widgets import ModelWishes, OtherPicture, PromptHelp, PromptList, PromptNotes, StartPicture
+from studio.ui.widgets import ModelMenu, ModelWishes, OtherPicture, PromptHelp, PromptList, PromptNotes, StartPicture
 
 PANEL = "image"
 ONCE = (
@@ -92,7 +92,7 @@ class PictureFields:
         )
         fields["negative_prompt"] = form.field(params["negative_prompt"], PANEL, lines=1, max_lines=4)
         models = self.models()
-        fields["model"] = gr.Dropdown(
+        fields["model"] = ModelMenu(
             models,
             value=models[0][1] if models else None,
             label="Model",

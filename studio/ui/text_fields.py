@@ -11,7 +11,7 @@ from studio.studio import Studio
 from studio.types import Model
 from studio.ui import form, writing
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.widgets import ModelWishes, NotebookTools, PromptNotes
+from studio.ui.widgets import ModelMenu, ModelWishes, NotebookTools, PromptNotes
 from studio.ui.writing import PANEL, TASK
 
 WISHED = ("max_new_tokens", "temperature", "top_p")  # fields that follow the model
@@ -100,7 +100,7 @@ class TextFields:
         with gr.Column(visible=False, elem_id="text-chat-fields") as self.chat_fields:
             fields["system"] = self.line("system", "Role", "You are a careful editor.", lines=2)
         models = self.models()
-        fields["model"] = gr.Dropdown(
+        fields["model"] = ModelMenu(
             models,
             value=models[0][1] if models else None,
             label="Model",

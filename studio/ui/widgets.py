@@ -35,6 +35,17 @@ class _Widget(gr.HTML):
         return {"type": "object"}
 
 
+class ModelMenu(gr.Dropdown):
+    """A menu whose choices change with other fields. gradio refuses a value that the list of a moment ago lacks; this
+    one passes it on, and who uses it says whether it can be used.
+    """
+
+    is_template = True  # drawn as the menu that it is
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload
+
+
 class Problem(_Widget):
     """What is wrong with the form: {field, message, hint}, shown under the field of that id, here when there
     is none.

@@ -23,9 +23,11 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     for name, config in (
         ("config.json", {"architectures": ["DepthAnythingForDepthEstimation"]}),
         ("model_index.json", {"_class_name": "MarigoldIntrinsicsPipeline"}),
+        ("pose/config.json", {"architectures": ["VitPoseForPoseEstimation"], "model_type": "vitpose"}),
     ):
-        (home / "models" / name).mkdir(parents=True)
-        (home / "models" / name / name).write_text(json.dumps(config))
+        folder = home / "models" / name.partition(".")[0].replace("/", "-")
+        folder.mkdir(parents=True)
+        (folder / name.rpartition("/")[2]).write_text(json.dumps(config))
     with Studio(Settings.load({"home": str(home)}, {})) as running:
         yield running
 

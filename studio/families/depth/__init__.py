@@ -1,4 +1,4 @@
-"""What a picture shows, as maps of its surfaces: how near they are, and what they are made of."""
+"""What a picture shows, as maps: how near its surfaces are, what they are made of, how somebody stands in it."""
 
 import json
 from collections.abc import Mapping
@@ -22,12 +22,16 @@ STEPS = Param(
 
 
 def able(folder: Path) -> tuple[str, ...]:
-    """depth_map for a depth-estimation folder of transformers or Marigold's, materials for Marigold's other one."""
+    """depth_map for a depth-estimation folder of transformers or Marigold's, materials for Marigold's other one,
+    pose_map for one that finds the joints of people.
+    """
     pipeline = _read(folder / "model_index.json").get("_class_name")
     if isinstance(pipeline, str):
         return (PIPELINES[pipeline],) if pipeline in PIPELINES else ()
     config = _read(folder / "config.json")
     heads = config.get("architectures")
+    if isinstance(heads, list) and any(str(head).endswith("ForPoseEstimation") for head in heads):
+        return ("pose_map",)
     reads = isinstance(heads, list) and any(str(head).endswith("ForDepthEstimation") for head in heads)
     return ("depth_map",) if reads and config.get("model_type") not in MORE_THAN_A_PICTURE else ()
 
@@ -48,10 +52,10 @@ def _read(file: Path) -> Mapping[str, Any]:
 
 FAMILY = Family(
     name="depth",
-    title="Depth and materials",
+    title="Depth, pose and materials",
     media="image",
-    tasks={"depth_map": (STEPS,), "materials": (STEPS,)},
-    inputs={"depth_map": ("source",), "materials": ("source",)},
+    tasks={"depth_map": (STEPS,), "materials": (STEPS,), "pose_map": ()},
+    inputs={"depth_map": ("source",), "materials": ("source",), "pose_map": ("source",)},
     defaults=defaults,
     able=able,
 )

@@ -13,10 +13,11 @@ from diffusers import DiffusionPipeline
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import SafetensorError
-from transformers import AutoImageProcessor, AutoModelForDepthEstimation, PreTrainedModel
+from transformers import AutoImageProcessor, AutoModelForDepthEstimation, PreTrainedModel, VitPoseForPoseEstimation
 
 from studio.errors import InvalidInput, ModelError
 from studio.families.depth import able
+from studio.families.depth.pose import Posed
 from studio.families.diffusion import loading as diffusion
 from studio.families.diffusion.steps import heard
 from studio.families.family import Context
@@ -74,7 +75,7 @@ class Marigold:
 
 
 class MapPipeline:
-    def __init__(self, model: Looker | Marigold, name: str) -> None:
+    def __init__(self, model: Looker | Marigold | Posed, name: str) -> None:
         self.model, self.name = model, name
 
     def size(self) -> int:
@@ -87,7 +88,7 @@ class MapPipeline:
             said = f"{self.name!r} cannot do {request.task.replace('_', ' ')}."
             raise InvalidInput(said, f"It can do: {can}.", field="model")
         files, index = context.inputs["source"], 0
-        steps = int(str(request.params["num_inference_steps"]))
+        steps = int(str(request.params.get("num_inference_steps", 1)))
         for at, file in enumerate(files):
             context.check()
             context.progress(at, len(files), "Looking")
@@ -153,10 +154,14 @@ def load(folder: Path, device: Device) -> MapPipeline:
             raise ModelError(f"The model in {folder.name!r} reads no pictures ({type(pipe).__name__}).", AGAIN)
         return MapPipeline(Marigold(pipe, task), folder.name)
     where = torch.device("cpu" if device.kind == "cpu" else device.kind)
+    kinds: Any = {"pose_map": VitPoseForPoseEstimation}
+    task = next(iter(able(folder)), "depth_map")
     try:
-        model = AutoModelForDepthEstimation.from_pretrained(
+        model = kinds.get(task, AutoModelForDepthEstimation).from_pretrained(
             folder, **LOCAL, use_safetensors=True, dtype=diffusion.DTYPES[device.dtype]
         )
+        if task == "pose_map":
+            return MapPipeline(Posed(model.eval().requires_grad_(False).to(where), folder), folder.name)
         processor = AutoImageProcessor.from_pretrained(folder, **LOCAL)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -133,9 +133,9 @@ CONTROL = (
         name="control_kind",
         type=str,
         default=None,
-        choices=("as it is", "scribble", "canny", "depth"),
+        choices=("as it is", "scribble", "canny", "depth", "pose"),
         label="Control picture",
-        help="What is made of that picture first: nothing, its strokes, its edges, or by an installed model its depth.",
+        help="What is made of it first: nothing, its strokes, its edges, or by an installed model its depth or pose.",
     ),
     Param(
         name="controlnet_conditioning_scale",

@@ -20,11 +20,12 @@ from studio.design.line_art import control_picture
 from studio.errors import InvalidInput, ModelError
 from studio.families.diffusion.acceleration import accelerate
 from studio.families.diffusion.controlnet_folders import CLASSES
-from studio.families.diffusion.depth_control import depth_of
+from studio.families.diffusion.depth_control import seen_in
 from studio.families.diffusion.loading import AGAIN, DTYPES
 from studio.families.diffusion.pictures import start_picture
 from studio.types import Device, Request
 
+SEEN = ("depth", "pose")  # kinds of control picture that another model makes
 EMBEDDING = "controlnet_cond_embedding"  # of the U-Nets' ControlNets: the small network that looks at the picture
 
 
@@ -87,10 +88,10 @@ def open_controlnet(folder: Path, device: Device) -> nn.Module:
 
 
 def steering(
-    request: Request, drawing: Path, pipe: Any, size: tuple[int, int], depth: Path | None, device: Device
+    request: Request, drawing: Path, pipe: Any, size: tuple[int, int], seer: Path | None, device: Device
 ) -> dict[str, Any]:
     """What a ControlNet pipeline is called with besides: the picture that it sees at `size`, its scale, its span.
-    `depth` is the folder of the model that sees depth, where that is to be followed.
+    `seer` is the folder of the model that sees depth or a pose, where that is to be followed.
     """
     params = request.params
     start, end = (float(str(params.get(f"control_guidance_{at}", usual))) for at, usual in (("start", 0), ("end", 1)))
@@ -101,8 +102,8 @@ def steering(
             field="control_guidance_start",
         )
     kind = str(params.get("control_kind", "as it is"))
-    if kind == "depth" and depth is not None:
-        shown = ImageOps.fit(depth_of(drawing, depth, device), size, Image.Resampling.LANCZOS)
+    if kind in SEEN and seer is not None:
+        shown = ImageOps.fit(seen_in(drawing, seer, device), size, Image.Resampling.LANCZOS)
     else:
         shown = control_picture(start_picture(drawing, size), kind)
     separate = "control_image" in inspect.signature(pipe.__call__).parameters

@@ -1,4 +1,6 @@
-"""The depth of a picture as what a ControlNet follows: near is white, as models of the family `depth` see it."""
+"""What a ControlNet follows that a model of the family `depth` sees in a picture: its depth, near being white, or the
+skeleton of the person in it.
+"""
 
 from functools import lru_cache
 from pathlib import Path
@@ -14,10 +16,10 @@ SEED = 0
 
 
 @lru_cache(maxsize=2)
-def depth_of(file: Path, model: Path, device: Device) -> Image.Image:
+def seen_in(file: Path, model: Path, device: Device) -> Image.Image:
     """RGB, as large as the picture of that file. The model is let go again; a second pass finds the answer.
 
     ModelError, InvalidInput.
     """
     maps = load(model, device).model.maps(whole_picture(file), STEPS, SEED, lambda done, of: None)
-    return maps["depth"].convert("RGB")
+    return next(iter(maps.values())).convert("RGB")

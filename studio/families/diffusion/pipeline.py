@@ -454,8 +454,8 @@ class _Job:
         if self.context.inputs.get("ip_adapter"):
             given["ip_adapter_image"] = [whole_picture(self._file("reference"))]
         if self.context.inputs.get("controlnet"):
-            depth = (next(iter(self.context.inputs.get("depth_model", ())), None), self.context.device)
-            given |= steering(self.request, self._file("control"), self.pipe, size, *depth)
+            seer = (next(iter(self.context.inputs.get("seer", ())), None), self.context.device)
+            given |= steering(self.request, self._file("control"), self.pipe, size, *seer)
         return given
 
     def kept_outline(self, picture: Image.Image) -> dict[str, Value]:

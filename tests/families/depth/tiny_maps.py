@@ -17,6 +17,9 @@ from transformers import (
     DepthAnythingConfig,
     DepthAnythingForDepthEstimation,
     DPTImageProcessor,
+    VitPoseBackboneConfig,
+    VitPoseConfig,
+    VitPoseForPoseEstimation,
 )
 
 from tests.families.diffusion import tiny
@@ -110,4 +113,27 @@ def marigold(folder: Path, materials: bool = False) -> Path:
         else:
             pipe = MarigoldDepthPipeline(**parts, prediction_type="depth", scale_invariant=True, shift_invariant=True)
         pipe.save_pretrained(folder)
+    return folder
+
+
+def vitpose(folder: Path) -> Path:
+    """Sure of every joint, wherever its random weights put them."""
+    backbone = VitPoseBackboneConfig(
+        image_size=[64, 48],
+        patch_size=[16, 16],
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        mlp_ratio=2,
+        out_indices=[2],
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        model = VitPoseForPoseEstimation(VitPoseConfig(backbone_config=backbone, num_labels=17))
+        for name, part in model.named_parameters():
+            if part.ndim > 1:  # livelier than fresh weights
+                part.data.normal_(std=0.3)
+            elif name == "head.conv.bias":
+                part.data.fill_(5.0)
+        model.eval().save_pretrained(folder)
     return folder

@@ -11,7 +11,7 @@ from PIL import Image
 from studio.catalog import Catalog
 from studio.errors import NotFound
 from studio.families.diffusion import FAMILY
-from studio.families.diffusion.depth_control import depth_of
+from studio.families.diffusion.depth_control import seen_in
 from studio.families.diffusion.pipeline import load
 from studio.settings import Settings
 from studio.types import Input, Request
@@ -45,15 +45,15 @@ def test_a_picture_is_followed_by_its_depth(tmp_path: Path) -> None:
         catalog.check_beside(asked, catalog.model("sd"))
     seer = tiny_maps.depth_anything(settings.models / "seer")
     catalog.check_beside(asked, catalog.model("sd"))
-    assert catalog.beside(asked, catalog.model("sd")) == {"controlnet": [str(net)], "depth_model": [str(seer)]}
+    assert catalog.beside(asked, catalog.model("sd")) == {"controlnet": [str(net)], "seer": [str(seer)]}
 
-    seen = depth_of(photo, seer, CPU)
-    assert seen.size == (80, 64) and seen.mode == "RGB" and depth_of(photo, seer, CPU) is seen
+    seen = seen_in(photo, seer, CPU)
+    assert seen.size == (80, 64) and seen.mode == "RGB" and seen_in(photo, seer, CPU) is seen
     seen.save(tmp_path / "depth.png")
     model = load(folder, CPU)
 
     def made(control: Path, kind: str) -> np.ndarray:
-        given = {"control": (control,), "controlnet": (net,), "depth_model": (seer,)}
+        given = {"control": (control,), "controlnet": (net,), "seer": (seer,)}
         listener = Listener(tmp_path, inputs=given)
         model.run(FAMILY.validate(asked.with_params(control_kind=kind)), listener)
         return np.asarray(listener.pictures()[0], float)
