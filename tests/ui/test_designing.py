@@ -93,6 +93,6 @@ def test_what_is_missing_is_said_before_anything_is_queued(studio: Studio, piece
     with pytest.raises(InvalidInput, match="no such tool"):
         designing.tool(studio, piece["sha256"], "text_to_shape", {})
     (request,) = designing.tool(studio, piece["sha256"], "depth_map", {})
-    assert request.model == "config.json" and request.parent == request.inputs[0].artifact == piece["sha256"]
+    assert request.model == "config" and request.parent == request.inputs[0].artifact == piece["sha256"]
     with pytest.raises(InvalidInput, match="not from a form"):
         designing.form_values(Request(task="morph_shapes", model="starter-shape"))
