@@ -100,6 +100,7 @@ class FilmPipeline:
     @torch.inference_mode()
     def _call(self, take: "_Take") -> Sequence[Image.Image]:
         pipe, noise = take.pipe, Noise([Take(start=take.start)])
+        take.steps_done = 0
         scheduler = schedulers.make(str(take.request.params.get("scheduler", "default")), self._own.scheduler)
         accepted = inspect.signature(pipe.__call__).parameters
         own, pipe.scheduler = pipe.scheduler, scheduler
@@ -107,7 +108,7 @@ class FilmPipeline:
             stack.callback(setattr, pipe, "scheduler", own)
             stack.enter_context(noise.supplies(pipe))
             stack.enter_context(self._prompts.serves(pipe, self._adapters.in_use))
-            stack.enter_context(heard(scheduler, lambda step, steps, clean: self._step(take, step, steps, clean)))
+            stack.enter_context(heard(scheduler, lambda _, steps, clean: self._step(take, steps, clean)))
             stack.enter_context(stoppable(pipe, take.context))
             try:
                 return pipe(**{k: v for k, v in take.arguments().items() if k in accepted}).frames[0]
@@ -117,10 +118,12 @@ class FilmPipeline:
                     "Change the size, the frames or the settings, then try again.",
                 ) from error
 
-    def _step(self, take: "_Take", step: int, steps: int, clean: torch.Tensor) -> None:
+    def _step(self, take: "_Take", steps: int, clean: torch.Tensor) -> None:
         context = take.context
         context.check()
-        context.progress(take.index * steps + step, take.count * steps)
+        steps *= max(len(take.chunks), 1)
+        take.steps_done = min(take.steps_done + 1, steps)
+        context.progress(take.index * steps + take.steps_done, take.count * steps)
         if self._map is None:
             return
         latents = middle_latents(take.pipe, clean, take.shape, len(self._map.weight))
@@ -176,6 +179,7 @@ class _Take:
     ) -> None:
         self.request, self.context, self.pipe, self.shape = request, context, pipe, shape
         self.index, self.count, self.start = index, count, start
+        self.chunks, self.steps_done = chunks_of(pipe, shape.frames), 0
 
     def arguments(self) -> dict[str, Any]:
         params, shape = self.request.params, self.shape
@@ -196,6 +200,8 @@ class _Take:
             given["negative_prompt"] = params["negative_prompt"]
         if self.request.task == "image_to_video":
             given["image"] = start_picture(self._start_file(), (shape.width, shape.height))
+        if self.chunks:
+            given["chunk_partition"] = list(self.chunks)
         if self.pipe.components["vae"].config.get("timestep_conditioning"):
             given |= LAST_STEP
         return given
@@ -205,6 +211,19 @@ class _Take:
         if not files:
             raise InvalidInput("image_to_video needs an init image.", "Add one, then try again.", field="init_image")
         return files[0]
+
+
+def chunks_of(pipe: Any, frames: int) -> tuple[int, ...]:
+    """Of a pipeline that makes its latent frames chunk by chunk (AnyFlow): how many each has; () where all are made at
+    once.
+    """
+    transformer = pipe.components.get("transformer")
+    usual = transformer.config.get("chunk_partition") if transformer is not None else None
+    if not usual:
+        return ()
+    left = 1 + (frames - 1) // pipe.vae_scale_factor_temporal - usual[0]
+    whole, rest = divmod(max(left, 0), max(usual))
+    return (usual[0], *[max(usual)] * whole, *([rest] if rest else []))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from studio.design.films import frame_of, record_inside
 from studio.errors import Cancelled, InvalidInput, ModelError
 from studio.families import family
 from studio.families.video.film_folders import suggested, tasks_of
-from studio.families.video.pipeline import FilmPipeline, load
+from studio.families.video.pipeline import FilmPipeline, chunks_of, load
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.types import Device, Input, JobState, Request
@@ -25,7 +26,7 @@ from tests.families.video import tiny_films
 from tests.lengths import ALL
 
 USUAL = ("ltx", "wan", "motion")
-LONGER = ("cogvideox", "animatediff")  # of whose parts the others have some
+LONGER = ("cogvideox", "animatediff", "anyflow")  # of whose parts the others have some
 SMALL = {"width": 64, "height": 64, "num_frames": 9, "frame_rate": 8, "num_inference_steps": 2, "guidance_scale": 3.0}
 
 
@@ -67,16 +68,20 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, FilmPipeline
     kinds = (*USUAL, *LONGER) if ALL else USUAL
     made = {kind: load(tiny_films.build(kind, folder / kind), CPU) for kind in kinds}
     made["wan-ti"] = load(tiny_films.build("wan", folder / "wan-ti", expand_timesteps=True), CPU)
+    if ALL:
+        made["cogvideox-i2v"] = load(tiny_films.build("cogvideox", folder / "i2v", begins=True), CPU)
     return made
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")  # AnyFlow on a processor
 @pytest.mark.parametrize("kind", [*USUAL, *(pytest.param(kind, marks=pytest.mark.full) for kind in LONGER)])
 def test_words_become_films(films: Mapping[str, FilmPipeline], kind: str, tmp_path: Path) -> None:
     both, alone = listener(tmp_path, "both"), listener(tmp_path, "alone")
     films[kind].run(asked(num_images_per_prompt=2), both)
     films[kind].run(asked(seed=4), alone)
-    assert both.steps == [(1, 4), (2, 4), (3, 4), (4, 4)] and not both.warnings
-    assert [index for index, _ in both.previews] == [0, 0, 1, 1]
+    rounds = 2 if kind == "anyflow" else 1  # it makes its latent frames in two chunks
+    assert both.steps == [(k + 1, 4 * rounds) for k in range(4 * rounds)] and not both.warnings
+    assert [index for index, _ in both.previews] in ([0] * 2 * rounds + [1] * 2 * rounds, [])
     assert both.outputs[1].read_bytes() == alone.outputs[0].read_bytes() != both.outputs[0].read_bytes()
     meta = both.metas[1]
     assert (meta["seed"], meta["num_frames"], meta["frame_rate"], meta["duration"]) == (4, 9, 8, 1.125)
@@ -84,7 +89,7 @@ def test_words_become_films(films: Mapping[str, FilmPipeline], kind: str, tmp_pa
     assert frame_of(both.outputs[0], 0.0).tobytes() != frame_of(both.outputs[0], 1.0).tobytes()
 
 
-@pytest.mark.parametrize("kind", ["ltx", "wan-ti"])
+@pytest.mark.parametrize("kind", ["ltx", "wan-ti", pytest.param("cogvideox-i2v", marks=pytest.mark.full)])
 def test_a_picture_begins_a_film(films: Mapping[str, FilmPipeline], kind: str, tmp_path: Path) -> None:
     made = []
     for colour in ("red", "blue"):
@@ -93,6 +98,13 @@ def test_a_picture_begins_a_film(films: Mapping[str, FilmPipeline], kind: str, t
         films[kind].run(asked("image_to_video"), heard)
         made.append(heard.outputs[0].read_bytes())
     assert made[0] != made[1]
+
+
+def test_latent_frames_are_made_in_chunks_where_a_model_does_so() -> None:
+    denoiser = SimpleNamespace(config={"chunk_partition": (1, 3, 3, 2)})
+    chunked = SimpleNamespace(components={"transformer": denoiser}, vae_scale_factor_temporal=4)
+    assert chunks_of(chunked, 33) == (1, 3, 3, 2) and chunks_of(chunked, 13) == (1, 3) and chunks_of(chunked, 1) == (1,)
+    assert chunks_of(SimpleNamespace(components={}), 9) == ()
 
 
 def test_what_a_model_cannot_make_becomes_the_nearest(films: Mapping[str, FilmPipeline], tmp_path: Path) -> None:

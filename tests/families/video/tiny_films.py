@@ -1,17 +1,21 @@
-"""Builds video pipelines of the real classes at tiny size with random weights: LTX, Wan, AnimateDiff, CogVideoX."""
+"""Builds video pipelines of the real classes at tiny size with random weights."""
 
 from pathlib import Path
 
 import torch
 from diffusers import (
     AnimateDiffPipeline,
+    AnyFlowFARPipeline,
+    AnyFlowFARTransformer3DModel,
     AutoencoderKLCogVideoX,
     AutoencoderKLLTXVideo,
     AutoencoderKLWan,
     CogVideoXDPMScheduler,
+    CogVideoXImageToVideoPipeline,
     CogVideoXPipeline,
     CogVideoXTransformer3DModel,
     DDIMScheduler,
+    FlowMapEulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     LTXPipeline,
     LTXVideoTransformer3DModel,
@@ -82,12 +86,38 @@ def wan(folder: Path, expand_timesteps: bool = False) -> Path:
     return folder
 
 
-def cogvideox(folder: Path) -> Path:
-    """8 pixels a latent and side, 4 frames a latent, with the scheduler that is its own."""
+def anyflow(folder: Path) -> Path:
+    """Wan's sizes; latent frames are made in chunks of three behind a first one."""
+    transformer = AnyFlowFARTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=16,
+        out_channels=16,
+        text_dim=16,
+        freq_dim=16,
+        ffn_dim=32,
+        num_layers=1,
+        rope_max_seq_len=32,
+        chunk_partition=(1, 2),
+    )
+    AnyFlowFARPipeline(
+        tokenizer=tiny.tokenizer(folder / "tokenizer"),
+        text_encoder=UMT5EncoderModel(UMT5Config(**LETTERS)),
+        vae=AutoencoderKLWan(base_dim=4, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1),
+        scheduler=FlowMapEulerDiscreteScheduler(),
+        transformer=transformer,
+    ).save_pretrained(folder)
+    return folder
+
+
+def cogvideox(folder: Path, begins: bool = False) -> Path:
+    """8 pixels a latent and side, 4 frames a latent, with the scheduler that is its own. With `begins` it goes on
+    from a picture and makes nothing of words alone.
+    """
     transformer = CogVideoXTransformer3DModel(
         num_attention_heads=2,
         attention_head_dim=16,
-        in_channels=4,
+        in_channels=8 if begins else 4,
         out_channels=4,
         time_embed_dim=8,
         text_embed_dim=16,
@@ -102,7 +132,8 @@ def cogvideox(folder: Path) -> Path:
     vae = AutoencoderKLCogVideoX(
         block_out_channels=(8, 8, 8, 8), latent_channels=4, layers_per_block=1, norm_num_groups=2
     )
-    CogVideoXPipeline(
+    kind = CogVideoXImageToVideoPipeline if begins else CogVideoXPipeline
+    kind(
         tokenizer=tiny.tokenizer(folder / "tokenizer"),
         text_encoder=T5EncoderModel(T5Config(**LETTERS)),
         vae=vae,
@@ -148,6 +179,7 @@ BUILDERS = {
     "cogvideox": cogvideox,
     "motion": motion_adapter,
     "animatediff": animatediff,
+    "anyflow": anyflow,
 }
 
 
