@@ -474,7 +474,7 @@
       this.planning = setTimeout(() => this.askPlan(), 120);
     }
     async askPlan() {
-      const { dataset, base, preset } = this.chosen;
+      const { dataset, base, preset } = this.chosen, mode = this.mode;
       if (this.mode === "evaluate") this.advice.hidden = true;
       if (!dataset || !base || this.mode === "evaluate") return fill(this.cost);
       try {
@@ -485,7 +485,7 @@
           return this.showScratchCost();
         }
         const plan = await atelier.postJson("/atelier/train/plan", { dataset, base, preset, params: this.changed });
-        if (dataset !== this.chosen.dataset) return;
+        if (dataset !== this.chosen.dataset || mode !== this.mode) return; // another question by now
         const [low, high] = plan.seconds;
         const room = plan.room && plan.memory > plan.room ? ` That is more than the ${atelier.bytes(plan.room)} there are: it will go slower, in smaller pieces.` : "";
         const time = atelier.seconds(low) === atelier.seconds(high) ? `about ${atelier.seconds(high)}` : `${atelier.seconds(low)} to ${atelier.seconds(high)}`;
