@@ -4,7 +4,6 @@ a chat model. Both are jobs of models that the person has installed; their answe
 
 import json
 import re
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from anyio import to_thread
@@ -12,11 +11,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from studio.errors import InvalidInput, NotFound, StudioError
+from studio.errors import InvalidInput, NotFound
 from studio.studio import Studio
 from studio.types import Input, JobState, Json, Model
 from studio.types import Request as Asked
-from studio.ui.answers import body, failure, fresh
+from studio.ui.answers import answering, body, fresh
 
 ASIDE = "prompt-help"  # the panel of these jobs: they stand on no board
 ASKED = (
@@ -30,16 +29,7 @@ _THOUGHT = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 
 def help_routes(studio: Studio) -> list[Route]:
     """Everything under /atelier/words/."""
-
-    def route(path: str, handler: Callable[[Studio, Request], Awaitable[Response]], method: str = "GET") -> Route:
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(studio, request)
-            except StudioError as error:
-                return failure(error)
-
-        return Route(f"/atelier/words/{path}", answer, methods=[method])
-
+    route = answering(studio, "/atelier/words/")
     return [
         route("able", _able),
         route("describe", _describe, "POST"),

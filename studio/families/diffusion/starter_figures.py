@@ -31,7 +31,7 @@ from studio.families.diffusion.starter_judge import (
     save_judge,
     train_judge,
 )
-from studio.families.training.checkpoint import as_pictures, as_tensor, device
+from studio.families.training.checkpoint import as_pictures, as_tensor, device, mixed_precision
 from studio.families.training.run_folder import RunFolder
 from studio.lab.evaluate import copied, kid, unit
 
@@ -66,7 +66,7 @@ def make(pipeline: StableDiffusionPipeline, captions: list[str], steps: int, gui
     for i in range(0, len(captions), BATCH):
         some = captions[i : i + BATCH]
         seeds = [torch.Generator().manual_seed(i + k) for k in range(len(some))]
-        with torch.autocast(device().type, torch.bfloat16):
+        with mixed_precision():
             pictures = pipeline(
                 some, num_inference_steps=steps, guidance_scale=guidance, generator=seeds, output_type="pt"
             ).images

@@ -19,7 +19,7 @@ from studio.families.diffusion.scene_places import PLACES
 from studio.families.diffusion.scene_sprites import COLOURS, Sprites
 from studio.families.diffusion.scene_styles import STYLES
 from studio.families.diffusion.scenes import Plan, draw_plan, finish, scenery
-from studio.families.training.checkpoint import device
+from studio.families.training.checkpoint import device, mixed_precision
 
 Names = dict[str, tuple[str, ...]]  # for each kind (thing, place, time, style) what the judge can tell apart
 JUDGE = "judge.safetensors"  # its file beside the model's card
@@ -95,7 +95,7 @@ def train_judge(sprites: Sprites, lessons: int, steps: int, batch: int = 128) ->
         some = some * (0.85 + 0.3 * torch.rand(batch, 1, 1, 1)) + 0.08 * torch.rand(batch, 1, 1, 1) * torch.randn(
             some.shape
         )
-        with torch.autocast(device().type, torch.bfloat16):
+        with mixed_precision():
             scores = judge(some.to(device(), memory_format=torch.channels_last))
         answers = truth[rows].to(device())
         loss = sum(F.cross_entropy(score.float(), answers[:, kind]) for kind, score in enumerate(scores))

@@ -21,6 +21,7 @@ from studio.families.gan.drawn import CLASSES, as_planes, drawing
 from studio.families.gan.networks import Generator, Judge
 from studio.families.gan.starter import GanModel, load_model
 from studio.families.gan.starter_card import add_figures
+from studio.families.training.checkpoint import mixed_precision
 from studio.lab.evaluate import kid, recall
 
 SEEN_BY_NOBODY = 3  # a series of drawings that neither training nor its checks use
@@ -46,7 +47,7 @@ def pace(generator: Generator, batch: int = 32, times: int = 8) -> float:
     """Pictures a second in batches, warm; bf16 where the processor multiplies it, as the median of several batches."""
     latents, classes = torch.randn(batch, generator.config.latent), torch.arange(batch) % len(CLASSES)
     took = []
-    with torch.autocast("cpu", torch.bfloat16):
+    with mixed_precision():
         for _ in range(times + 2):
             began = time.perf_counter()
             generator(latents, classes)

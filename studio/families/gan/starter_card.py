@@ -12,6 +12,7 @@ import torch
 from studio.families.gan.characters import CHARACTERS
 from studio.families.gan.landscapes import LANDSCAPES
 from studio.families.gan.recipe import Recipe
+from studio.families.training.checkpoint import multiplies_bf16
 
 DESCRIPTION = (
     "A small GAN, trained by this project on pictures that it draws itself: eight kinds of game characters on "
@@ -45,7 +46,7 @@ def training_cost(metrics: Path) -> dict[str, Any]:
     machine = torch.cuda.get_device_name() if torch.cuda.is_available() else f"1 thread of {os.cpu_count()} CPU cores"
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{machine}, bfloat16 autocast",
+        "machine": f"{machine}, {'bfloat16' if multiplies_bf16() else 'float32'}",
         "minutes": round(seconds / 60),
         "pictures_seen": pictures,
     }

@@ -24,7 +24,7 @@ from studio.families.gan.networks import Critic, Encoder, Generator, Judge
 from studio.families.gan.recipe import Recipe
 from studio.families.gan.starter import save_model
 from studio.families.gan.starter_card import write_card
-from studio.families.training.checkpoint import device, resume, snapshot
+from studio.families.training.checkpoint import device, mixed_precision, multiplies_bf16, resume, snapshot
 from studio.families.training.muon import optimisers
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
@@ -91,7 +91,7 @@ def train_vae(recipe: Recipe, run: RunFolder) -> bool:
     model = nn.ModuleDict(
         {"encoder": Encoder(recipe.model, len(CLASSES)), "generator": Generator(recipe.model, len(CLASSES))}
     ).to(where, memory_format=torch.channels_last)
-    parts = optimisers(dict(model.items()), s.lr, bf16=True)
+    parts = optimisers(dict(model.items()), s.lr, bf16=multiplies_bf16())
     pictures, kinds = read_drawings(run, "train")
     nothing = np.random.default_rng(0)  # pictures come by the step's number; no random state goes on
     first, heard, began = 0, 0.0, time.monotonic()
@@ -102,7 +102,7 @@ def train_vae(recipe: Recipe, run: RunFolder) -> bool:
         for group in (g for part in parts for g in part.param_groups):
             group["lr"] = s.lr * rate(step, s.steps, s.warmup, s.decay)
         truth, classes = batch_of(numbers_of_step(recipe, VAE, step), pictures, kinds, s.batch)
-        with torch.autocast(where.type, torch.bfloat16):
+        with mixed_precision():
             mean, spread = model["encoder"](truth, classes)
             told = model["generator"](mean + torch.randn_like(mean) * (spread / 2).exp(), classes)
         error, known = rebuild_loss(told, truth), nats(mean, spread)
@@ -167,7 +167,7 @@ def train_gan(recipe: Recipe, run: RunFolder) -> bool:
         truth, classes = batch_of(rng, pictures, kinds, s.batch)
         latents, half = torch.randn(s.batch, c.latent, device=where), s.batch // 2
         told: dict[str, float] = {}
-        with torch.autocast(where.type, torch.bfloat16):
+        with mixed_precision():
             with torch.no_grad():
                 mean, spread = encoder(truth[:half], classes[:half])
                 latents[:half] = mean + latents[:half] * (spread / 2).exp()
@@ -183,7 +183,7 @@ def train_gan(recipe: Recipe, run: RunFolder) -> bool:
         parts[1].step()
         if step >= s.lead:
             critic.requires_grad_(False)
-            with torch.autocast(where.type, torch.bfloat16):
+            with mixed_precision():
                 loss = generator_loss(critic(truth, classes), critic(made, classes))
             told["generator"] = loss.item()
             (loss + s.hold * rebuild_loss(made[:half], truth[:half])).backward()
@@ -223,7 +223,7 @@ def train_judge(recipe: Recipe, run: RunFolder) -> bool:
     for step in range(s.steps):
         truth, classes = batch_of(numbers_of_step(recipe, JUDGE, step), pictures, kinds, s.batch)
         noisy = truth + torch.randn_like(truth) * 0.05
-        with torch.autocast(device().type, torch.bfloat16):
+        with mixed_precision():
             scores = judge(noisy)
         loss = nn.functional.cross_entropy(scores.float(), classes)
         loss.backward()

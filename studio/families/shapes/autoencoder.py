@@ -3,7 +3,9 @@
 The decoder draws five pictures of features from the latent and reads each point's distance from where the point falls
 on them: plan, front, side, lathe profile (distance from the axis, height) and unrolled surface (angle, height). It is
 the tri-plane of E. Chan et al. 2022 (https://arxiv.org/abs/2112.07945) with two more planes for what is made on a
-lathe. The autoencoder is variational (D. Kingma and M. Welling 2013, https://arxiv.org/abs/1312.6114).
+lathe. A point also brings waves of its place and of its angle around the axis (Fourier features, M. Tancik et al. 2020,
+https://arxiv.org/abs/2006.10739): thin walls and ribs are finer than the planes' pixels. The autoencoder is
+variational (D. Kingma and M. Welling 2013, https://arxiv.org/abs/1312.6114).
 """
 
 from dataclasses import asdict, dataclass
@@ -15,6 +17,9 @@ from torch import Tensor, nn
 
 PLANES = 5
 SPREAD = 1.45  # the largest distance from the axis that the lathe profile covers
+_PLACE_WAVES = (1, 2, 4, 8)  # over the cube's half side
+_TURNS = 12  # waves around the axis: once to so many times
+_TOLD_OF_PLACE = 4 + 6 * len(_PLACE_WAVES) + 2 * _TURNS
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ class Decoder(nn.Module):
             Stage(before, after, width) for before, after in zip((channels[0], *channels), channels, strict=False)
         )
         self.to_planes = nn.Conv2d(channels[-1], PLANES * config.features * 4, 1)
-        self.read = Reader(PLANES * config.features + 4, config.hidden, width)
+        self.read = Reader(PLANES * config.features + _TOLD_OF_PLACE, config.hidden, width)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -155,8 +160,15 @@ class Decoder(nn.Module):
             )[:, :, 0]
             for one, place in zip(maps, places, strict=True)
         ]
-        told = torch.cat([*found, points.transpose(1, 2), radius[:, None]], 1).transpose(1, 2)
+        told = torch.cat([torch.cat(found, 1).transpose(1, 2), told_of_place(points, radius, angle)], -1)
         return self.read(told, self.style(latents)).float()
+
+
+def told_of_place(points: Tensor, radius: Tensor, angle: Tensor) -> Tensor:
+    """Points (n, many, 3), their distances from the axis and angles around it (n, many) -> (n, many, figures)."""
+    places = (points[..., None, :] * torch.pi * points.new_tensor(_PLACE_WAVES)[:, None]).flatten(-2)
+    turns = angle[..., None] * torch.arange(1, _TURNS + 1, device=angle.device)
+    return torch.cat([points, radius[..., None], places.sin(), places.cos(), turns.sin(), turns.cos()], -1)
 
 
 class ShapeAutoencoder(nn.Module):

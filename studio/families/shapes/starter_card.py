@@ -12,6 +12,7 @@ import torch
 from studio.families.shapes import measures, wording
 from studio.families.shapes.modelled import NAMES
 from studio.families.shapes.recipe import Recipe
+from studio.families.training.checkpoint import multiplies_bf16
 
 DESCRIPTION = (
     "A small shape model, trained by this project on products that it models itself: vases, bowls, mugs, bottles, "
@@ -44,7 +45,7 @@ def training_cost(metrics: Path) -> dict[str, Any]:
     machine = torch.cuda.get_device_name() if torch.cuda.is_available() else f"1 thread of {os.cpu_count()} CPU cores"
     return {
         "date": time.strftime("%Y-%m-%d"),
-        "machine": f"{machine}, bfloat16 autocast",
+        "machine": f"{machine}, {'bfloat16' if multiplies_bf16() else 'float32'}",
         "minutes": round(seconds / 60),
         "shapes_seen": shapes,
     }

@@ -28,7 +28,7 @@ from studio.families.shapes.prior import Prior, Wishes
 from studio.families.shapes.recipe import Recipe
 from studio.families.shapes.starter import save_model
 from studio.families.shapes.starter_card import write_card
-from studio.families.training.checkpoint import device, resume, snapshot
+from studio.families.training.checkpoint import device, mixed_precision, multiplies_bf16, resume, snapshot
 from studio.families.training.muon import optimisers
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
@@ -72,7 +72,7 @@ def order_loss(told: Tensor, kinds: NDArray[np.int64], shares: NDArray[np.float3
 def autoencoder_parts(model: ShapeAutoencoder, lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the decoder's matrices; AdamW at a quarter of the rate for the rest of it and for the encoder, whose
     widest matrix would cost more to orthogonalise than to use."""
-    parts = optimisers({"decoder": model.decoder}, lr, bf16=True)
+    parts = optimisers({"decoder": model.decoder}, lr, bf16=multiplies_bf16())
     rest = [*model.encoder.parameters(), *model.teller.parameters()]
     parts.append(torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=0.01))
     for group in (group for part in parts[1:] for group in part.param_groups):
@@ -104,7 +104,7 @@ def train_autoencoder(recipe: Recipe, run: RunFolder) -> bool:
         rows = rng.choice(len(train.grids), s.batch, replace=len(train.grids) < s.batch)
         grids = train.grids[rows]
         points, truth = some_points(rng, grids, s.near, s.far, recipe.autoencoder.reach)
-        with torch.autocast(where.type, torch.bfloat16):
+        with mixed_precision():
             mean, spread = model.encode(torch.from_numpy(distances(grids)).to(where))
             latents = mean + torch.randn_like(mean) * (spread / 2).exp()
             told = model.decoder(model.decoder.planes(latents), torch.from_numpy(points).to(where), latents)
@@ -228,7 +228,7 @@ def train_prior(recipe: Recipe, run: RunFolder) -> bool:
         latents = (latents - model.mean) / model.spread
         noise, times = torch.randn_like(latents), torch.sigmoid(torch.randn(s.batch, device=where))
         between = noise + (latents - noise) * times[:, None]
-        with torch.autocast(where.type, torch.bfloat16):
+        with mixed_precision():
             told = model(between, times, wishes)
         loss = (told - (latents - noise)).square().mean()
         loss.backward()

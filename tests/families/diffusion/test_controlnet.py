@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,6 @@ from tests.families.diffusion.listener import CPU, Listener
 SIDE = 64
 KINDS = ("sd", "sdxl", "sd3", "flux")
 Start = Callable[..., Listener]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def build_controlnet(kind: str, model: Path, folder: Path, seed: int = 3) -> Path:

@@ -1,11 +1,9 @@
 """A ControlNet that follows the depth of a picture, as a model of the real class at tiny size sees it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from studio.catalog import Catalog
@@ -19,14 +17,6 @@ from tests.families.depth import tiny_maps
 from tests.families.diffusion import tiny
 from tests.families.diffusion.listener import CPU, Listener
 from tests.families.diffusion.test_controlnet import build_controlnet
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_a_picture_is_followed_by_its_depth(tmp_path: Path) -> None:

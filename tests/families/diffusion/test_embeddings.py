@@ -1,7 +1,7 @@
 """Textual inversion embeddings in tiny pipelines of the real classes: named in prompts, of several vectors, refused."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,12 @@ from studio.catalog import Catalog
 from studio.errors import InvalidInput
 from studio.families.diffusion import FAMILY
 from studio.families.diffusion.embedding_files import named_in, read_embeddings
-from studio.families.diffusion.pipeline import PicturePipeline, load
+from studio.families.diffusion.pipeline import PicturePipeline
 from studio.settings import Settings
 from studio.types import Request
-from tests.families.diffusion import tiny
-from tests.families.diffusion.listener import CPU, Listener
+from tests.families.diffusion.listener import Listener
 
 Run = Callable[..., np.ndarray]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PicturePipeline]:
-    place = tmp_path_factory.mktemp("models")
-    return {kind: load(tiny.build(kind, place / kind), CPU) for kind in ("sd", "sdxl", "sd3")}
 
 
 @pytest.fixture

@@ -1,36 +1,20 @@
 """The second pass on tiny pipelines of the real classes: sizes, what it keeps, progress, refusals."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from studio.errors import Cancelled, InvalidInput
 from studio.families.diffusion import FAMILY
-from studio.families.diffusion.pipeline import PicturePipeline, load
+from studio.families.diffusion.pipeline import PicturePipeline
 from studio.types import Request
-from tests.families.diffusion import tiny
-from tests.families.diffusion.listener import CPU, Listener
+from tests.families.diffusion.listener import Listener
 
 Run = Callable[..., Listener]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PicturePipeline]:
-    place = tmp_path_factory.mktemp("models")
-    return {kind: load(tiny.build(kind, place / kind), CPU) for kind in ("sd", "sdxl", "flux")}
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """Painting a part of a picture: beyond its edges, and around a mask at the size of the model."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, ImageDraw
 
 from studio.errors import InvalidInput
@@ -20,14 +19,6 @@ from tests.families.diffusion import tiny
 from tests.families.diffusion.listener import CPU, Listener
 
 Start = Callable[..., Listener]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,6 @@ from tests.families.diffusion.listener import CPU, Listener
 
 SIDE = 64
 Start = Callable[..., Listener]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny models are faster on one thread, above all on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PicturePipeline]:
-    return {kind: load(tiny.build(kind, tmp_path_factory.mktemp("models") / kind), CPU) for kind in tiny.KINDS}
 
 
 @pytest.fixture

@@ -1,35 +1,19 @@
 """Weights in the prompt: how they are written, and what they do to pictures of tiny pipelines of the real classes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from studio.errors import InvalidInput
 from studio.families.diffusion import FAMILY
-from studio.families.diffusion.pipeline import PicturePipeline, load
+from studio.families.diffusion.pipeline import PicturePipeline
 from studio.families.diffusion.weighted_words import escaped, read
 from studio.types import Request
-from tests.families.diffusion import tiny
-from tests.families.diffusion.listener import CPU, Listener
+from tests.families.diffusion.listener import Listener
 
 Picture = Callable[..., np.ndarray]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PicturePipeline]:
-    place = tmp_path_factory.mktemp("models")
-    return {kind: load(tiny.build(kind, place / kind), CPU) for kind in ("sd", "sdxl", "sd3")}
 
 
 @pytest.fixture

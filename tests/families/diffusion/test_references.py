@@ -1,7 +1,7 @@
 """Reference pictures by IP-Adapters of the real classes at tiny size with random weights."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,6 @@ from tests.families.diffusion import tiny
 from tests.families.diffusion.listener import CPU, Listener
 
 Run = Callable[..., np.ndarray]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def build_reference(model: Path, folder: Path, seed: int = 2) -> Path:

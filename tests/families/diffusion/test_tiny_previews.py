@@ -1,10 +1,8 @@
 """Previews by a small autoencoder of the real class at tiny size: found by the catalog, shown at each step."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from diffusers import AutoencoderTiny
 from PIL import Image
@@ -16,14 +14,6 @@ from studio.settings import Settings
 from studio.types import Request
 from tests.families.diffusion import tiny
 from tests.families.diffusion.listener import CPU, Listener
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def build_preview(folder: Path, channels: int = 4) -> Path:

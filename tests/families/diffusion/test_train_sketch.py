@@ -1,6 +1,5 @@
 """A ControlNet that learns drawings, at tiny size: its data, stop and resume, export, and use by the picture tasks."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,14 +29,6 @@ from tests.families.diffusion import tiny
 from tests.families.diffusion.listener import CPU
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Enlarging by real classes at tiny size with random weights: tiles, what is kept, what cannot be used."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,6 @@ from tests.families.desk import CPU, Desk, asked
 from tests.families.diffusion import tiny
 
 Run = Callable[..., Desk]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def build(kind: str, folder: Path) -> Path:
