@@ -22,6 +22,7 @@ from studio.families.score.beginnings import first_beats
 from studio.families.score.decoding import Composer, Row, chance_of, choose
 from studio.families.score.grammar import Grammar
 from studio.families.score.key_lean import KeyLean
+from studio.families.score.variety import Variety
 from studio.families.score.vocabulary import Vocabulary
 from studio.families.score.wishes import Asked, asked
 from studio.music.sound import render
@@ -64,7 +65,8 @@ class Bench:
             wish = one.wish
             grammar = Grammar(self.vocabulary, wish.metre, wish.bars, wish.tonic, first_beats(one))
             lean = KeyLean(wish.tonic, wish.mode or 0, float(PARAMS["key_weight"]))
-            rows.append(Row(wish.head(self.vocabulary), grammar, chance_of(seed), lean))
+            variety = Variety(float(PARAMS["variety_weight"]))
+            rows.append(Row(wish.head(self.vocabulary), grammar, chance_of(seed), lean, variety))
         return wanted, rows
 
     def write(self, who: str, brief: str) -> list[Row]:

@@ -8,7 +8,7 @@ from typing import Any
 from studio.music.midi import channels
 from studio.music.notation import Bar, Part, Written, in_key, notate, quantised, rough, spell
 from studio.music.rhythm import VALUES
-from studio.music.score import Note, Score
+from studio.music.score import HELD, Note, Score
 
 SETTINGS_LINE = "%%atelier "  # what the line with the settings begins with; others pass over such a line
 UNIT = 240  # ticks of L:1/8
@@ -86,6 +86,8 @@ def _music(name: str, place: tuple[int, int], part: Part, score: Score, *, leads
 
 
 def _syllable(text: str) -> str:
+    if text == HELD:
+        return text
     plain = _line(text).replace("*", "").replace("_", "").replace("|", "")
     body, goes_on = plain.rstrip("-").replace("-", "").replace(" ", "~"), plain.endswith("-")
     return (body + "-" * goes_on) if body else "*"

@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 from studio.music.instruments import PROGRAMS
 from studio.music.midi import channels
 from studio.music.notation import CLEFS, Bar, Part, Written, notate, quantised, rough, spell
-from studio.music.score import QUARTER, Note, Score, Track
+from studio.music.score import HELD, QUARTER, Note, Score, Track
 
 SETTINGS_FIELD = "atelier"  # name of the miscellaneous field that holds the settings
 FORTE = 90  # the velocity that `dynamics` counts in per cent of
@@ -174,7 +174,7 @@ def _voice(
             lines += _value(symbol, note, part, staff)
             lines += _notations(symbol, chord)
             if symbol.lyric and not chord:
-                lines += _lyric(symbol.lyric)
+                lines += _lyric(symbol)
             lines.append("</note>")
     return [line for line in lines if line]
 
@@ -226,7 +226,9 @@ def _notations(symbol: Written, chord: int) -> list[str]:
     return ["<notations>", *inner, "</notations>"] if inner else []
 
 
-def _lyric(text: str) -> list[str]:
-    goes_on = text.endswith("-")
-    syllabic = "begin" if goes_on else "single"
-    return [f"<lyric><syllabic>{syllabic}</syllabic><text>{_safe(text.rstrip('-') or ' ')}</text></lyric>"]
+def _lyric(symbol: Written) -> list[str]:
+    extend = f'<extend type="{symbol.extend}"/>' if symbol.extend else ""
+    if symbol.lyric == HELD:
+        return [f'<lyric number="1">{extend}</lyric>']
+    text = _safe(symbol.lyric.rstrip("-") or " ")
+    return [f'<lyric number="1"><syllabic>{symbol.syllabic}</syllabic><text>{text}</text>{extend}</lyric>']

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from studio.music.rhythm import GRID, Metre, Span, beams, write
-from studio.music.score import QUARTER, Note, Score, Track, bar_ticks, tidy
+from studio.music.score import HELD, QUARTER, Note, Score, Track, bar_ticks, tidy
 
 LETTERS = "FCGDAEB"  # by fifths
 PITCH_OF = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -44,7 +44,9 @@ class Written:
     tied_on: bool = False
     beams: list[str] = field(default_factory=list)
     accidentals: dict[int, str] = field(default_factory=dict)  # pitch -> "sharp", "flat", "natural" ...
-    lyric: str = ""
+    lyric: str = ""  # as in Track.lyrics
+    syllabic: str = "single"  # where in its word it stands: "begin", "middle", "end"
+    extend: str = ""  # of a held syllable's line: "start", "continue", "stop"
     hidden: bool = False  # a rest that only holds a place in a second voice
     whole_bar: bool = False
 
@@ -174,16 +176,43 @@ def _snapped(tick: int, grid: int) -> int:
 def _part(track: Track, plan: list[Bar]) -> Part:
     staves, clefs = _staves(track)
     bars = [replace(bar, voices=[[] for _ in clefs]) for bar in plan]
-    lyrics = dict(track.lyrics)
-    for staff, notes in enumerate(staves):
-        for number, voice in enumerate(_voices(notes)):
-            _fill(bars, staff, number, voice, lyrics if staff == 0 and number == 0 else {})
+    parted = [_voices(notes) for notes in staves]
+    words = _shared_words(track, parted)
+    for staff, voices in enumerate(parted):
+        for number, voice in enumerate(voices):
+            _fill(bars, staff, number, voice, words.get((staff, number), {}))
         for bar in bars:
             if not bar.voices[staff]:
                 bar.voices[staff].append(_silence(bar, hidden=False))
             if not track.drums:
                 _mark_accidentals(bar, staff)
     return Part(track, clefs, bars)
+
+
+Sung = tuple[str, str, str]  # a syllable, its place in the word, its line: as in Written
+
+
+def _shared_words(track: Track, parted: list[list[list[list[Note]]]]) -> dict[tuple[int, int], dict[int, Sung]]:
+    """The syllables by (staff, voice) and tick: each with the first voice in which a note begins then, else with the
+    very first.
+    """
+    begun: dict[int, tuple[int, int]] = {}
+    for staff, voices in enumerate(parted):
+        for number, voice in enumerate(voices):
+            for chord in voice:
+                begun.setdefault(chord[0].onset, (staff, number))
+    found: dict[tuple[int, int], dict[int, Sung]] = {}
+    goes_on, ordered = False, sorted(track.lyrics)
+    for at, (tick, text) in enumerate(ordered):
+        held_next = at + 1 < len(ordered) and ordered[at + 1][1] == HELD
+        if text == HELD:
+            sung = (text, "single", "continue" if held_next else "stop")
+        else:
+            before, goes_on = goes_on, text.endswith("-")
+            place = ("middle" if before else "begin") if goes_on else "end" if before else "single"
+            sung = (text, place, "start" if held_next and not goes_on else "")
+        found.setdefault(begun.get(tick, (0, 0)), {})[tick] = sung
+    return found
 
 
 def _staves(track: Track) -> tuple[list[list[Note]], list[str]]:
@@ -238,7 +267,7 @@ def _voices(notes: list[Note]) -> list[list[list[Note]]]:
     return voices
 
 
-def _fill(bars: list[Bar], staff: int, number: int, voice: list[list[Note]], lyrics: dict[int, str]) -> None:
+def _fill(bars: list[Bar], staff: int, number: int, voice: list[list[Note]], words: dict[int, Sung]) -> None:
     """Write one voice into the bars that it sounds in."""
     starts = [bar.start for bar in bars]
     pieces: dict[int, list[tuple[int, int, list[Note]]]] = {}
@@ -250,7 +279,7 @@ def _fill(bars: list[Bar], staff: int, number: int, voice: list[list[Note]], lyr
             low, high = max(onset - bar.start, 0), min(end - bar.start, bar.metre.length)
             if low < high:
                 pieces.setdefault(index, []).append((low, high, chord))
-    ticks = sorted(lyrics)
+    ticks = sorted(words)
     for index, content in pieces.items():
         bar = bars[index]
         while len(bar.voices[staff]) < number:
@@ -261,7 +290,10 @@ def _fill(bars: list[Bar], staff: int, number: int, voice: list[list[Note]], lyr
                 begin = symbol.notes[0].onset
                 at = bisect_left(ticks, begin)
                 until = begin + symbol.notes[0].duration
-                symbol.lyric = " ".join(lyrics[tick] for tick in ticks[at : bisect_left(ticks, until)])
+                here = [words[tick] for tick in ticks[at : bisect_left(ticks, until)]]
+                symbol.lyric = " ".join(text for text, _, _ in here)
+                if here:
+                    symbol.syllabic, symbol.extend = here[-1][1:]
         bar.voices[staff].append(written)
 
 

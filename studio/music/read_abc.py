@@ -344,13 +344,13 @@ def _break(voice: _Voice, marks: str) -> None:
 
 
 def _words(voice: _Voice, text: str) -> None:
-    """One syllable for each note of the line: "-" goes on a word, "*" leaves a note out, "_" holds the syllable."""
+    """One syllable for each note of the line: "-" goes on a word, "*" leaves a note out, "_" holds it."""
     places = iter(voice.sung)
     for syllable in re.findall(r"[^\s\-*_|]+-?|[*_]|-", text.strip()):
         place = next(places, None)
         if place is None:
             break
-        if syllable not in ("*", "_", "-"):
+        if syllable not in ("*", "-"):
             voice.lyrics.append((place, syllable.replace("~", " ")[:500]))
 
 

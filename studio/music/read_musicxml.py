@@ -16,7 +16,19 @@ from lxml.etree import _Element as Element
 from studio.errors import InvalidInput
 from studio.music.instruments import PROGRAMS, instrument_of
 from studio.music.notation import PITCH_OF
-from studio.music.score import MAX_BARS, QUARTER, TEMPO_RANGE, Note, Score, Track, bar_ticks, check, metres_of, tidy
+from studio.music.score import (
+    HELD,
+    MAX_BARS,
+    QUARTER,
+    TEMPO_RANGE,
+    Note,
+    Score,
+    Track,
+    bar_ticks,
+    check,
+    metres_of,
+    tidy,
+)
 
 MOST_ELEMENTS = 250_000  # notes, their tied parts and rests
 LARGEST = 40_000_000  # bytes of a score; a compressed file may claim more
@@ -260,10 +272,13 @@ def _sound(part: _Part, element: Element, onset: Fraction, length: Fraction) -> 
         part.tied[key, onset + length] = (first, velocity)
     else:
         part.notes.append((first, onset + length, key, velocity))
-    lyric = element.find("lyric")
-    if lyric is not None and not before and (text := _text(lyric, "text")):
-        goes_on = _text(lyric, "syllabic") in ("begin", "middle")
-        part.lyrics.append((onset, (text + "-" * goes_on)[:500]))
+    lyric = element.find("lyric")  # the first verse
+    if lyric is not None and not before:
+        if text := _text(lyric, "text"):
+            goes_on = _text(lyric, "syllabic") in ("begin", "middle")
+            part.lyrics.append((onset, text[:499] + "-" * goes_on))
+        elif lyric.find("extend") is not None:
+            part.lyrics.append((onset, HELD))
 
 
 def _pitch(part: _Part, element: Element) -> int | None:

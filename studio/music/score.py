@@ -21,6 +21,7 @@ MAX_EVENTS = 20_000  # tempi, metres, keys and syllables of a track, each
 MAX_TICKS = QUARTER * 4 * MAX_BARS
 MAX_SECONDS = 6 * 3600
 TEMPO_RANGE = (4.0, 1000.0)  # quarter notes a minute
+HELD = "_"  # in place of a syllable: the one before is held over this note too
 UNITS = (1, 2, 4, 8, 16, 32, 64)
 HINT = "Give a score as this program writes it."
 
@@ -37,7 +38,7 @@ class Note(NamedTuple):
 @dataclass(frozen=True)
 class Track:
     """One instrument: `program` 0..127 of General MIDI; notes sorted by onset and pitch; `lyrics` are (tick, syllable),
-    a syllable that goes on ends in "-".
+    a syllable that goes on ends in "-", HELD stands for one that is held.
     """
 
     name: str

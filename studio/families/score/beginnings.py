@@ -19,11 +19,13 @@ EVERY = 4  # bars in which each instrument that was named is heard
 
 
 def first_beats(one: Asked) -> dict[int, GivenBar]:
-    """All bars free to the parts that have an instrument; where instruments were named, none keeps silent for long."""
+    """All bars free to the parts that have an instrument; where instruments were named, none keeps silent for long, and
+    where there are words, the melody begins every bar."""
     parts = one.setting.parts
     wanted = parts & {CHORDS, BASS, DRUMS} if one.named else frozenset()
+    sung = parts & {MELODY} if one.sung else frozenset()
     return {
-        bar: GivenBar(free=parts, wanted=wanted if bar % EVERY == 0 else frozenset()) for bar in range(one.wish.bars)
+        bar: GivenBar(free=parts, wanted=sung | wanted if bar % EVERY == 0 else sung) for bar in range(one.wish.bars)
     }
 
 

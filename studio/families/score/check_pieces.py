@@ -25,6 +25,7 @@ from studio.families.score.params import DENSITIES, KEYS
 from studio.families.score.piece import STYLES
 from studio.families.score.pipeline import load
 from studio.families.score.styles import style_of
+from studio.families.score.variety import Variety
 from studio.families.score.wishes import asked
 from studio.music.files import write_score
 from studio.music.instruments import instrument
@@ -63,7 +64,8 @@ def composed(composer: Composer, settings: Sequence[dict[str, Any]], seed: int) 
         wish = one.wish
         grammar = Grammar(vocabulary, wish.metre, wish.bars, wish.tonic, first_beats(one))
         lean = KeyLean(wish.tonic, wish.mode or 0, float(DECODING["key_weight"]))
-        rows.append(Row(wish.head(vocabulary), grammar, chance_of(seed + number), lean))
+        variety = Variety(float(DECODING["variety_weight"]))
+        rows.append(Row(wish.head(vocabulary), grammar, chance_of(seed + number), lean, variety))
     composer.compose(rows, temperature=float(DECODING["temperature"]), top_p=float(DECODING["top_p"]))
     return [score_of(row.grammar.written, one.setting) for row, one in zip(rows, wanted, strict=True) if row.grammar]
 

@@ -18,6 +18,7 @@ from studio.families.causal_lm.kept_text import GrowingLayer, can_grow, copied, 
 from studio.families.causal_lm.plain_llama import PlainLlama, plain_llama
 from studio.families.score.grammar import Grammar
 from studio.families.score.key_lean import KeyLean
+from studio.families.score.variety import Variety
 from studio.families.score.vocabulary import CONTROLS, Vocabulary
 
 HEAD = 1 + len(CONTROLS)
@@ -38,6 +39,7 @@ class Row:
     grammar: Grammar | None
     chance: np.random.Generator
     lean: KeyLean | None = None
+    variety: Variety | None = None
     given_bars: int = 0  # at the beginning, decided wholly
     until: int | None = None  # the bar before which it ends, where that is not the end of the piece
     scored_from: int | None = None
@@ -174,6 +176,8 @@ def choose(rows: Sequence[Row], scores: np.ndarray, vocabulary: Vocabulary, temp
             continue
         if row.lean:
             scores[place] += row.lean.of(grammar)
+        if row.variety:
+            row.variety.lead(scores[place], grammar)
         if grammar.expects == "CHORD" and grammar.here.chord_lean is not None:
             scores[place, vocabulary.kinds["CHORD"]] += grammar.here.chord_lean
         may = grammar.allowed()

@@ -24,7 +24,7 @@ from studio.families.score.judge import top_line, train_judge
 from studio.families.score.keys import find_key
 from studio.families.score.midi import read_midi, write_midi
 from studio.families.score.params import DRAWING
-from studio.families.score.piece import DRUMS, PARTS, STYLES, Piece, bar_ticks, excerpt
+from studio.families.score.piece import DRUMS, MELODY, PARTS, STYLES, Piece, bar_ticks, excerpt
 from studio.families.score.sequences import HELD_OUT_SEEDS, composed_pieces, is_held_out
 from studio.families.score.starter_card import add_figures
 from studio.families.score.vocabulary import Vocabulary
@@ -32,6 +32,7 @@ from studio.families.score.wishes import Wish
 
 HELD_OUT = 0.06  # as in the recipe
 COMPOSED = 260  # as in the recipe: training pieces of each composed style
+FEWEST = 8  # notes of a melody that is measured for itself
 RUN = 12  # notes of a run that counts as copied
 TOGETHER = 60  # pieces composed at once
 DECODING: dict[str, Any] = {param.name: param.default for param in DRAWING}  # as the pipeline does it
@@ -81,6 +82,7 @@ def compose_all(
             temperature=float(DECODING["temperature"]),
             top_p=float(DECODING["top_p"]),
             key_weight=float(DECODING["key_weight"]) if constrained else 0.0,
+            variety_weight=float(DECODING["variety_weight"]) if constrained else 0.0,
             constrained=constrained,
         )
     return made
@@ -156,6 +158,24 @@ def copied(pieces: list[Piece], learned: set[int]) -> float:
     return round(sum(len(found & learned) for found in own) / max(sum(len(found) for found in own), 1), 4)
 
 
+def monotonous(piece: Piece) -> bool:
+    """Whether its melody says the note before again in more than half of its notes, has fewer than four pitches, or
+    repeats one bar more than four times. The highest notes count where the melody has but a few.
+    """
+    few = 0 < (piece.notes[:, 3] == MELODY).sum() < FEWEST
+    line = top_line(replace(piece, notes=piece.notes[piece.notes[:, 3] != MELODY]) if few else piece)
+    steps = np.diff(line[:, 2])
+    bars = [
+        [(onset - bar * piece.bar, pitch) for onset, _, pitch, _ in line.tolist() if onset // piece.bar == bar]
+        for bar in range(piece.bars)
+    ]
+    row = most = 0
+    for bar, before in zip(bars[1:], bars, strict=False):
+        row = row + 1 if bar and bar == before else 0
+        most = max(most, row)
+    return bool(len(steps) == 0 or (steps == 0).mean() > 0.5 or len(np.unique(line[:, 2])) < 4 or most > 4)
+
+
 def through_midi(pieces: list[Piece]) -> list[Piece]:
     """What a reader of the written MIDI files finds."""
     found = []
@@ -216,6 +236,9 @@ def measure(
         "judge_on_held_out_by_style": on_real,
         "bars_as_asked": round(float(np.mean(long_enough)), 3),
         "overlap": overlaps(read, held),
+        "monotonous": round(float(np.mean([monotonous(piece) for piece in read])), 3),
+        "monotonous_by_style": _by_style([monotonous(piece) for piece in read], styles),
+        "monotonous_held_out": round(float(np.mean([monotonous(piece) for piece in held])), 3),
         "copied_runs": copied(read, learned),
         "copied_runs_of_held_out": copied(held, learned),
     }

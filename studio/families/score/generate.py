@@ -6,6 +6,7 @@ from transformers import PreTrainedModel
 from studio.families.score.decoding import Composer, Row, chance_of
 from studio.families.score.grammar import Grammar
 from studio.families.score.key_lean import KeyLean
+from studio.families.score.variety import Variety
 from studio.families.score.vocabulary import Vocabulary
 from studio.families.score.wishes import Wish
 
@@ -19,6 +20,7 @@ def generate(
     temperature: float = 0.9,
     top_p: float = 0.9,
     key_weight: float = 0.0,
+    variety_weight: float = 0.0,
     constrained: bool = True,
     most: int | None = None,
 ) -> list[np.ndarray]:
@@ -31,7 +33,8 @@ def generate(
     for number, wish in enumerate(wishes):
         grammar = Grammar(vocabulary, wish.metre, wish.bars, wish.tonic) if constrained else None
         lean = KeyLean(wish.tonic, wish.mode, key_weight) if key_weight and wish.mode is not None else None
-        rows.append(Row(wish.head(vocabulary), grammar, chance_of(seed + number), lean))
+        variety = Variety(variety_weight) if variety_weight and constrained else None
+        rows.append(Row(wish.head(vocabulary), grammar, chance_of(seed + number), lean, variety))
     most = most if constrained else (most or model.config.max_position_embeddings) - 1
     Composer(model, vocabulary).compose(rows, temperature=temperature, top_p=top_p, most=most)
     for row in rows:

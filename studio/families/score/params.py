@@ -64,6 +64,15 @@ DRAWING = (
         step=0.1,
         help="How strongly a piece is led back when it is heard in another key than asked; 0 lets it go.",
     ),
+    Param(
+        name="variety_weight",
+        type=float,
+        default=0.5,
+        minimum=0.0,
+        maximum=10.0,
+        step=0.1,
+        help="How strongly a melody is led on that stays on one note, few notes or one bar; 0 lets it stay.",
+    ),
 )
 TEXT_TO_SCORE = (
     TAKES,
@@ -103,6 +112,13 @@ TEXT_TO_SCORE = (
         choices=("", *DENSITIES),
         label="Density",
         help="Notes a beat. Empty: from the words.",
+    ),
+    Param(
+        name="lyrics",
+        type=str,
+        default="",
+        label="Lyrics",
+        help="Words to sing: a syllable for each note of the melody, lines as they are sung.",
     ),
     *DRAWING,
 )

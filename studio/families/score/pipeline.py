@@ -1,6 +1,7 @@
 """Takes of a brief or of a source as MIDI files, by a loaded model. Knows no training."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from studio.families.score.grammar import GivenBar, Grammar, Written
 from studio.families.score.key_lean import KeyLean
 from studio.families.score.piece import STYLES
 from studio.families.score.takes import Composing, Take
+from studio.families.score.variety import Variety
 from studio.families.score.vocabulary import Vocabulary
 from studio.families.score.wishes import Wish, asked, key_name
 from studio.music.files import read_score, settings_inside
+from studio.music.lyrics import carried, with_words
 from studio.music.score import Score
 from studio.types import Device, Request, Value
 
@@ -67,6 +70,7 @@ class ScorePipeline:
 
     def _from_words(self, request: Request, context: Context) -> list[Take]:
         begun = self._source(context, "beginning")[0] if "beginning" in context.inputs else None
+        lyrics = str(request.params["lyrics"])
         takes = []
         for seed in seeds_of(request):
             one = asked(request.params, request.prompt, chance_of(seed, SETTING), self.styles)
@@ -82,7 +86,7 @@ class ScorePipeline:
                 return score_of(written, setting, bars) if bars else None
 
             meta = {"style": wish.style or "", "key": one.key}
-            takes.append(Take(seed, [row], wish.bars, arranged, meta))
+            takes.append(Take(seed, [row], wish.bars, arranged, meta, sung=partial(with_words, text=lyrics)))
         return takes
 
     def _from_source(self, request: Request, context: Context) -> list[Take]:
@@ -96,7 +100,8 @@ class ScorePipeline:
             for row in rows:
                 row.given_bars, row.until = plan.new.start, plan.until
                 row.scored_from = plan.new.stop if several > 1 else None
-            takes.append(Take(seed, rows, plan.new.stop, plan.rewritten, told_of(plan), kept_of(plan, request.task)))
+            kept, sung = kept_of(plan, request.task), partial(carried, score)
+            takes.append(Take(seed, rows, plan.new.stop, plan.rewritten, told_of(plan), kept, sung))
         return takes
 
     def _planned(self, request: Request, score: Score, own_style: str) -> Callable[[np.random.Generator], Plan]:
@@ -132,7 +137,9 @@ class ScorePipeline:
         grammar = Grammar(self.vocabulary, wish.metre, wish.bars, wish.tonic, given)
         weight = float(str(request.params["key_weight"]))
         lean = KeyLean(wish.tonic, wish.mode or 0, weight) if weight else None
-        return Row(wish.head(self.vocabulary), grammar, chance_of(seed, COMPOSING + stream), lean)
+        led_on = float(str(request.params["variety_weight"]))
+        variety = Variety(led_on) if led_on else None
+        return Row(wish.head(self.vocabulary), grammar, chance_of(seed, COMPOSING + stream), lean, variety)
 
 
 def style_inside(settings: Mapping[str, Any], known: Collection[str]) -> str:

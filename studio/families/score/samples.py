@@ -18,6 +18,7 @@ from studio.families.score.figures import DECODING
 from studio.families.score.grammar import Grammar
 from studio.families.score.key_lean import KeyLean
 from studio.families.score.pipeline import load
+from studio.families.score.variety import Variety
 from studio.families.score.wishes import asked
 from studio.music.score import Score
 from studio.music.sound import RATE, render
@@ -48,7 +49,8 @@ def compose(model: Path) -> list[tuple[str, Score]]:
         wish = one.wish
         grammar = Grammar(composer.vocabulary, wish.metre, wish.bars, wish.tonic, first_beats(one))
         lean = KeyLean(wish.tonic, wish.mode or 0, float(DECODING["key_weight"]))
-        rows.append(Row(wish.head(composer.vocabulary), grammar, chance_of(SEED), lean))
+        variety = Variety(float(DECODING["variety_weight"]))
+        rows.append(Row(wish.head(composer.vocabulary), grammar, chance_of(SEED), lean, variety))
     composer.compose(rows, temperature=float(DECODING["temperature"]), top_p=float(DECODING["top_p"]))
     pairs = zip(rows, wanted, strict=True)
     return [(str(one.wish.style), score_of(row.grammar.written, one.setting)) for row, one in pairs if row.grammar]

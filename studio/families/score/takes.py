@@ -21,7 +21,7 @@ SHOWN_EVERY = 0.25  # seconds between two looks at the takes
 @dataclass
 class Take:
     """Sequences of which the likeliest becomes a score. `arranged` makes it of what is written and of how many bars
-    that is; None where nothing is new."""
+    that is; None where nothing is new. `sung` brings the words under its melody, and says which found no note."""
 
     seed: int
     rows: Sequence[Row]
@@ -29,6 +29,7 @@ class Take:
     arranged: Callable[[Sequence[Written], int], Score | None]
     meta: Mapping[str, Value] = field(default_factory=dict)
     told: Callable[[Sequence[Written]], Mapping[str, Value]] = lambda written: {}
+    sung: Callable[[Score], tuple[Score, str]] = lambda score: (score, "")
 
     @property
     def best(self) -> Grammar:
@@ -62,7 +63,7 @@ class Composing:
             grammar = take.best
             score = take.arranged(grammar.written, min(grammar.bar + 1, take.bars))
             if score:
-                self.context.preview(index, writer(json.dumps(score.to_json()).encode()), ".json")
+                self.context.preview(index, writer(json.dumps(take.sung(score)[0].to_json()).encode()), ".json")
 
     def keep(self) -> None:
         """Every take with its whole bars as an artifact; those without a note are left out."""
@@ -72,6 +73,9 @@ class Composing:
             score = take.arranged(written, take.whole_bars)
             if score is None or not score.notes:
                 continue
+            score, unsung = take.sung(score)
+            if unsung:
+                self.context.warn(unsung)
             meta = {
                 "seed": take.seed,
                 "composed_in": round(seconds, 3),

@@ -10,11 +10,12 @@ from studio.errors import InvalidInput
 from studio.families.score.arrangement import Setting, fifths_of
 from studio.families.score.briefs import read_brief, unmet
 from studio.families.score.instruments import programs_of, voices_for
-from studio.families.score.params import DENSITIES, SLOWEST
+from studio.families.score.params import DENSITIES, MOST_BARS, SLOWEST
 from studio.families.score.piece import METRES, MODES, STYLES, TONICS
 from studio.families.score.styles import TONICS as USUAL_TONICS
 from studio.families.score.styles import style_of
 from studio.families.score.vocabulary import ANY, CONTROLS, TEMPI, Vocabulary, class_of
+from studio.music.lyrics import bars_for
 
 LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
@@ -56,6 +57,7 @@ class Asked:
     setting: Setting
     warnings: tuple[str, ...] = ()
     named: bool = False  # whether instruments were
+    sung: bool = False  # whether there are words
 
     @property
     def key(self) -> str:
@@ -126,7 +128,8 @@ def asked(params: Mapping[str, Any], words: str, chance: np.random.Generator, kn
         fifths = fifths_of(tonic, mode)
     voices, bent = voices_for(programs_of(str(found["instruments"])), style)
     density = DENSITIES.index(found["density"]) if found["density"] else None
-    bars = int(found["bars"] or usual.bars)
+    lyrics = str(params.get("lyrics") or "")
+    bars = int(found["bars"] or (bars_for(lyrics, metre, MOST_BARS) if lyrics.strip() else usual.bars))
     tempo_class = class_of(tempo, TEMPI) if found["tempo"] else None
     wish = Wish(style or None, bars, metre, tonic, mode, tempo_class, density)
     return Asked(
@@ -134,4 +137,5 @@ def asked(params: Mapping[str, Any], words: str, chance: np.random.Generator, kn
         Setting(metre, bars, fifths, mode, tempo, voices, words.strip()[:120]),
         (*warnings, *bent),
         bool(found["instruments"]),
+        bool(lyrics.strip()),
     )
