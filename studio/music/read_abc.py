@@ -1,17 +1,21 @@
 """Reads ABC notation (v2.1, https://abcnotation.com/wiki/abc:standard:v2.1): the first tune of a file.
 
-Voices and overlays, keys with their modes, lengths, ties, tuplets, broken rhythm, chords, tempi, words. Grace notes and
-ornaments are passed over, repeats are not unfolded. Voices that %%score or %%staves brackets together are one track.
+Voices and overlays, keys with their modes, lengths, ties, tuplets, broken rhythm, chords, tempi, words, repeats and
+voltas, which are unfolded. Grace notes, ornaments and orders of parts are passed over. Voices that %%score or %%staves
+brackets together are one track.
 """
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import accumulate
 
 from studio.errors import InvalidInput
 from studio.music.instruments import PROGRAMS, instrument_of
 from studio.music.notation import PITCH_OF, in_key
 from studio.music.read_musicxml import MARKS
+from studio.music.repeats import Signs, heard_order, in_order, volta_numbers
 from studio.music.score import (
     MAX_NOTES,
     MAX_TRACKS,
@@ -40,7 +44,8 @@ TOKEN = re.compile(
     r"|(?P<tuplet>\((?P<p>\d)(:(?P<q>\d{0,2}))?(:(?P<r>\d{0,2}))?)|(?P<broken>[<>]+)"
     r"|(?P<field>\[(?P<name>[A-Za-z]):(?P<value>[^\]]*)\])"
     r"|(?P<mark>!(?P<loud>[pmf]{1,4})!)|(?P<over>&)"
-    r"|(?P<bar>\|\]|\|\||\[\||:\||\|:|\||::)|(?P<skip>.)",
+    r"|(?P<bar>\|\]|\|\||\[\||:+\|+:+|:+\|+\]?|\[?\|+:+|::+|\|)\s*(?P<volta>(?:\[\s*)?\d[\d,\-]*(?![\d/]))?"
+    r"|\[(?P<alone>\d[\d,\-]*)|(?P<skip>.)",
     re.S,
 )
 PASSED_OVER = re.compile(r'"[^"]*"|!(?![pmf]{1,4}!)[^!\s]*!|\+[^+\s]*\+|\{[^}]*\}')
@@ -62,6 +67,7 @@ class _Voice:
     broken: Fraction = Fraction(1)
     last: tuple[int, ...] = ()  # indices of the notes that a broken rhythm would change
     velocity: int = 80
+    signs_at: list[tuple[Fraction, str]] = field(default_factory=list)  # bar lines and numbers of voltas
     sung: list[Fraction] = field(default_factory=list)  # onsets that can carry a syllable, of this line
     lyrics: list[tuple[Fraction, str]] = field(default_factory=list)
     name: str = ""
@@ -256,8 +262,10 @@ def _music(tune: _Tune, line: str) -> None:
         elif part["over"]:
             voice.reach = max(voice.reach, voice.now)
             voice.now, voice.signs = voice.begin, {}
-        elif part["bar"]:
+        elif part["bar"] or part["alone"]:
             _bar(voice)
+            sign, volta = part["bar"] or "", part["volta"] or part["alone"] or ""
+            voice.signs_at += [(voice.begin, text) for text in (sign, volta.strip("[ ")) if text]
 
 
 def _bar(voice: _Voice) -> None:
@@ -363,7 +371,7 @@ def _score(tune: _Tune) -> Score:
     length = sum(length for length, _ in bars)
     tempi = {tick: tempo for tick, tempo in tune.tempi.items() if tick < length}
     tempi.setdefault(0, 120.0)
-    return Score(
+    score = Score(
         tracks=tuple(_tracks(tune)),
         length=length,
         tempi=tuple(sorted(tempi.items())),
@@ -371,6 +379,30 @@ def _score(tune: _Tune) -> Score:
         keys=tuple((tick, *key) for tick, key in sorted(tune.keys.items()) if tick < length),
         title=tune.title[:500],
     )
+    return in_order(score, bars, heard_order(_signs(tune, [0, *accumulate(length for length, _ in bars)])))
+
+
+def _signs(tune: _Tune, begins: list[int]) -> list[Signs]:
+    """Repeats and voltas of all voices, bar by bar; `begins` are the ticks of bars, and the end."""
+    found = [Signs() for _ in begins[1:]]
+    for voice in tune.voices.values():
+        numbers: dict[int, frozenset[int]] = {}
+        ends: set[int] = set()
+        for tick, text in voice.signs_at:
+            at = bisect_left(begins, round(tick))
+            if text[0].isdigit():
+                numbers[at] = volta_numbers(text)
+            elif text != "|":
+                ends.add(at)
+            if ":" in text and text.endswith(":") and at < len(found):
+                found[at].opens = True
+            if ":" in text and (text.startswith(":")) and at:
+                found[at - 1].closes = max(len(text) - len(text.lstrip(":")), 1) + 1 if "|" in text else 2
+        volta: frozenset[int] = frozenset()
+        for at, here in enumerate(found):
+            volta = numbers.get(at, frozenset() if at in ends else volta)
+            here.voltas |= volta
+    return found
 
 
 def _tracks(tune: _Tune) -> list[Track]:

@@ -1,7 +1,7 @@
 """Reads Humdrum kern (https://www.humdrum.org/rep/kern/): notes, ties, chords, bars, metres, keys, tempi, instruments.
 
-Spines may split and join; grace notes, articulation and all other kinds of spine are passed over, and repeats are not
-unfolded. One track for each kern spine, or for those of one *part.
+Spines may split and join; grace notes, articulation and all other kinds of spine are passed over. Repeats are unfolded
+as the list of sections says, or else as the bar lines do. One track for each kern spine, or for those of one *part.
 """
 
 import re
@@ -10,6 +10,7 @@ from fractions import Fraction
 
 from studio.errors import InvalidInput
 from studio.music.instruments import PROGRAMS, instrument_of
+from studio.music.repeats import Signs, heard_order, in_order, sections_in_order
 from studio.music.score import MAX_NOTES, MAX_TRACKS, QUARTER, TEMPO_RANGE, Note, Score, Track, check, metres_of, tidy
 
 LETTERS = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
@@ -41,6 +42,10 @@ class _Kern:
     tempi: dict[Fraction, float] = field(default_factory=dict)
     signatures: dict[Fraction, int] = field(default_factory=dict)
     minor: dict[Fraction, bool] = field(default_factory=dict)
+    opens: set[Fraction] = field(default_factory=set)  # where repeats begin and end
+    closes: set[Fraction] = field(default_factory=set)
+    labels: dict[str, Fraction] = field(default_factory=dict)  # sections
+    expansion: list[str] = field(default_factory=list)  # their names in the order in which they are heard
     held: dict[tuple[int, int], list[Fraction]] = field(default_factory=dict)  # (staff, pitch) -> onset, length
 
 
@@ -64,8 +69,11 @@ def read_kern(data: bytes, name: str = "The file") -> Score:
             spines = _respined(spines, cells, starts)
         elif line.startswith("="):
             now = max((spine.now for spine in spines if spine.staff), default=now)
-            if now > (kern.bars[-1][0] if kern.bars else 0):
-                kern.bars.append((now, kern.metre))
+            _end_bar(kern, now)
+            if "|:" in cells[0] or "!:" in cells[0]:
+                kern.opens.add(now)
+            if ":|" in cells[0] or ":!" in cells[0]:
+                kern.closes.add(now)
         elif len(cells) == len(spines):
             pairs = [(s, cell) for s, cell in zip(spines, cells, strict=True) if s.staff and cell != "."]
             now = min((spine.now for spine, _ in pairs), default=now)
@@ -78,9 +86,13 @@ def read_kern(data: bytes, name: str = "The file") -> Score:
     if not any(staff.notes for staff in kern.staves.values()):
         raise InvalidInput(f"{name} holds no notes in kern.", "Give a Humdrum file with a **kern spine.")
     end = max(onset + length for staff in kern.staves.values() for onset, length, _ in staff.notes)
-    if end > (kern.bars[-1][0] if kern.bars else 0):
-        kern.bars.append((end, kern.metre))
+    _end_bar(kern, end)
     return check(_score(kern, text))
+
+
+def _end_bar(kern: _Kern, now: Fraction) -> None:
+    if now > (kern.bars[-1][0] if kern.bars else 0):
+        kern.bars.append((now, kern.metre))
 
 
 def _opened(kern: _Kern, cells: list[str]) -> list[_Spine]:
@@ -105,7 +117,7 @@ def _score(kern: _Kern, text: str) -> Score:
     tempi = {round(at * QUARTER): tempo for at, tempo in kern.tempi.items()}
     tempi.setdefault(0, 120.0)
     title = re.search(r"^!!!OTL[^:]*:\s*(.*)", text, re.M)
-    return Score(
+    score = Score(
         tracks=tuple(_tracks(kern)),
         length=length,
         tempi=tuple((tick, tempi[tick]) for tick in sorted(tempi) if tick < length),
@@ -113,6 +125,18 @@ def _score(kern: _Kern, text: str) -> Score:
         keys=tuple((tick, *keys[tick]) for tick in sorted(keys) if tick < length),
         title=title[1].strip()[:500] if title else "",
     )
+    return in_order(score, bars, _order(kern))
+
+
+def _order(kern: _Kern) -> list[int]:
+    """The bars in the order in which they are heard."""
+    begins = [Fraction(0), *(end for end, _ in kern.bars)]
+    places = {tick: index for index, tick in enumerate(begins)}
+    labels = {name: places[tick] for name, tick in kern.labels.items() if tick in places}
+    if kern.expansion and labels:
+        return sections_in_order(labels, kern.expansion, len(kern.bars))
+    pairs = zip(begins, begins[1:], strict=False)
+    return heard_order([Signs(opens=a in kern.opens, closes=2 * (b in kern.closes)) for a, b in pairs])
 
 
 def _tracks(kern: _Kern) -> list[Track]:
@@ -165,6 +189,11 @@ def _interpret(kern: _Kern, cells: list[str], spines: list[_Spine], now: Fractio
         staff = kern.staves.get(spine.staff)
         if found := re.fullmatch(r"\*M(\d{1,2})/(\d{1,2})", cell):
             kern.metre = (max(int(found[1]), 1), max(int(found[2]), 1))
+        elif found := re.fullmatch(r"\*>\[([^\]]*)\]", cell):
+            kern.expansion = [name.strip() for name in found[1].split(",")]
+        elif (found := re.fullmatch(r"\*>([^\[\]]+)", cell)) and found[1] not in kern.labels:
+            _end_bar(kern, now)  # a section may begin within a bar
+            kern.labels[found[1]] = now
         elif found := re.fullmatch(r"\*MM([\d.]{1,8})", cell):
             kern.tempi[now] = min(max(float(found[1].strip(".") or 120), TEMPO_RANGE[0]), TEMPO_RANGE[1])
         elif (found := re.fullmatch(r"\*k\[((?:[a-g][#-]?)*)\]", cell)) and staff and not staff.transposed % 12:

@@ -1,5 +1,5 @@
-"""Reads MusicXML (https://www.w3.org/2021/06/musicxml40/), plain or compressed, as it is written: repeats are not
-unfolded, grace notes and ornaments are passed over, transposing instruments are taken as they sound.
+"""Reads MusicXML (https://www.w3.org/2021/06/musicxml40/), plain or compressed, as it is heard: repeats are unfolded,
+transposing instruments are taken as they sound. Grace notes and ornaments are passed over.
 """
 
 import io
@@ -16,6 +16,7 @@ from lxml.etree import _Element as Element
 from studio.errors import InvalidInput
 from studio.music.instruments import PROGRAMS, instrument_of
 from studio.music.notation import PITCH_OF
+from studio.music.repeats import MOST_TIMES, Signs, heard_order, in_order, volta_numbers
 from studio.music.score import (
     HELD,
     MAX_BARS,
@@ -160,6 +161,7 @@ def _read(root: Element, parts: list[_Part]) -> Score:
     reading = _Reading()
     bars: list[tuple[int, tuple[int, int]]] = []
     now = 0
+    signs = _signs(parts)
     count = max(len(part.measures) for part in parts)
     if count > MAX_BARS:
         raise InvalidInput(f"The score has {count:,} bars.", f"Give at most {MAX_BARS:,}.")
@@ -174,7 +176,7 @@ def _read(root: Element, parts: list[_Part]) -> Score:
         now += length
     title = _text(root, "work/work-title") or _text(root, "movement-title")
     tempi = _settled(reading.tempi, now)
-    return Score(
+    score = Score(
         tracks=tuple(_track(part) for part in parts),
         length=now,
         tempi=tempi if tempi and not tempi[0][0] else ((0, 120.0), *tempi),
@@ -182,6 +184,35 @@ def _read(root: Element, parts: list[_Part]) -> Score:
         keys=_settled(reading.keys, now),
         title=title[:500],
     )
+    return in_order(score, bars, heard_order(signs))
+
+
+def _signs(parts: list[_Part]) -> list[Signs]:
+    """Repeats, voltas and jumps of all parts, bar by bar."""
+    found = [Signs() for _ in range(max(len(part.measures) for part in parts))]
+    for part in parts:
+        volta: frozenset[int] = frozenset()
+        for at, measure in enumerate(part.measures):
+            for ending in measure.iterfind("barline/ending[@type='start']"):
+                volta = volta_numbers(ending.get("number") or "")
+            here = found[at]
+            here.voltas |= volta
+            for repeat in measure.iterfind("barline/repeat"):
+                times = repeat.get("times") or ""
+                if repeat.get("direction") == "forward":
+                    here.opens = True
+                else:
+                    here.closes = min(int(times), MOST_TIMES) if times.isdecimal() and len(times) < 9 else 2
+            for sound in (*measure.iterfind("sound"), *measure.iterfind("direction/sound")):
+                here.segno |= sound.get("segno") is not None
+                here.coda |= sound.get("coda") is not None
+                here.to_coda |= sound.get("tocoda") is not None
+                here.fine |= sound.get("fine") is not None
+                here.da_capo |= sound.get("dacapo") == "yes"
+                here.dal_segno |= sound.get("dalsegno") is not None
+            if any(ending.get("type") != "start" for ending in measure.iterfind("barline/ending")):
+                volta = frozenset()
+    return found
 
 
 def _settled(events: dict[int, Any], end: int) -> tuple[Any, ...]:
