@@ -79,6 +79,8 @@ def text(settings: Settings, given: argparse.Namespace) -> int:
             for artifact, path in zip(kept, paths, strict=True):
                 words = artifact.path.read_text("utf-8")
                 facts = {k: artifact.meta.get(k) for k in ("seed", "tokens", "words", "seconds", "finished", "repeats")}
+                if "copied" in artifact.meta:
+                    facts["copied"] = artifact.meta["copied"]
                 about = {"model": done.request.model, "device": done.device, "job": job.id, "sha256": artifact.sha256}
                 print_json({"path": str(path), "text": words, **facts, **about})
         if done.message:

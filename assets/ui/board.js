@@ -328,7 +328,7 @@
       }
       const alt = `Take ${entry.take.index + 1}: ${entry.job.prompt}`;
       const take = entry.take.state === "done" ? entry.take : { ...entry.take, url, media_type: entry.take.media_type || "image/jpeg" };
-      if (same && url && this.largePane?.media.classList.contains("bd-text")) return void atelier.fillText(this.largePane.media, url);
+      if (same && url && this.largePane?.media.classList.contains("bd-text")) return void atelier.fillText(this.largePane.media, url, take.copied);
       if (same && url && this.largePane?.media.sounding) return void this.largePane.media.sounding.update(take, url);
       const large = atelier.large[atelier.kind(take)] || atelier.media;
       const media = url ? large(take, alt, this) : el("p", { class: "bd-quiet", text: "Nothing to see yet." });

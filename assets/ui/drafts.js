@@ -55,12 +55,12 @@
       if (answer.tokens) this.show(answer);
     }
 
-    show({ tokens, bits_a_byte: bits }) {
+    show({ tokens, bits_a_byte: bits, copied }) {
       this.tokens = tokens;
       this.spans = tokens.map((token, at) => {
-        const span = el("span", { class: `bd-token ${token.given ? "given" : ""}`, role: "button", tabindex: "-1", text: token.text, "data-at": at });
+        const span = el("span", { class: `bd-token ${token.given ? "given" : ""} ${token.copied ? "copied" : ""}`, role: "button", tabindex: "-1", text: token.text, "data-at": at });
         if (!token.given) span.style.setProperty("--doubt", String(Math.min(1, -Math.log(Math.max(token.chance, 1e-4)) / 9.2).toFixed(3)));
-        span.setAttribute("aria-label", `${token.text.trim() || visible(token.text)}, ${token.given ? "given" : percent(token.chance)}`);
+        span.setAttribute("aria-label", `${token.text.trim() || visible(token.text)}, ${token.given ? "given" : percent(token.chance)}${token.copied ? ", stands in your texts" : ""}`);
         span.addEventListener("click", () => this.choose(at));
         return span;
       });
@@ -70,6 +70,7 @@
       this.summary = [
         el("p", { class: "bd-quiet", text: "Pale words were expected, strong ones surprised the model. Choose a word to see what else could have stood there." }),
         el("p", { text: `${own.length} tokens · ${doubts} of them below ${DOUBT * 100} %${typeof bits === "number" ? ` · ${bits.toFixed(2)} bits a byte` : ""}` }),
+        copied ? el("p", { class: "bd-hint" }, atelier.icon("info"), el("span", { text: `The underlined passage repeats ${copied} characters of the texts that the model was taught.` })) : "",
       ];
       this.side.replaceChildren(...this.summary);
       this.spans[0]?.setAttribute("tabindex", "0");

@@ -9,7 +9,7 @@
     if (item.media_type.startsWith("image/") && item.thumb) return el("img", { src: item.url, alt, decoding: "async" });
     const board = window.atelierBoard;
     if (item.media_type.startsWith("audio/") && board?.soundTile) return board.soundTile(item, alt);
-    if (item.media_type.startsWith("text/") && board?.fillText) return board.fillText(el("div", { class: "lib-text", tabindex: "0", "aria-label": alt, dir: "auto" }), item.url);
+    if (item.media_type.startsWith("text/") && board?.fillText) return board.fillText(el("div", { class: "lib-text", tabindex: "0", "aria-label": alt, dir: "auto" }), item.url, item.copied);
     if (item.media_type.startsWith("video/")) return el("video", { src: item.url, controls: true, loop: true, playsinline: true, "aria-label": alt });
     if (item.media_type === "model/gltf-binary" && board?.renderers?.shape) return board.renderers.shape(item, alt);
     if (item.thumb) return el("img", { src: item.thumb, alt, decoding: "async" });

@@ -23,7 +23,7 @@
       el("video", { src: take.url, "aria-label": alt, controls: true, loop: true, muted: true, autoplay: !shared?.panes && !matchMedia("(prefers-reduced-motion: reduce)").matches, playsinline: true }),
     audio: (take, alt) => atelier.soundTile(take, alt),
     score: (take, alt) => atelier.soundTile(take, alt),
-    text: (take, alt) => atelier.fillText(el("div", { class: "bd-text", tabindex: "0", "aria-label": alt, dir: "auto" }), take.url),
+    text: (take, alt) => atelier.fillText(el("div", { class: "bd-text", tabindex: "0", "aria-label": alt, dir: "auto" }), take.url, take.copied),
     other: (take, alt) =>
       take.media_type === "text/html" ? el("div", { class: "bd-text", text: "A web page in one file. Download it, then open it in a browser." })
       : take.thumb ? el("img", { src: take.thumb, alt }) : el("div", { class: "bd-text", text: take.media_type || "file" }),
@@ -31,8 +31,18 @@
 
   const MOST = 200_000; // characters shown
 
+  /** A text in pieces, the one that repeats what the model was taught as a mark; `run` counts whole characters. */
+  const marked = (text, run) => {
+    if (!run) return [text];
+    const letters = [...text];
+    const part = (from, to) => letters.slice(from, to).join("");
+    const end = run.start + run.characters;
+    const what = `These ${run.characters} characters stand in your texts as well.`;
+    return [part(0, run.start), el("mark", { class: "bd-copied", title: what, text: part(run.start, end) }), part(end)];
+  };
+
   /** Put the text at `url` into a node that may show an earlier state of it; whoever reads at its end stays there. */
-  atelier.fillText = (node, url) => {
+  atelier.fillText = (node, url, copied = null) => {
     node.dataset.url = url;
     fetch(url)
       .then((reply) => (reply.status === 204 ? null : reply.ok ? reply.text() : Promise.reject(reply.status)))
@@ -41,7 +51,7 @@
         const grew = node.dataset.growing === "yes";
         node.dataset.growing = url.includes("/previews/") ? "yes" : "";
         const atEnd = node.scrollTop + node.clientHeight > node.scrollHeight - 24;
-        node.textContent = text.slice(0, MOST);
+        node.replaceChildren(...marked(text.slice(0, MOST), copied));
         if (node.dataset.growing && atEnd) node.scrollTop = node.scrollHeight;
         else if (grew && !node.dataset.growing) node.scrollTop = 0; // finished: it is read from its beginning
       })

@@ -15,8 +15,9 @@
       this.number = el("span", { class: "bd-number", "aria-hidden": "true" });
       this.marks = el("span", { class: "bd-marks", "aria-hidden": "true" });
       this.check = el("span", { class: "bd-check", "aria-hidden": "true" }, atelier.icon("pick"));
+      this.warning = el("span", { class: "bd-warning", hidden: true });
       this.facts = el("span", { class: "bd-facts", hidden: true });
-      this.node = el("div", { id, class: "bd-tile", role: "option", "aria-selected": "false" }, this.ring, this.number, this.marks, this.check, this.facts);
+      this.node = el("div", { id, class: "bd-tile", role: "option", "aria-selected": "false" }, this.ring, this.number, this.marks, this.check, this.warning, this.facts);
       this.node.addEventListener("click", (event) => {
         if (!this.key) return;
         if (event.target.closest(".bd-check") || event.ctrlKey || event.metaKey) board.choose(this.key);
@@ -49,7 +50,10 @@
     }
 
     paintFacts(take) {
-      const text = this.small ? "" : (take.facts || []).join(" · ");
+      const [head, ...facts] = take.copied ? take.facts : ["", ...(take.facts || [])];
+      const text = this.small ? "" : facts.join(" · ");
+      this.warning.textContent = this.small ? "" : head;
+      this.warning.hidden = this.small || !head;
       if (this.facts.textContent === text) return;
       this.facts.textContent = text;
       this.facts.hidden = !text;
@@ -99,7 +103,7 @@
         this.picture = null;
         return;
       }
-      if (kind === "text") return this.write(wanted);
+      if (kind === "text") return this.write(wanted, take.copied);
       if (atelier.sounds(take)) return this.sound(take, wanted);
       if (kind === "shape" && !this.small) return this.put(atelier.shapeTile(take, this.describe(take, job)));
       if (take.state === "done" && kind === "other" && !take.thumb) return this.put(atelier.media(take, ""));
@@ -118,9 +122,9 @@
     }
 
     /** A text grows in the element that shows it. */
-    write(url) {
-      if (this.picture?.classList.contains("bd-text")) atelier.fillText(this.picture, url);
-      else this.put(atelier.fillText(el("div", { class: "bd-text", dir: "auto" }), url));
+    write(url, copied) {
+      if (this.picture?.classList.contains("bd-text")) atelier.fillText(this.picture, url, copied);
+      else this.put(atelier.fillText(el("div", { class: "bd-text", dir: "auto" }), url, copied));
     }
 
     /** Music grows in the element that shows it, too. */

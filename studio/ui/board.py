@@ -288,6 +288,7 @@ def take_state(job: Job, live: Live, index: int, made: Mapping[int, Artifact]) -
                 "tags": list(kept.tags),
                 "facts": facts(kept, [one for at, one in made.items() if at != index]),
                 "told": figures(kept, job.request),
+                "copied": drafts.copied(kept.meta),
             }
         )
     if job.state.finished:

@@ -1,4 +1,5 @@
-"""What the page tells of a draft at a glance: its length, how it repeats itself and its siblings, what was likely.
+"""What the page tells of a draft at a glance: its length, how it repeats itself, its siblings and what a model was
+taught, what was likely.
 
 Reads kept texts; knows no model and changes nothing.
 """
@@ -9,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from studio.types import Artifact, Json
+from studio.types import Artifact, Json, Value
 
 WORDS_A_MINUTE = 230  # read silently, English (Brysbaert, 2019: 238 for non-fiction)
 RUN = 4  # words of a run that counts as a repetition or an overlap
@@ -29,10 +30,12 @@ def runs_of(path: Path) -> tuple[int, float, frozenset[tuple[str, ...]]]:
 
 
 def facts(draft: Artifact, siblings: Sequence[Artifact]) -> list[str]:
-    """Short words for a tile: words, reading time, self-repetition, overlap with the most alike sibling."""
+    """Short words for a tile: what was learnt, length, self-repetition, overlap with the likest sibling."""
     words, repeated, runs = runs_of(draft.path)
     minutes = words / WORDS_A_MINUTE
-    told = [f"{words} word{'' if words == 1 else 's'}", f"{minutes:.0f} min" if minutes >= 1 else "< 1 min"]
+    run = copied(draft.meta)
+    told = [f"repeats {run['characters']} characters of your texts"] if run else []
+    told += [f"{words} word{'' if words == 1 else 's'}", f"{minutes:.0f} min" if minutes >= 1 else "< 1 min"]
     if draft.meta.get("finished") in ("length", "time", "stopped"):
         told.append({"length": "cut at the limit", "time": "out of time"}.get(str(draft.meta["finished"]), "stopped"))
     if repeated >= REPEATS:
@@ -44,13 +47,41 @@ def facts(draft: Artifact, siblings: Sequence[Artifact]) -> list[str]:
     return told
 
 
+def copied(meta: Mapping[str, object]) -> Json | None:
+    """{"start", "characters"} of the passage that repeats what the model was taught, if that is no chance."""
+    run = meta.get("copied")
+    if not isinstance(run, Mapping) or not run.get("told"):
+        return None
+    return {"start": int(run["start"]), "characters": int(run["characters"])}
+
+
+def still_copied(text: str, parents: Sequence[Artifact]) -> dict[str, Value]:
+    """As a draft's own `copied`, for a text made of drafts by hand: the longest passage that it holds whole."""
+    found: list[tuple[int, int]] = []
+    for parent in parents:
+        if run := copied(parent.meta):
+            passage = parent.path.read_text("utf-8")[run["start"] :][: run["characters"]].strip()
+            if passage in text:
+                found.append((len(passage), text.index(passage)))
+    if not found:
+        return {}
+    characters, start = max(found)
+    return {"copied": {"characters": characters, "start": start, "told": True}}
+
+
 def odds(path: Path, draft: Artifact) -> Json:
-    """What the model's second reading found, with the part marked that had been given to it."""
+    """What the model's second reading found, with the parts marked that had been given to it or that it had learnt."""
     found: Mapping[str, object] = json.loads(path.read_text("utf-8"))
     given = int(str(draft.meta.get("new_from") or 0))
+    run = copied(draft.meta)
+    learnt = range(run["start"], run["start"] + run["characters"]) if run else range(0)
     tokens: list[Json] = []
     place = 0
     for token in found["tokens"] if isinstance(found["tokens"], list) else []:
-        tokens.append({**token, "given": bool(token.get("given")) or place + len(token["text"]) <= given})
-        place += len(token["text"])
-    return {**found, "tokens": tokens}
+        end = place + len(token["text"])
+        marks = {"given": bool(token.get("given")) or end <= given}
+        if learnt and place < learnt.stop and end > learnt.start:
+            marks["copied"] = True
+        tokens.append({**token, **marks})
+        place = end
+    return {**found, "tokens": tokens, **({"copied": run["characters"]} if run else {})}

@@ -15,6 +15,7 @@ from studio.library.peers import Recovered
 from studio.library.query import Query
 from studio.studio import Studio
 from studio.types import Artifact, Job, JobState, Json, Request
+from studio.ui import drafts
 
 PAGE = 100  # artifacts
 RECENT = 5  # failed jobs that the queue still shows
@@ -47,6 +48,7 @@ def item(artifact: Artifact) -> Json:
         "blind": BLIND in artifact.tags,
         "tags": [t for t in artifact.tags if t not in OWN_TAGS],
         "trashed": artifact.trashed is not None,
+        "copied": drafts.copied(meta),
         "prompt": str(meta.get("prompt") or ""),
         "name": str(meta.get("name") or ""),
         "model": str(meta.get("model") or ""),

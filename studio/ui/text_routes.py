@@ -11,7 +11,7 @@ from starlette.routing import Route
 from studio.errors import InvalidInput
 from studio.library import text_files
 from studio.studio import Studio, new_id
-from studio.types import Artifact, Input, Job, JobState, Json
+from studio.types import Artifact, Input, Job, JobState, Json, Value
 from studio.types import Request as Asked
 from studio.ui import drafts, writing
 from studio.ui.answers import answering, body, fresh
@@ -87,7 +87,8 @@ def keep_by_hand(studio: Studio, text: str, sources: list[str], panel: str) -> A
     try:
         target.write_text(clean, "utf-8")
         studio.library.add_job(job)
-        meta = {"prompt": asked.prompt, "model": asked.model, "task": BY_HAND, "words": len(clean.split())}
+        meta: dict[str, Value] = {"prompt": asked.prompt, "model": asked.model, "task": BY_HAND}
+        meta |= {"words": len(clean.split()), **drafts.still_copied(clean, parents)}
         kept = studio.library.keep(target, media_type="text/plain", job=job.id, meta=meta)
     finally:
         target.unlink(missing_ok=True)
@@ -111,6 +112,8 @@ def exported(studio: Studio, sha256: str, format: str) -> tuple[bytes, str]:
     job = studio.library.job(kept.job) if kept.job else None
     title = str(kept.meta.get("prompt") or kept.meta.get("name") or "Draft").strip().split("\n")[0][:80] or "Draft"
     settings = {**writing.described(job), "seed": kept.meta.get("seed", "")} if job else {}
+    if run := drafts.copied(kept.meta):
+        settings["repeats_of_learnt_texts"] = f"{run['characters']} characters from {run['start'] + 1}"
     data = text_files.text_file(format, kept.path.read_text("utf-8"), title, settings)
     plain = "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in title.lower()).split())[:48] or "draft"
     return data, f"{plain}-{kept.sha256[:6]}{text_files.FORMATS[format][1]}"

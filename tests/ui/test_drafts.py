@@ -39,3 +39,22 @@ def test_what_was_given_is_marked(tmp_path: Path) -> None:
     odds.write_text(json.dumps({"tokens": tokens, "bits_a_byte": 1.0}), "utf-8")
     told = drafts.odds(odds, kept(tmp_path, 5, "Once upon a time", new_from=9))
     assert [token["given"] for token in told["tokens"]] == [True, True, False, False]
+
+
+def test_what_repeats_learnt_texts_is_told_marked_and_handed_on(tmp_path: Path) -> None:
+    text = "Once more: the clocks of the hall never agreed. The end."
+    copied = {"characters": 36, "start": 11, "told": True}
+    draft = kept(tmp_path, 6, text, copied=copied)
+    assert drafts.facts(draft, [])[0] == "repeats 36 characters of your texts"
+    assert drafts.copied(draft.meta) == {"start": 11, "characters": 36}
+    chance = kept(tmp_path, 7, text, copied={**copied, "told": False})
+    assert drafts.copied(chance.meta) is None and drafts.facts(chance, [])[0] == "11 words"
+    tokens = [{"id": n, "text": part, "given": False} for n, part in enumerate(["Once more: ", text[11:40], text[40:]])]
+    odds = tmp_path / "odds.json"
+    odds.write_text(json.dumps({"tokens": tokens, "bits_a_byte": 1.0}), "utf-8")
+    told = drafts.odds(odds, draft)
+    assert [token.get("copied", False) for token in told["tokens"]] == [False, True, True] and told["copied"] == 36
+    merged = "A new head. the clocks of the hall never agreed. And a new end."
+    again = drafts.still_copied(merged, [chance, draft])["copied"]
+    assert isinstance(again, dict) and again["start"] == 12 and again["told"]
+    assert drafts.still_copied("Nothing of it.", [draft]) == {}

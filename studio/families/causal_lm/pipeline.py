@@ -18,6 +18,7 @@ from studio.families.causal_lm.decoding import Chances, Decoder, Draft
 from studio.families.causal_lm.drafts import KeywordBias
 from studio.families.causal_lm.fast_weights import Int8Linear, PackedLinear, in_8_bits, pack
 from studio.families.causal_lm.kept_text import room_of
+from studio.families.causal_lm.learnt_windows import FILE, TOLD, LearntWindows, longest_of, read
 from studio.families.causal_lm.loading import open_folder
 from studio.families.causal_lm.odds import token_odds, write_odds
 from studio.families.causal_lm.samplers import chain
@@ -31,8 +32,16 @@ DRY_BREAKERS = ("\n", ":", '"', "*")  # llama.cpp's
 
 
 class TextPipeline:
-    def __init__(self, open_model: Callable[[], PreTrainedModel], tokenizer: Any, card: Mapping[str, Any]) -> None:
-        """`open_model` is called once for each form of the weights that is asked for."""
+    def __init__(
+        self,
+        open_model: Callable[[], PreTrainedModel],
+        tokenizer: Any,
+        card: Mapping[str, Any],
+        learnt: LearntWindows | None = None,
+    ) -> None:
+        """`open_model` is called once for each form of the weights that is asked for; `learnt`: what a person taught
+        them.
+        """
         self._open_model = open_model
         self.in_use: tuple[tuple[Path, int, float], ...] = ()  # LoRA files, when they were written, their weights
         self.model, self.tokenizer, self.card = open_model(), tokenizer, card
@@ -40,6 +49,8 @@ class TextPipeline:
         self.decoders = {"none": Decoder(self.model)}
         self.beginnings = Beginnings(tokenizer, self.card.get("knows", {}).get("genres", ()), self.ends)
         self.constraints = Constraints(tokenizer, self.ends)
+        self._own_learnt = learnt
+        self.learnt: list[LearntWindows] = [learnt] if learnt else []  # of the model and the LoRA in use
 
     def size(self) -> int:
         models = [decoder.model for decoder in self.decoders.values()]
@@ -66,6 +77,8 @@ class TextPipeline:
             raise
         pack(model)
         self.model, self.decoders = model, {"none": Decoder(model)}
+        known = [self._own_learnt, *(read(path) for path, _, weight in wanted if weight)]
+        self.learnt = [index for index in known if index]
 
     def _adapted(self) -> PreTrainedModel:
         model = self._open_model()
@@ -234,8 +247,23 @@ class _Writing:
                 "new_from": len(self.beginning.text),
                 "context_tokens": len(self.beginning.tokens),
                 "repeats": repeats(text),
+                **self.copied(text),
             }
             self.context.output(k, writer(lambda text=text: text), ".txt", "text/plain", meta)
+
+    def copied(self, text: str) -> dict[str, Value]:
+        """The longest run that the model wrote of what a person taught it, {} where it is not known what that was.
+
+        In a notebook what was given is the person's own, and they know it.
+        """
+        known = self.pipeline.learnt
+        if not known:
+            return {}
+        own = str(self.request.params.get("mode")) == "write"
+        suffix = str(self.request.params["suffix"])
+        run = longest_of(known, text.removesuffix(suffix), len(self.beginning.text) if own else 0)
+        longest, start = (run.characters, run.start) if run else (0, 0)
+        return {"copied": {"characters": longest, "start": start, "told": longest >= TOLD}}
 
 
 def writer(text: str | Callable[[], str]) -> Callable[[Path], None]:
@@ -250,4 +278,4 @@ def writer(text: str | Callable[[], str]) -> Callable[[Path], None]:
 def load(folder: Path, device: Device) -> TextPipeline:
     """ModelError when the folder is no causal LM."""
     opened = open_folder(folder, device)
-    return TextPipeline(opened.open_model, opened.tokenizer, opened.card)
+    return TextPipeline(opened.open_model, opened.tokenizer, opened.card, read(folder / FILE))

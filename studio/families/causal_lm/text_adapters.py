@@ -1,7 +1,8 @@
 """A LoRA of a language model as one safetensors file, and its way into the weights of a loaded model.
 
-The keys are peft's own; the header holds peft's config, so that `peft_folder` writes what PeftModel.from_pretrained
-loads. In use it is added to the weights (Hu et al., "LoRA", 2021, section 4.1), so that a draft costs the same with it.
+The keys are peft's own; beside them lie the windows of what it was taught (learnt_windows.py). The header holds peft's
+config, so that `peft_folder` writes what PeftModel.from_pretrained loads. In use it is added to the weights (Hu et al.,
+"LoRA", 2021, section 4.1), so that a draft costs the same with it.
 """
 
 import json
@@ -18,17 +19,29 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from studio.errors import InvalidInput
+from studio.families.causal_lm.learnt_windows import HASHES, LearntWindows
 
 CONFIG = "adapter_config"  # in the header
 PREFIX = "base_model.model."
 
 
-def save(path: Path, config: Mapping[str, Any], weights: Mapping[str, Tensor], told: Mapping[str, str]) -> None:
-    """`told` goes into the header as text; folder names and a person's words never do. OSError says what is wrong."""
+def save(
+    path: Path,
+    config: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    told: Mapping[str, str],
+    learnt: LearntWindows | None = None,
+) -> None:
+    """`told` goes into the header as text; folder names and a person's words never do. `learnt`: what it was taught.
+    OSError says what is wrong.
+    """
     plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}
     plain["base_model_name_or_path"] = None
     header = {"format": "pt", CONFIG: json.dumps(plain, default=str, sort_keys=True), **told}
-    path.write_bytes(save_safetensors({name: value.contiguous() for name, value in weights.items()}, header))
+    tensors = {name: value.contiguous() for name, value in weights.items()}
+    if learnt:
+        tensors, header = {**tensors, **learnt.tensors()}, {**header, **learnt.header()}
+    path.write_bytes(save_safetensors(tensors, header))
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -36,7 +49,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys() if name != HASHES}
         config = json.loads(header[CONFIG])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         said = f"{path.name!r} is not a LoRA for a language model."

@@ -25,6 +25,7 @@ from studio.errors import Cancelled, InvalidInput
 from studio.families.causal_lm import text_adapters
 from studio.families.causal_lm.draft_measures import copied_runs
 from studio.families.causal_lm.kept_text import room_of
+from studio.families.causal_lm.learnt_windows import TOLD, LearntWindows
 from studio.families.causal_lm.loading import open_folder
 from studio.families.causal_lm.lora_rows import (
     OWN_JUDGED,
@@ -50,7 +51,6 @@ WORSE, PATIENCE = 1.01, 3  # held-out loss, as a multiple of the best, that coun
 SHOWN, SHOWN_TOKENS = 3, 120  # drafts of a sample
 DRAFTS, DRAFT_TOKENS = 12, 160  # ... of the result card
 DECAY = 0.4  # last share of the steps, in which the rate falls
-LONG_COPY = 60  # characters that a draft repeats of a person's text before it is told
 
 
 @dataclass
@@ -291,7 +291,7 @@ class Training:
         alarms = []
         if gains and figures["held_out"]["high"] <= 0.005:
             alarms.append("This LoRA changed nothing that can be measured: train longer, or at a higher learning rate.")
-        if longest > LONG_COPY:
+        if longest >= TOLD:
             alarms.append(
                 f"A draft repeats {longest} characters of your texts in a row: use fewer steps or more texts."
             )
@@ -302,9 +302,10 @@ class Training:
         weights = self.state.best_weights or weights_of(self.model)
         config = self.model.peft_config["default"].to_dict()
         header = {"atelier.base": self.request.model, "atelier.family": "causal_lm"}
+        learnt = LearntWindows.of(self.texts)
 
         def write(path: Path) -> None:
-            text_adapters.save(path, config, weights, header)
+            text_adapters.save(path, config, weights, header, learnt)
 
         facts = {"steps": self.state.step, "best_step": self.state.best_step, "seconds": round(self.state.seconds, 1)}
         counts = {"texts": len(self.texts), "held_out": len(self.held_out_texts), "tokens": len(self.stream)}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from studio.errors import Cancelled, InvalidInput
+from studio.families.causal_lm.learnt_windows import LearntWindows
 from studio.families.causal_lm.pipeline import writer
 from studio.families.causal_lm.sampling import sample, samplers
 from studio.families.causal_lm.text_figures import text_figures
@@ -143,10 +144,11 @@ class TextLearner:
             part.load_state_dict(kept)
 
     def save(self, folder: Path) -> None:
-        """As transformers loads it."""
+        """As transformers loads it, and beside it what it was taught."""
         folder.mkdir(parents=True, exist_ok=True)
         self.model.save_pretrained(folder)
         self.texts.tokenizer.save_pretrained(folder)
+        LearntWindows.of(self.texts.texts).save(folder)
 
     def facts(self) -> Mapping[str, Any]:
         return {

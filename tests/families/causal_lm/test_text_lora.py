@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM
 
 from studio.errors import Cancelled, InvalidInput
 from studio.families import family
-from studio.families.causal_lm import pipeline, text_adapters, train_text_lora
+from studio.families.causal_lm import learnt_windows, pipeline, text_adapters, train_text_lora
 from studio.lab.recipe import text_lora_params
 from studio.types import Input, Request
 from tests.families.causal_lm import tiny_lm
@@ -64,7 +64,13 @@ def rows(run: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
 
 
-def test_it_learns_and_says_what_it_did(taught: Learner) -> None:
+def texts_of(manifest: Path) -> tuple[str, str]:
+    """The first text that is learnt, and the one that is held out."""
+    items = json.loads(manifest.read_text())["items"]
+    return Path(items[0]["file"]).read_text("utf-8"), Path(items[-1]["file"]).read_text("utf-8")
+
+
+def test_it_learns_and_says_what_it_did(taught: Learner, manifest: Path) -> None:
     card = taught.metas[0]["card"]
     assert isinstance(card, dict)
     figures = card["figures"]
@@ -77,6 +83,10 @@ def test_it_learns_and_says_what_it_did(taught: Learner) -> None:
     assert {"adapter": True, "family": "causal_lm", "base": "tiny"}.items() <= taught.metas[0].items()
     with safe_open(taught.outputs[0], framework="pt") as file:
         header = json.dumps(file.metadata())
+    learnt, (first, last) = learnt_windows.read(taught.outputs[0]), texts_of(manifest)
+    assert learnt and learnt.longest(first) and learnt.longest(first).characters > 0.9 * len(first)  # type: ignore[union-attr]
+    found = learnt.longest(last)  # held out: chance alone
+    assert not found or found.characters < 0.5 * len(last)
     assert "/" not in header.replace("text/", "") and "fox" not in header  # no folder, none of the person's words
 
 

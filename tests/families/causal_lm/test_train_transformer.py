@@ -144,6 +144,7 @@ def test_the_starter_writes_and_a_broken_folder_is_said(tmp_path: Path) -> None:
 
 def test_an_end_closes_one_row_and_the_others_go_on(trained: Learner) -> None:
     loaded = pipeline.load(trained.kept / MODEL, CPU)
+    assert len(loaded.learnt) == 1 and len(loaded.learnt[0].hashes) > 1000  # what it was taught lies beside it
     free = sample(loaded.model, [0], [1, 2, 3], most=20, ends=frozenset(), processors=samplers(1.0))
     ended = sample(loaded.model, [0], [1, 2, 3], most=20, ends=frozenset({free[1][4]}), processors=samplers(1.0))
     for before, after in zip(free, ended, strict=True):
