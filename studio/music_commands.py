@@ -17,9 +17,8 @@ from studio.types import Input, JobState, Request, Value
 
 TASK = "text_to_score"
 WORDS = ("style", "key", "metre", "instruments", "density")
-NUMBERS = {"bars": int, "tempo": float, "temperature": float, "top_p": float}
+NUMBERS = {"bars": int, "tempo": float, "temperature": float, "top_p": float, "reverb": float, "lufs": float}
 AUDIO = ("wav", "flac", "ogg", "mp3")
-LOUDNESS = -16.0  # LUFS
 
 
 def add_music(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -29,12 +28,12 @@ def add_music(commands: Any, shared: argparse.ArgumentParser) -> None:
         music.add_argument(f"--{name}", help=_help_of(name))
     for name, kind in NUMBERS.items():
         music.add_argument(f"--{name.replace('_', '-')}", type=kind, help=_help_of(name))
+    music.add_argument("--lyrics", metavar="TEXT|@FILE", help=_help_of("lyrics"))
     music.add_argument("--beginning", type=Path, metavar="FILE", help="a score whose notes come first")
     music.add_argument("--count", type=int, default=1, help="takes (default: 1)")
     music.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
     music.add_argument("--out", type=Path, help="folder that gets each take as .mid, .musicxml and sound")
     music.add_argument("--audio", choices=AUDIO, default="wav", help="format of the sound (default: wav)")
-    music.add_argument("--lufs", type=float, default=LOUDNESS, help="loudness of the sound (default: %(default)s)")
     music.add_argument("--loop", action="store_true", help="the sound has no seam where its end meets its beginning")
     music.add_argument("--model", default="", help="model id (default: the first that can)")
     music.add_argument("--json", action="store_true", help="one JSON line a take and nothing else (the default)")
@@ -86,11 +85,25 @@ def written(midi: Path, given: argparse.Namespace, asked: Mapping[str, Any]) -> 
     """Writes the take beside its MIDI file as MusicXML and as sound; the paths by format."""
     from studio.music.sound import Sound, audio_file, render  # a synthesiser is heavy; no other command needs it
 
-    score = read_score(midi.read_bytes(), midi.name)
+    score, params = read_score(midi.read_bytes(), midi.name), asked["params"]
+    wanted = Sound(lufs=params["lufs"], reverb=params["reverb"], loop=given.loop)
     sheet, sound = midi.with_suffix(".musicxml"), midi.with_suffix(f".{given.audio}")
     sheet.write_bytes(write_score(score, "musicxml", asked))
-    sound.write_bytes(audio_file(render(score, Sound(lufs=given.lufs, loop=given.loop)), given.audio, asked))
+    sound.write_bytes(audio_file(render(score, wanted), given.audio, asked))
     return {"path": str(midi), "musicxml": str(sheet), given.audio: str(sound)}
+
+
+def words_of(text: str) -> str:
+    """The text itself, or that of the file behind an "@"."""
+    if not text.startswith("@"):
+        return text
+    path = Path(text[1:])
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InvalidInput(
+            f"{path} cannot be read as text.", "Give a file of text in UTF-8.", field="lyrics"
+        ) from problem
 
 
 def music_request(catalog: Catalog, given: argparse.Namespace, inputs: tuple[Input, ...] = ()) -> Request:
@@ -99,6 +112,7 @@ def music_request(catalog: Catalog, given: argparse.Namespace, inputs: tuple[Inp
     params: dict[str, Value] = {
         "num_return_sequences": given.count,
         **{name: getattr(given, name) for name in (*WORDS, *NUMBERS)},
+        "lyrics": words_of(given.lyrics) if given.lyrics else None,
     }
     return Request(
         task=TASK,

@@ -94,6 +94,7 @@
     }
 
     close() {
+      if (this.music) atelier.player.even([]);
       for (const pane of this.panes) pane.close();
       this.panes = [];
       this.board.root.classList.remove("blind");
@@ -123,13 +124,19 @@
       return this.entries.every(({ take }) => atelier.sounds(take));
     }
 
+    /** All takes are as loud as the softest, so that none wins by its loudness. */
+    even() {
+      return atelier.player.even(this.entries.map(({ take }) => atelier.soundOf(take)));
+    }
+
     /** Plays or pauses the take that is looked at. */
-    hear() {
+    async hear() {
       const address = atelier.soundOf(this.entries[this.at].take);
+      await this.even();
       return atelier.player.playing ? this.inStep() : atelier.player.play(address);
     }
 
-    /** The take that is looked at, heard from where another one is, in step: all are equally loud. */
+    /** The take that is looked at, heard from where another one is, in step. */
     inStep(begin = false) {
       const { player } = atelier;
       const address = atelier.soundOf(this.entries[this.at].take);
@@ -137,8 +144,9 @@
       if (player.address !== address) return player.playing ? player.change(address) : begin && player.play(address, { at: player.time });
     }
 
-    next() {
+    async next() {
       this.go((this.at + 1) % this.entries.length);
+      await this.even();
       return this.inStep(true);
     }
 

@@ -6,6 +6,40 @@
   const KEPT = 16; // decoded sounds; a minute of stereo is about 20 MB
   const AHEAD = 0.03; // s: a start is planned this far ahead, so that nothing is cut off
 
+  // the two filters of ITU-R BS.1770-5, annex 1, at 48 kHz
+  const K_WEIGHTING = [
+    [[1.53512485958697, -2.69169618940638, 1.19839281085285], [1, -1.69065929318241, 0.73248077421585]],
+    [[1, -2, 1], [1, -1.99004745483398, 0.99007225036621]],
+  ];
+  const STEP = 4800; // samples: 0.1 s; a block has four
+  const known = new Map(); // address -> LUFS
+
+  /** The gated loudness of a sound in LUFS, by BS.1770; -Infinity for silence. */
+  const loudness = async (address, buffer) => {
+    if (known.has(address)) return known.get(address);
+    const offline = new OfflineAudioContext(buffer.numberOfChannels, Math.ceil(buffer.duration * 48000), 48000);
+    const source = new AudioBufferSourceNode(offline, { buffer });
+    let last = source;
+    for (const [feedforward, feedback] of K_WEIGHTING) last = last.connect(new IIRFilterNode(offline, { feedforward, feedback }));
+    last.connect(offline.destination);
+    source.start();
+    const heard = await offline.startRendering();
+    const steps = new Float64Array(Math.max(4, Math.floor(heard.length / STEP)));
+    for (let channel = 0; channel < heard.numberOfChannels; channel++) {
+      const samples = heard.getChannelData(channel);
+      for (let i = 0; i < Math.min(samples.length, steps.length * STEP); i++) steps[Math.floor(i / STEP)] += samples[i] ** 2 / (4 * STEP);
+    }
+    const blocks = [];
+    for (let k = 3; k < steps.length; k++) blocks.push(steps[k] + steps[k - 1] + steps[k - 2] + steps[k - 3]);
+    const mean = (some) => some.reduce((sum, power) => sum + power, 0) / some.length;
+    const level = (power) => -0.691 + 10 * Math.log10(power);
+    const loud = blocks.filter((power) => level(power) > -70);
+    const gate = loud.length ? mean(loud) / 10 : 0;
+    const found = loud.length ? level(mean(loud.filter((power) => power > gate))) : -Infinity;
+    known.set(address, found);
+    return found;
+  };
+
   class Player {
     constructor() {
       this.context = null;
@@ -16,6 +50,7 @@
       this.offset = 0; // s into the sound at which it begins, or rests
       this.began = 0; // the context's time at that moment
       this.looping = false;
+      this.gains = new Map(); // address -> what it is turned down to while takes are compared
       this.watchers = new Set();
       this.frame = 0;
     }
@@ -88,12 +123,21 @@
       const source = this.context.createBufferSource();
       source.buffer = buffer;
       source.loop = loop;
-      source.connect(this.context.destination);
+      const volume = this.context.createGain();
+      volume.gain.value = this.gains.get(address) ?? 1;
+      source.connect(volume).connect(this.context.destination);
       source.addEventListener("ended", () => this.source === source && this.pause(0));
       this.began = this.context.currentTime + AHEAD;
       source.start(this.began, this.offset);
       this.source = source;
       this.run();
+    }
+
+    /** From now on these sounds are all as loud as the softest of them; no others are turned down. */
+    async even(addresses) {
+      const found = await Promise.all(addresses.map(async (address) => [address, await loudness(address, await this.load(address))]));
+      const softest = Math.min(...found.map(([, lufs]) => lufs).filter(Number.isFinite));
+      this.gains = new Map(found.filter(([, lufs]) => lufs > softest).map(([address, lufs]) => [address, 10 ** ((softest - lufs) / 20)]));
     }
 
     /** The same place in another sound, playing on if it played: two takes are compared in step. */

@@ -33,6 +33,8 @@ REWORKS = {  # what a rework is called on the page: its task and the settings th
     "restyle": ("restyle_score", ("style",)),
 }
 STRENGTHS = {"subtle": 0.3, "strong": 0.8}
+SOUND = ("reverb", "lufs")  # settings of a take that change its sound alone
+DRY = ("reverb",)  # a number that is set even where it is 0
 MAX_SEED = 2**31
 MAX_NOTES = 32
 LOUDNESS = 88  # velocity of a note of the on-screen keyboard
@@ -138,7 +140,9 @@ def settings_of(values: Mapping[str, Any], mode: str) -> dict[str, Value]:
     """Those entered values that this mode's task knows; empty ones are left to words and model."""
     declared = family(FAMILIES[mode]).tasks.get(TASKS[mode], ())
     values = {**values, **{param.name: values.get(field_of(values, mode, param.name)) for param in declared}}
-    entered = {name: value for name, value in values.items() if value not in (None, "", 0)}
+    entered = {
+        name: value for name, value in values.items() if value not in (None, "", 0) or name in DRY and value == 0
+    }
     return form.params(declared, entered)
 
 
@@ -215,6 +219,7 @@ def reworked(studio: Studio, sha256: str, asked: Mapping[str, Any], values: Mapp
     known = {param.name for param in family("score").params(task)}
     kept = {"temperature", "top_p"} & known
     params |= {name: values[name] for name in kept if values.get(name) not in (None, "", 0)}
+    params |= sound_of(before)
     params[COUNT] = int(asked.get("count") or form.whole(values, COUNT, "Takes"))
     return Request(
         task=task,
@@ -225,6 +230,11 @@ def reworked(studio: Studio, sha256: str, asked: Mapping[str, Any], values: Mapp
         seed=random.SystemRandom().randrange(MAX_SEED),
         parent=sha256,
     )
+
+
+def sound_of(before: Request | None) -> dict[str, Value]:
+    """What a take's request says of its sound."""
+    return {name: before.params[name] for name in SOUND if before and name in before.params}
 
 
 def composer(studio: Studio, before: Request | None) -> str:
@@ -263,6 +273,7 @@ def keep_changed(studio: Studio, before: Artifact, score: Score, panel: str) -> 
         model="",
         prompt=made.prompt if made else str(before.meta.get("name") or ""),
         inputs=(Input(role="source", artifact=before.sha256),),
+        params=sound_of(made),
         parent=before.sha256,
     )
     now = time.time()

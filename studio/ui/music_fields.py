@@ -27,11 +27,15 @@ WISHED = (  # follow the model
 )
 # rows of fields by mode; what a family declares beyond them stands in a fold below
 ROWS = {
-    "score": (("style", "key"), ("metre", "tempo", "bars"), ("instruments", "density")),
+    "score": (("style", "key"), ("metre", "tempo", "bars"), ("instruments", "density"), ("lyrics",)),
     "audio": (("lyrics",), ("seconds", "guidance_scale", "num_inference_steps"), ("negative_prompt",)),
     "speech": (("voice", "speed"),),
 }
-FOLDED = {"score": ("temperature", "top_p"), "audio": ("temperature", "top_k", "top_p"), "speech": ("temperature",)}
+FOLDED = {  # by the title of the fold
+    "score": {"Sampling": ("temperature", "top_p"), "Sound": ("reverb", "lufs")},
+    "audio": {"Sampling": ("temperature", "top_k", "top_p")},
+    "speech": {"Sampling": ("temperature",)},
+}
 FREE = {"tempo": "Tempo (0: auto)", "bars": "Bars (0: auto)"}  # numbers for which 0 leaves it to the words
 PLACEHOLDERS = {"instruments": "cello, piano", "lyrics": "Words to sing", "voice": "the model's own"}
 KEYS = ("", *(tonic + mode for mode in ("", "m") for tonic in "C Db D Eb E F F# G Ab A Bb B".split()))
@@ -93,11 +97,12 @@ class MusicFields:
         if mode == "score":
             with gr.Accordion("Begin with notes", open=False, elem_id="music-start-fold") as self.start_fold:
                 self.start = StartScore(PANEL)
-        folded = [name for name in FOLDED[mode] if name in declared]
-        if folded:
-            with gr.Accordion("Sampling", open=False, elem_id=f"music-{mode}-sampling"), gr.Row():
-                for name in folded:
-                    self.setting(declared[name], mode, model)
+        for title, names in FOLDED[mode].items():
+            folded = [name for name in names if name in declared]
+            if folded:
+                with gr.Accordion(title, open=False, elem_id=f"music-{mode}-{title.lower()}"), gr.Row():
+                    for name in folded:
+                        self.setting(declared[name], mode, model)
 
     def setting(self, param: Param, mode: str, model: Model | None) -> None:
         """One field; a name that two modes share gets one component in each, the second under `mode.name`."""
@@ -119,7 +124,9 @@ class MusicFields:
             self.fields[name] = gr.Textbox(
                 label=param.label or param.name,
                 placeholder=PLACEHOLDERS.get(param.name, ""),
-                lines=4 if param.name == "lyrics" else 1,
+                lines=3 if param.name == "lyrics" else 1,
+                max_lines=12 if param.name == "lyrics" else 1,
+                info="A syllable a note of the melody" if name == "lyrics" else None,
                 elem_id=elem_id,
                 interactive=True,
                 min_width=80,

@@ -61,11 +61,14 @@ def told(studio: Studio, sha256: str) -> Json:
     return {"score": score.to_json(), "line": analysis["line"], "analysis": analysis}
 
 
-def sound_settings(studio: Studio, asked: Mapping[str, str]) -> "Sound":
-    """The settings in an address. InvalidInput."""
+def sound_settings(studio: Studio, sha256: str, asked: Mapping[str, str]) -> "Sound":
+    """The take's own settings of its sound, and those in an address. NotFound; InvalidInput."""
     from studio.music.sound import Sound
 
-    return Sound(loop=asked.get("loop") == "1", soundfont=chosen_soundfont(studio))
+    kept = studio.library.artifact(sha256)
+    own = composing.sound_of(studio.library.job(kept.job).request if kept.job else None)
+    numbers = {name: float(str(value)) for name, value in own.items()}
+    return Sound(loop=asked.get("loop") == "1", soundfont=chosen_soundfont(studio), **numbers)
 
 
 def chosen_soundfont(studio: Studio) -> str:
@@ -126,7 +129,7 @@ def audio_of(studio: Studio, kept: Artifact, format: str, settings: Json, asked:
 
     if kept.media_type == "audio/midi":
         _, score = score_of(studio, kept.sha256)
-        return audio_file(render(score, sound_settings(studio, asked)), format, settings)
+        return audio_file(render(score, sound_settings(studio, kept.sha256, asked)), format, settings)
     if not kept.media_type.startswith("audio/"):
         raise InvalidInput("This take is no sound.", "Download the file as it is.")
     samples, rate = soundfile.read(kept.path, dtype="float32", always_2d=True)
@@ -147,7 +150,7 @@ def score_as(studio: Studio, kept: Artifact, format: str, settings: Json) -> byt
     if format == "stems":
         from studio.music.sound import stems, stems_zip
 
-        return stems_zip(stems(score, sound_settings(studio, {})), settings=settings)
+        return stems_zip(stems(score, sound_settings(studio, kept.sha256, {})), settings=settings)
     return files.write_score(score, format, settings)
 
 

@@ -74,6 +74,28 @@ DRAWING = (
         help="How strongly a melody is led on that stays on one note, few notes or one bar; 0 lets it stay.",
     ),
 )
+SOUND = (
+    Param(
+        name="reverb",
+        type=float,
+        default=0.2,
+        minimum=0.0,
+        maximum=1.0,
+        step=0.05,
+        label="Reverb",
+        help="How much of the room is heard; 0 is dry.",
+    ),
+    Param(
+        name="lufs",
+        type=float,
+        default=-16.0,
+        minimum=-24.0,
+        maximum=-9.0,
+        step=0.5,
+        label="Loudness in LUFS",
+        help="Integrated loudness by ITU-R BS.1770; streams play music at -14, films speak at -23.",
+    ),
+)
 TEXT_TO_SCORE = (
     TAKES,
     STYLE,
@@ -121,6 +143,7 @@ TEXT_TO_SCORE = (
         help="Words to sing: a syllable for each note of the melody, lines as they are sung.",
     ),
     *DRAWING,
+    *SOUND,
 )
 FROM_BAR = Param(
     name="from_bar", type=int, default=0, minimum=0, maximum=100_000, label="From bar", help="The first is 1."
@@ -132,8 +155,9 @@ CONTINUE_SCORE = (
     TAKES,
     Param(name="bars", type=int, default=8, minimum=1, maximum=MOST_BARS - 8, label="Bars", help="How many are added."),
     *DRAWING,
+    *SOUND,
 )
-FILL_SCORE = (TAKES, FROM_BAR, TO_BAR, *DRAWING)
+FILL_SCORE = (TAKES, FROM_BAR, TO_BAR, *DRAWING, *SOUND)
 VARY_SCORE = (
     TAKES,
     FROM_BAR,
@@ -149,6 +173,7 @@ VARY_SCORE = (
         help="Share of the notes that are composed anew.",
     ),
     *DRAWING,
+    *SOUND,
 )
-HARMONISE_SCORE = (TAKES, STYLE, *DRAWING)
-RESTYLE_SCORE = (TAKES, STYLE, *DRAWING)
+HARMONISE_SCORE = (TAKES, STYLE, *DRAWING, *SOUND)
+RESTYLE_SCORE = (TAKES, STYLE, *DRAWING, *SOUND)

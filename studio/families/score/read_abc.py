@@ -95,7 +95,7 @@ def read_abc(text: str) -> Measured:
                 at = value.split()[0]
             started = started or name == "K"
             continue
-        if head or not started:
+        if head or not started or not line.strip():  # an empty line would make its voice the first one
             continue
         inside = re.match(r"\s*\[V:\s*([^\s\]]+)[^\]]*\]", line)
         if inside:

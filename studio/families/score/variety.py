@@ -8,6 +8,7 @@ from studio.families.score.piece import MELODY
 BACK = 16  # notes of the melody that are looked back at
 FEWEST = 6  # notes before which nothing is said of a melody
 REPEATED = 0.3  # share of notes like the one before that is usual: 0.05 to 0.25 in the styles' own pieces
+RUN = 4  # notes of one pitch in a row that cost nothing more
 PITCHES = 4  # different ones that so many notes should have
 SAME_BARS = 3  # alike in a row that are usual
 
@@ -55,7 +56,8 @@ class Variety:
             return costs
         repeated = np.mean([a == b for a, b in zip(last, last[1:], strict=False)])
         if repeated > REPEATED:
-            costs[last[-1]] = (repeated - REPEATED) / (1 - REPEATED) * 4
+            run = next((k for k, pitch in enumerate(reversed(last)) if pitch != last[-1]), len(last))
+            costs[last[-1]] = (repeated - REPEATED) / (1 - REPEATED) * 4 + max(run - RUN, 0)
         lacking = PITCHES - len(set(last))
         for pitch in set(last) if lacking > 0 else ():
             costs[pitch] = costs.get(pitch, 0.0) + lacking

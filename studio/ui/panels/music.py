@@ -225,15 +225,17 @@ class MusicPanel:
             self.drawn.notes: self.notes_now(parent=sha256, before=words, kept={"cover": sha256}),
         }
 
-    def received(self, asked: Json, _: Mapping[str, Any]) -> Updates:
-        """Words from another panel: those of a text are sung where an audio model can, all others are a brief. What is
-        made of them descends from the work that they come from.
+    def received(self, asked: Json, values: Mapping[str, Any]) -> Updates:
+        """Words from another panel: those of a text are sung, by a model of sounds where one is being asked, else as
+        syllables under a melody; all others are a brief. What is made of them descends from the work they come from.
         """
         text = str(asked.get("text") or "")[:5000]
         parent = str(asked["sha256"]) if asked.get("sha256") else None
         notes = {self.drawn.notes: self.notes_now(parent=parent)}
-        if asked.get("lyrics") and self.drawn.models("audio") and "lyrics" in self.form.fields:
-            return {**self.form.fill({"mode": "audio", "lyrics": text}), **notes}
+        if asked.get("lyrics"):
+            mode = "audio" if composing.mode_of(values) == "audio" and self.drawn.models("audio") else "score"
+            field = composing.field_of(self.form.fields, mode, "lyrics")
+            return {**self.form.fill({"mode": mode, field: text}), **notes}
         return {**self.form.fill({**self.empty(), "mode": "score", "prompt": " ".join(text.split())[:400]}), **notes}
 
     def example(self, asked: Json, _: Mapping[str, Any]) -> Updates:
@@ -274,7 +276,11 @@ class MusicPanel:
 
     def empty(self) -> dict[str, Any]:
         """What the fields of a score hold where the words decide."""
-        return {name: "" for name in ("style", "key", "metre", "density", "instruments") if name in self.form.fields}
+        return {
+            name: ""
+            for name in ("style", "key", "metre", "density", "instruments", "lyrics")
+            if name in self.form.fields
+        }
 
     def show_request(self, request: Request, *, parent: str | None = None, count: Any = None) -> Updates:
         """Every field as the request has it."""

@@ -46,6 +46,12 @@ def test_abc_without_notes_says_so() -> None:
         read_abc("X:1\nK:C\n")
 
 
+def test_abc_voices_keep_their_order_whatever_stands_between() -> None:
+    head = "X:1\nM:4/4\nL:1/4\nV:S\nV:A\nV:B clef=bass\nK:C\n\n% the music\n"
+    notes = read_abc(f"{head}[V:S] c4|\n[V:A] E4|\n[V:B] C,4|\n").notes
+    assert [(int(pitch), int(part)) for _, _, pitch, part in notes] == [(72, MELODY), (64, CHORDS), (48, BASS)]
+
+
 def test_a_hymn_has_parts_key_tempo_and_a_pickup(tmp_path: Path) -> None:
     (tmp_path / "a.abc").write_text(hymn(1), "utf-8")
     (piece,) = read_file(tmp_path / "a.abc")
