@@ -199,12 +199,14 @@ def _roots(word: str) -> set[str]:
 def save_preset(home: Path, name: str, fields: Mapping[str, Any]) -> Path:
     """Keep some fields of Request.to_dict() under a name; the same name again replaces them.
 
-    Raises InvalidInput for a name that cannot be shown or a field that no request has, DiskFull when it
-    cannot be written.
+    Raises InvalidInput for a name that cannot be shown or that a preset of another task has, or a field that no
+    request has; DiskFull when it cannot be written.
     """
-    name = name.strip()
-    if not name or len(name) > 80 or not name.isprintable():
-        raise InvalidInput(f"{name[:80]!r} cannot be the name of a preset.", "Use 1 to 80 letters.", field="name")
+    name = _name(name)
+    before = next((preset for preset in load_presets(home) if preset.name == name), None)
+    if before and before.fields.get("task") != fields.get("task"):
+        said = f"{name!r} is the name of a preset for something else."
+        raise InvalidInput(said, "Choose another name.", field="name")
     unknown = sorted(set(fields) - set(REQUEST_FIELDS))
     if unknown:
         raise InvalidInput(f"A request has no field {unknown[0]!r}.", f"It has {', '.join(REQUEST_FIELDS)}.")
@@ -212,6 +214,27 @@ def save_preset(home: Path, name: str, fields: Mapping[str, Any]) -> Path:
     body = {key: value for key, value in fields.items() if value is not None}
     _write_atomically(path, f"name = {_toml(name)}\nfields = {_toml(body)}\n")
     return path
+
+
+def _name(text: str) -> str:
+    name = text.strip()
+    if not name or len(name) > 80 or not name.isprintable():
+        raise InvalidInput(f"{name[:80]!r} cannot be the name of a preset.", "Use 1 to 80 letters.", field="name")
+    return name
+
+
+def rename_preset(home: Path, name: str, new: str) -> None:
+    """Raises NotFound, InvalidInput for a name that cannot be shown or is taken, DiskFull."""
+    name, new = name.strip(), _name(new)
+    known = {preset.name: preset for preset in load_presets(home)}
+    if name not in known:
+        raise NotFound(f"There is no preset {name!r}.", "It may be deleted already; reload the page.")
+    if new == name:
+        return
+    if new in known:
+        raise InvalidInput(f"There is a preset {new!r} already.", "Choose another name.", field="name")
+    save_preset(home, new, known[name].fields)
+    delete_preset(home, name)
 
 
 def delete_preset(home: Path, name: str) -> None:

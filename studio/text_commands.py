@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from studio.catalog import Catalog
+from studio import text_templates
 from studio.errors import InvalidInput
 from studio.families import family
 from studio.settings import Settings
@@ -32,10 +32,11 @@ WORDS = ("audience", "part", "keywords", "title", "tone", "language", "system", 
 
 def add_text(commands: Any, shared: argparse.ArgumentParser) -> None:
     text = commands.add_parser("text", parents=[shared], help="write drafts of a brief, or go on from a text")
-    text.add_argument("prompt", metavar="BRIEF", help="what it is about; with --mode write how it begins")
-    text.add_argument("--mode", choices=MODES, default="brief", help="follow a brief, go on from it, or answer it")
-    text.add_argument("--genre", default="", help="story, poem, play, essay, letter, code ...")
-    text.add_argument("--count", type=int, default=1, help="drafts (default: 1)")
+    text.add_argument("prompt", metavar="BRIEF", nargs="?", help="what it is about; with --mode write how it begins")
+    text.add_argument("--template", metavar="NAME", help="one of the Text panel; what else is said here counts more")
+    text.add_argument("--mode", choices=MODES, help="follow a brief (default), go on from it, or answer it")
+    text.add_argument("--genre", help="story, poem, play, essay, letter, code ...")
+    text.add_argument("--count", type=int, help="drafts (default: 1)")
     text.add_argument("--max-new-tokens", type=int, help="how long at most; a token is three or four letters")
     text.add_argument("--seed", type=int, default=-1, help="default: a random one; draft k has the seed + k")
     text.add_argument("--out", type=Path, help="folder that gets a copy of every draft")
@@ -59,7 +60,7 @@ def text(settings: Settings, given: argparse.Namespace) -> int:
     if given.stream and given.json:
         raise InvalidInput("--stream writes the words, --json lines about them.", "Choose one of the two.")
     with Studio(settings) as studio:
-        job = studio.submit(text_request(studio.catalog, given), panel="cli")
+        job = studio.submit(text_request(studio, given), panel="cli")
         stream = Stream() if given.stream else None
         try:
             done = studio.wait(job.id, each=stream or show_progress)
@@ -91,7 +92,9 @@ def text(settings: Settings, given: argparse.Namespace) -> int:
     return 0
 
 
-def text_request(catalog: Catalog, given: argparse.Namespace) -> Request:
+def text_request(studio: Studio, given: argparse.Namespace) -> Request:
+    if given.prompt is None and not given.template:
+        raise InvalidInput("It is not said what to write about.", "Give a brief, or a template with --template.")
     if given.json_schema and not given.json_schema.is_file():
         raise InvalidInput(f"There is no file {given.json_schema}.", "Check the path.")
     params: dict[str, Value] = {
@@ -99,15 +102,19 @@ def text_request(catalog: Catalog, given: argparse.Namespace) -> Request:
         "genre": given.genre,
         "num_return_sequences": given.count,
         "max_new_tokens": given.max_new_tokens,
-        "stop": "\n".join(stop.replace("\n", "\\n") for stop in given.stop),
+        "stop": "\n".join(stop.replace("\n", "\\n") for stop in given.stop) or None,
         "json_schema": given.json_schema.read_text("utf-8") if given.json_schema else None,
         **{name: getattr(given, name) for name in (*NUMBERS, *WORDS)},
     }
-    return Request(
-        task="text",
-        model=given.model or catalog.default("text").id,
-        prompt=given.prompt,
-        params={k: v for k, v in params.items() if v is not None},
+    said = {k: v for k, v in params.items() if v is not None}
+    chosen = text_templates.find(studio.settings.home, given.template) if given.template else None
+    plain: dict[str, Any] = dict(chosen.fields) if chosen else {}
+    known = Request.from_dict({"task": "text", "model": "", **plain})
+    usual: dict[str, Value] = {"mode": "brief", "num_return_sequences": 1}
+    return known.replace(
+        model=given.model or known.model or studio.catalog.default("text").id,
+        prompt=known.prompt if given.prompt is None else given.prompt,
+        params={**usual, **known.params, **said},
         seed=given.seed,
     )
 

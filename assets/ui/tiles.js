@@ -17,7 +17,7 @@
       this.check = el("span", { class: "bd-check", "aria-hidden": "true" }, atelier.icon("pick"));
       this.warning = el("span", { class: "bd-warning", hidden: true });
       this.facts = el("span", { class: "bd-facts", hidden: true });
-      this.node = el("div", { id, class: "bd-tile", role: "option", "aria-selected": "false" }, this.ring, this.number, this.marks, this.check, this.warning, this.facts);
+      this.node = el("div", { id, class: "bd-tile", role: "option", "aria-selected": "false" }, this.warning, this.ring, this.number, this.marks, this.check, this.facts);
       this.node.addEventListener("click", (event) => {
         if (!this.key) return;
         if (event.target.closest(".bd-check") || event.ctrlKey || event.metaKey) board.choose(this.key);

@@ -50,6 +50,7 @@ SCRIPTS = (
     "films.js",
     "prompt-weights.js",
     "prompt-list.js",
+    "brief-templates.js",
     "prompt-help.js",
     "other-picture.js",
 )
@@ -84,6 +85,7 @@ HIDDEN = {
     "beginning",
     "word_filter",
     "key_weight",
+    "variety_weight",
 }  # settings that say nothing about one take
 REWORKED = {  # music made from music
     "vary_score": "Varied",

@@ -147,7 +147,7 @@ def settings(request: Request) -> Json:
     for adapter in request.adapters:
         flat[f"lora {adapter.id}"] = adapter.weight
     unsaid = {name for name in LEFT_OPEN if not flat.get(name)} | {"num_images_per_prompt", "num_return_sequences"}
-    return {name: value for name, value in flat.items() if value not in (None, "") and name not in unsaid}
+    return {name: value for name, value in flat.items() if value not in (None, "", []) and name not in unsaid}
 
 
 def restored(found: Recovered) -> Json:

@@ -9,9 +9,9 @@ from studio.families import family
 from studio.families.family import Param
 from studio.studio import Studio
 from studio.types import Model
-from studio.ui import form, writing
+from studio.ui import form, templating, writing
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.widgets import ModelMenu, ModelWishes, NotebookTools, PromptNotes
+from studio.ui.widgets import BriefTemplates, ModelMenu, ModelWishes, NotebookTools, PromptNotes
 from studio.ui.writing import PANEL, TASK
 
 WISHED = ("max_new_tokens", "temperature", "top_p")  # fields that follow the model
@@ -86,7 +86,7 @@ class TextFields:
             list(writing.MODES), value="brief", label="Mode", elem_id="text-mode", interactive=True
         )
         fields["prompt"] = gr.Textbox(
-            label="Brief, text or message",
+            label="Brief",
             lines=4,
             max_lines=18,
             elem_id="text-prompt",
@@ -128,6 +128,7 @@ class TextFields:
         self.wishes = ModelWishes(PANEL, self.wished())
 
     def draw_brief(self, fields: dict[str, Any]) -> None:
+        self.templates = BriefTemplates(PANEL, templating.shown(self.studio))
         with gr.Row():
             fields["genre"] = self.menu("genre", "Genre", GENRES, "any")
             fields["tone"] = self.menu("tone", "Tone", TONES, "any", allow_custom_value=True)

@@ -164,6 +164,17 @@ class NotebookTools(_Widget):
         )
 
 
+class BriefTemplates(_Widget):
+    """Over the fields of a brief: templates to choose, and to keep, rename and delete.
+
+    value: {shipped, own (names), at (the chosen one), problem, note, deleted: {name, fields} | None}. Events `act`:
+    {do: "template-" and use | keep | rename | delete | restore, name, new, fields}.
+    """
+
+    def __init__(self, panel: str, known: Json, **options: Any) -> None:
+        super().__init__("briefTemplates", known, elem_id=f"{panel}-template", padding=False, **options)
+
+
 class Tray(_Widget):
     """The pieces that tools work on: works of the library, taken there by hand or sent from any panel.
 

@@ -10,7 +10,7 @@ from studio import presets
 from studio.errors import InvalidInput, StudioError
 from studio.studio import Studio
 from studio.types import Json, Request
-from studio.ui import form, run, writing
+from studio.ui import form, run, templating, writing
 from studio.ui.board import Board
 from studio.ui.door import api_key, switch_api
 from studio.ui.fast_gradio import gradio as gr
@@ -92,10 +92,11 @@ class TextPanel:
     def connect(self, demo: gr.Blocks) -> None:
         drawn, fields = self.drawn, self.form.fields
         inputs = self.form.inputs(drawn.notes)
-        outputs = [*fields.values(), drawn.notes, self.problem, drawn.wishes, drawn.lora_row]
+        outputs = [*fields.values(), drawn.notes, drawn.templates, self.problem, drawn.wishes, drawn.lora_row]
         self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
         self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
         drawn.tools.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
+        drawn.templates.act(self.template, inputs, outputs, **QUIET)
         drawn.notes.act(self.noted, inputs, drawn.notes, trigger_mode="always_last", **QUIET)
         wished = [fields[name] for name in WISHED]
         fields["model"].input(None, [fields["model"], *wished], wished, js=WISHES)
@@ -104,13 +105,14 @@ class TextPanel:
         fields["mode"].change(self.mode_shown, fields["mode"], shaped, **QUIET)
         self.api.input(self.api_switched, self.api, self.key, **QUIET)
         menus = [drawn.wishes, fields["model"], fields["adapter"], drawn.lora_row]
-        demo.load(self.opened, None, [drawn.notes, *menus, self.api, self.key], **QUIET)
+        demo.load(self.opened, None, [drawn.notes, drawn.templates, *menus, self.api, self.key], **QUIET)
         self.form.remember(demo, list(fields))
 
     def opened(self) -> Updates:
         """On page load: the history, and models that were added since the program started."""
         key = api_key(self.studio.settings.home)
         shown = {self.api: bool(key), self.key: gr.update(value=key, visible=bool(key))}
+        shown[self.drawn.templates] = templating.shown(self.studio)
         return {self.drawn.notes: self.notes_now(), **self.menus({}, {}), **shown}
 
     def api_switched(self, on: bool) -> Any:
@@ -195,6 +197,21 @@ class TextPanel:
             return {self.problem: {}, **does(asked, self.form.read(given))}
         except StudioError as error:
             return self.told(error)
+
+    def template(self, given: dict[gr.components.Component, Any], event: gr.EventData) -> Updates:
+        """What is asked of the templates; what is wrong with a name stands beside the menu, the rest under fields."""
+        asked: Json = dict(event._data or {})
+        values = self.form.read(given)
+        try:
+            told, filled = templating.act(self.studio, asked, values)
+        except StudioError as error:
+            at = str(asked.get("name") or "")
+            if error.field and error.field not in ("name", "template"):
+                return {**self.told(error), self.drawn.templates: templating.shown(self.studio, at=at)}
+            problem = f"{error.message} {error.hint}".strip()
+            return {self.drawn.templates: templating.shown(self.studio, at=at, problem=problem)}
+        fitting = {k: v for k, v in filled.items() if k in self.form.fields and form.fits(self.form.fields[k], v)}
+        return {self.problem: {}, self.drawn.templates: told, **self.form.fill(fitting)}
 
     def use(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         """The form as it was for exactly this draft; Generate writes it again."""
