@@ -92,7 +92,7 @@ def test_bad_names_are_one_sentence_and_nothing_of_others_is_lost(studio: Studio
         asked(studio, "delete", name="Quick")
     with pytest.raises(NotFound):
         asked(studio, "delete", name="Poem")
-    with pytest.raises(InvalidInput, match="temperature"):
+    with pytest.raises(InvalidInput, match="Temperature"):
         asked(studio, "keep", {**FORM, "temperature": 99}, new="Hot")
     assert [preset.name for preset in presets.load_presets(home)] == ["Mine", "Other", "Quick"]
     assert [preset.name for preset in text_templates.own(home)] == ["Mine", "Other"]
