@@ -38,8 +38,8 @@ _OPTIONS = {
     "smuflTextFont": "none",
     "breaks": "auto",
     "justifyVertically": False,
-    "lyricWordSpace": 2.0,  # the text font of the one who reads may be wider than verovio's
-    "lyricSize": 4.0,
+    "lyricWordSpace": 3.5,  # the text font of the one who reads may be wider than verovio's
+    "lyricSize": 3.8,
 }
 # signs of verovio's music font inside text, such as the note of a tempo; in text they are this large
 _SIGN = re.compile(

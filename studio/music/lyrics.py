@@ -22,7 +22,7 @@ EVEN = 4.0  # what it costs that a word comes early or late, by the square of th
 BARS_A_SYLLABLE = 0.3  # of 4/4, as melodies are sung
 # words by which a language is known; where none of them stands, it is the first
 COMMON = {
-    "en_US": "the and of to in my you is that for with on it her his not are from we all a i me was but be so at how thy",
+    "en_US": "the and of to in my you is that for with on it her his not are from we all a i me was but be so at",
     "de": "der die das und ist nicht ein eine mit ich du den dem im auf zu es wie von wir",
     "fr": "le la les et des un une est dans je tu que qui pas pour mon ma au du il",
     "es": "el la los y de un una es en que mi no por con las su del se tu al",

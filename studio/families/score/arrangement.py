@@ -1,10 +1,10 @@
 """Pieces in four parts as scores with instruments: tracks, loudness, ranges, tempo, the spelling of the key."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from studio.families.score.grammar import Written
-from studio.families.score.piece import DRUMS, TICKS, bar_ticks
+from studio.families.score.piece import BASS, CHORDS, DRUMS, MELODY, TICKS, bar_ticks
 from studio.music.instruments import fit, instrument
 from studio.music.score import QUARTER, Note, Score, Track, tidy
 
@@ -55,6 +55,24 @@ def velocity(part: int, place: int, base: int | None = None) -> int:
     """Of a note at a place of its bar (ticks): downbeats a little louder."""
     loud = LOUDNESS[part] if base is None else base
     return min(127, loud + (8 if place == 0 else 3 if place % TICKS == 0 else 0))
+
+
+def melody_on_top(written: Iterable[Written], bar: int) -> list[Written]:
+    """What a model that writes the lowest of four voices as melody and the tenor as bass means: of the chords the
+    highest notes are the melody, the melody is the bass, the bass a part of the chords. `bar` in ticks.
+    """
+    found: list[Written] = []
+    ends = pitch = 0  # of the melody's last note
+    for chord in chords_of(written):
+        top = max(chord, key=lambda note: note.pitch)
+        now = top.bar * bar + top.place
+        for note in chord:
+            if note.part == CHORDS and note is top and (note.pitch >= pitch or now >= ends):
+                found.append(replace(note, part=MELODY))
+                ends, pitch = now + note.length, note.pitch
+            else:
+                found.append(replace(note, part={MELODY: BASS, BASS: CHORDS}.get(note.part, note.part)))
+    return found
 
 
 def shared_out(written: Iterable[Written], voices: Sequence[Voice]) -> list[list[Written]]:

@@ -58,10 +58,10 @@ DRAWING = (
     Param(
         name="key_weight",
         type=float,
-        default=1.0,
+        default=1.15,
         minimum=0.0,
         maximum=10.0,
-        step=0.1,
+        step=0.05,
         help="How strongly a piece is led back when it is heard in another key than asked; 0 lets it go.",
     ),
     Param(

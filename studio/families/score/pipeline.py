@@ -11,14 +11,14 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from studio.errors import Cancelled, InvalidInput
 from studio.families.causal_lm.loading import DTYPES, read_card, unusable
 from studio.families.family import Context
-from studio.families.score.arrangement import Setting, fifths_of, score_of
+from studio.families.score.arrangement import Setting, fifths_of, melody_on_top, score_of
 from studio.families.score.beginnings import beginning_with, first_beats, opening_bars
 from studio.families.score.briefs import read_brief
 from studio.families.score.decoding import Composer, Row, chance_of
 from studio.families.score.edits import Plan, continued, filled, harmonised, melody_kept, restyled, varied
 from studio.families.score.grammar import GivenBar, Grammar, Written
 from studio.families.score.key_lean import KeyLean
-from studio.families.score.piece import STYLES
+from studio.families.score.piece import CHORDS, MELODY, STYLES, bar_ticks
 from studio.families.score.takes import Composing, Take
 from studio.families.score.variety import Variety
 from studio.families.score.vocabulary import Vocabulary
@@ -42,6 +42,11 @@ class ScorePipeline:
     def styles(self) -> tuple[str, ...]:
         """Those that the model has learnt."""
         return tuple(self.card.get("knows", {}).get("styles", STYLES))
+
+    @property
+    def bass_first(self) -> frozenset[str]:
+        """Styles in which the model writes the lowest voice as melody."""
+        return frozenset(self.card.get("knows", {}).get("bass_first", ()))
 
     def size(self) -> int:
         own = {id(weight): weight.nbytes for weight in self.model.parameters()}
@@ -81,9 +86,13 @@ class ScorePipeline:
             given = opening_bars(one, begun, self.vocabulary) if begun else first_beats(one)
             wish, setting = one.wish, one.setting
             row = self._row(wish, given, seed, request)
+            turns = wish.style in self.bass_first and not begun and {MELODY, CHORDS} <= setting.parts
 
-            def arranged(written: Sequence[Written], bars: int, setting: Setting = setting) -> Score | None:
-                return score_of(written, setting, bars) if bars else None
+            def arranged(
+                written: Sequence[Written], bars: int, setting: Setting = setting, turns: bool = turns
+            ) -> Score | None:
+                meant = melody_on_top(written, bar_ticks(setting.metre)) if turns else written
+                return score_of(meant, setting, bars) if bars else None
 
             meta = {"style": wish.style or "", "key": one.key}
             takes.append(Take(seed, [row], wish.bars, arranged, meta, sung=partial(with_words, text=lyrics)))

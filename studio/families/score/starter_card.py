@@ -22,7 +22,8 @@ DESCRIPTION = (
 LIMITS = (
     "Very small: phrases and cadences are mostly sound, long forms are not. "
     f"The styles {', '.join(COMPOSED_STYLES)} imitate pieces composed by rule (studio/families/score/composer.py), not "
-    "recordings or collections. No loudness, no words, no spelling of accidentals; at most 48 bars and 768 tokens."
+    "recordings or collections. No loudness, no spelling of accidentals; words are "
+    "laid under its melodies afterwards; at most 48 bars and 768 tokens."
 )
 CREDITS = [
     "Polish Music Heritage in Open Access, Copyright 2019-2022 The Fryderyk Chopin Institute (https://nifc.pl), "

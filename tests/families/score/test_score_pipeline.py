@@ -9,8 +9,11 @@ import pytest
 
 from studio.errors import Cancelled, InvalidInput, ModelError
 from studio.families import family
+from studio.families.score.arrangement import melody_on_top
 from studio.families.score.check_pieces import check, uneven_bars
 from studio.families.score.generate import generate
+from studio.families.score.grammar import Written
+from studio.families.score.piece import BASS, CHORDS, MELODY
 from studio.families.score.pipeline import ScorePipeline, load
 from studio.families.score.wishes import Wish
 from studio.music import files
@@ -234,3 +237,39 @@ def test_files_of_drawn_briefs_have_full_bars_and_no_note_out_of_range(tiny: Sco
     assert uneven_bars(sheet.encode()) == (0, 6)
     short = re.sub(r"<note>.*?</note>", "", sheet, count=1, flags=re.S)
     assert uneven_bars(short.encode())[0] == 1, "a note less is heard"
+
+
+def test_words_lie_under_the_melody_and_stay_when_it_is_reworked(tiny: ScorePipeline, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    lyrics = "one little river and over the water we go home"
+    tiny.run(asked("text_to_score", "a song in 4/4 for flute and piano", lyrics=lyrics, num_return_sequences=1), desk)
+    voice = desk.scores[0].tracks[0]
+    sung = [text for _, text in voice.lyrics if text != "_"]
+    assert desk.scores[0].bars == 8 and "".join(sung).replace("-", "").startswith("onelittleriver")
+    assert {tick for tick, _ in voice.lyrics} <= {note.onset for note in voice.notes}
+    assert not any(track.lyrics for track in desk.scores[0].tracks[1:])
+    source = write_score(tmp_path / "sung.mid", desk.scores[0])
+    again = Desk(tmp_path, source=source)
+    tiny.run(asked("vary_score", from_bar=3, to_bar=4, num_return_sequences=1), again)
+    after = again.scores[0].tracks[0]
+    assert {pair for pair in voice.lyrics if pair[0] < 2 * 1920} <= set(after.lyrics)
+    assert {tick for tick, _ in after.lyrics} <= {note.onset for note in after.notes}
+
+
+def test_too_many_words_are_told(tiny: ScorePipeline, tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    tiny.run(asked("text_to_score", "for flute", bars=2, lyrics="la " * 400, num_return_sequences=1), desk)
+    assert any("400 syllables" in warning and "more bars" in warning for warning in desk.warnings)
+
+
+def test_the_highest_of_four_voices_is_the_melody() -> None:
+    """Of a model that learnt hymns with the bass as their first voice."""
+    chord = [(MELODY, 43), (CHORDS, 62), (CHORDS, 67), (BASS, 55)]
+    written = [
+        Written(bar, place, 24, part, pitch, False) for bar in (0, 1) for place in (0, 24) for part, pitch in chord
+    ]
+    held = [Written(2, 0, 48, CHORDS, 71, False), Written(2, 24, 24, CHORDS, 64, False)]
+    meant = melody_on_top([*written, *held], 96)
+    assert {(note.part, note.pitch) for note in meant[:-2]} == {(MELODY, 67), (CHORDS, 62), (CHORDS, 55), (BASS, 43)}
+    assert [(note.part, note.pitch) for note in meant[-2:]] == [(MELODY, 71), (CHORDS, 64)]
+    assert len(meant) == len(written) + 2
