@@ -27,6 +27,7 @@ from studio.families.causal_lm.kept_text import (
 )
 from studio.families.causal_lm.plain_llama import plain_llama
 from studio.families.causal_lm.samplers import OFF, still_open
+from studio.families.causal_lm.small_models import fitting_threads
 
 AT_ONCE = 256  # tokens of a beginning between two looks at Stop
 # A plain matrix product of fewer rows is done by other kernels, with other last bits; with at least so many, a row's
@@ -125,21 +126,38 @@ class Decoder:
         drafts; it may set `finished`, and may raise, which ends all. Drafts hold no token that ended them.
         """
         drafts = [Draft(seed) for seed in seeds]
+        with fitting_threads(self.model):
+            self._write(drafts, tokens, most, first, ends, processors, greedy, each, check)
+        return drafts
+
+    def _write(
+        self,
+        drafts: list[Draft],
+        tokens: Sequence[int],
+        most: int,
+        first: int,
+        ends: frozenset[int],
+        processors: LogitsProcessorList,
+        greedy: bool,
+        each: Callable[[int, list[Draft]], None],
+        check: Callable[[], None],
+    ) -> None:
         count = len(drafts)
         if greedy and count == 1 and not processors and self.grows:
             self._look_ahead(tokens, drafts[0], most, ends, each, check)
-            return drafts
+            return
         rows = max(count, self.steady_rows)
         cache, scores = self.read(tokens, rows, len(tokens) + min(most, 64), check)
         prompt_scores, self.kept = scores, None
         so_far = torch.empty(rows, len(tokens) + most, dtype=torch.long, device=self.model.device)
         so_far[:, : len(tokens)] = torch.tensor(list(tokens), device=self.model.device)
-        chances = Chances(seeds, first, most)
+        chances = Chances([draft.seed for draft in drafts], first, most)
         scores = scores.expand(count, -1)
         length = len(tokens)
         try:
             for step in range(most):
-                scores = processors(so_far[:count, :length], scores)
+                for processor in processors:  # called as a list it would look at their signatures at every token
+                    scores = processor(so_far[:count, :length], scores)
                 if bool((scores.amax(-1) == OFF).any()):
                     raise InvalidInput(
                         "What the text must keep to and the words that it must not hold leave nothing to go on with.",
@@ -164,7 +182,6 @@ class Decoder:
                 self.kept = KeptText(so_far[:count, :length].tolist(), cache, tokens, prompt_scores)
         for draft in drafts:
             draft.finished = draft.finished or "length"
-        return drafts
 
     def _look_ahead(
         self,

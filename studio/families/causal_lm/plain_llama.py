@@ -2,6 +2,7 @@
 that costs more than the arithmetic. Knows Llama, Qwen 2 and Qwen 3 without sliding windows; others go the usual way.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,8 @@ from studio.families.causal_lm.fast_weights import PackedLinear, can_pack
 from studio.families.causal_lm.kept_text import growing_cache
 
 KINDS = ("llama", "qwen2", "qwen3")
+Turns = Tensor | tuple[Tensor, Tensor]
+ROW_BY_ROW = 2**17  # weights at most
 TOLERANCE = 1e-3  # of the scores' spread, against transformers' own pass
 
 
@@ -26,7 +29,7 @@ class PlainLlama:
     def __init__(self, model: PreTrainedModel) -> None:
         self.model, self.steady = model, can_pack(model)
         body: Any = model.get_submodule("model")
-        self.embed, self.norm, self.rotary = body.embed_tokens, body.norm, body.rotary_emb
+        self.embed, self.norm, self.rotary = body.embed_tokens, Norm(body.norm), body.rotary_emb
         self.head = alone(model.get_submodule("lm_head"), self.steady)
         self.layers = [PlainLayer(layer, self.steady) for layer in body.layers]
 
@@ -36,13 +39,12 @@ class PlainLlama:
         before = cache.get_seq_length()
         x = self.embed(tokens)
         places = torch.arange(before, before + count, device=tokens.device)[None]
-        cos, sin = self.rotary(x, places)
-        cos, sin = cos[:, :, None], sin[:, :, None]  # (1, n, 1, width)
+        turns = turns_of(*self.rotary(x, places))
         mask = None
         if count > 1 and before:
             mask = torch.ones(count, before + count, dtype=torch.bool, device=tokens.device).tril(before)
         for layer, kept in zip(self.layers, cache.layers, strict=True):
-            x = layer(x, cos, sin, kept, mask, causal=count > 1 and not before)
+            x = layer(x, turns, kept, mask, causal=count > 1 and not before)
         x = self.norm(x if last == 0 else x[:, -last:])
         return self.head(x).float()
 
@@ -50,24 +52,25 @@ class PlainLlama:
 class PlainLayer:
     def __init__(self, layer: Any, packed: bool) -> None:
         attention, mlp = layer.self_attn, layer.mlp
-        self.first, self.second = layer.input_layernorm, layer.post_attention_layernorm
+        self.first, self.second = Norm(layer.input_layernorm), Norm(layer.post_attention_layernorm)
         self.width, self.scale = attention.head_dim, attention.scaling
         self.grouped = attention.num_key_value_groups > 1
-        self.q_norm, self.k_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+        norms = (getattr(attention, name, None) for name in ("q_norm", "k_norm"))
+        self.q_norm, self.k_norm = (Norm(norm) if norm is not None else None for norm in norms)
         self.qkv = Joined([attention.q_proj, attention.k_proj, attention.v_proj], packed)
         self.out, self.down, self.act = alone(attention.o_proj, packed), alone(mlp.down_proj, packed), mlp.act_fn
         self.gate_up = Joined([mlp.gate_proj, mlp.up_proj], packed)
 
-    def __call__(self, x: Tensor, cos: Tensor, sin: Tensor, kept: Any, mask: Tensor | None, *, causal: bool) -> Tensor:
+    def __call__(self, x: Tensor, turns: Turns, kept: Any, mask: Tensor | None, *, causal: bool) -> Tensor:
         rows, count, _ = x.shape
-        query, key, value = (part.view(rows, count, -1, self.width) for part in self.qkv(normed(self.first, x)))
-        if self.q_norm is not None:
-            query, key = normed(self.q_norm, query), normed(self.k_norm, key)
-        query, key = turned(query, cos, sin), turned(key, cos, sin)
+        query, key, value = (part.view(rows, count, -1, self.width) for part in self.qkv(self.first(x)))
+        if self.q_norm is not None and self.k_norm is not None:
+            query, key = self.q_norm(query), self.k_norm(key)
+        query, key = turned(query, turns), turned(key, turns)
         keys, values = kept.update(key.transpose(1, 2), value.transpose(1, 2))
         seen = self._attended(query, keys, values, mask, causal)
         x = x + self.out(seen)
-        gate, up = self.gate_up(normed(self.second, x))
+        gate, up = self.gate_up(self.second(x))
         return x + self.down(self.act(gate) * up)
 
     def _attended(self, query: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
@@ -100,7 +103,7 @@ class Joined:
             self.sizes = [layer.out_features for layer in layers]
             weight = torch.cat([layer.weight.detach() for layer in layers])
             bias = None if layers[0].bias is None else torch.cat([layer.bias.detach() for layer in layers])
-            self.whole = PackedLinear(weight, bias) if packed else partial(F.linear, weight=weight, bias=bias)
+            self.whole = fixed(weight, bias) if packed else partial(F.linear, weight=weight, bias=bias)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
         if self.whole is None:
@@ -109,17 +112,58 @@ class Joined:
 
 
 def alone(layer: Any, packed: bool) -> Any:
-    return PackedLinear(layer.weight, layer.bias) if packed and type(layer) is nn.Linear else layer
+    return fixed(layer.weight.detach(), layer.bias) if packed and type(layer) is nn.Linear else layer
 
 
-def normed(norm: Any, x: Tensor) -> Tensor:
-    return F.rms_norm(x, norm.weight.shape, norm.weight, norm.variance_epsilon)
+def fixed(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
+    """A product whose bits for a row (n, k, in) -> (n, k, out) do not depend on how many rows there are.
+
+    A packed one takes 50 us to begin; that is more than a small one takes row by row.
+    """
+    if weight.numel() > ROW_BY_ROW:
+        return PackedLinear(weight, bias).forward  # without the ceremony of calling a module
+    turned_over = weight.detach().T[None]
+
+    def product(x: Tensor) -> Tensor:
+        rows = x.reshape(-1, 1, x.shape[-1])
+        made = torch.bmm(rows, turned_over.expand(len(rows), -1, -1)).view(*x.shape[:-1], -1)
+        return made if bias is None else made + bias
+
+    return product
 
 
-def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+class Norm:
+    """RMS norm (Zhang and Sennrich, 2019) as the layer norm of x and -x side by side, whose mean is nothing: on a
+    processor torch does that in one step, and the other in six.
+    """
+
+    def __init__(self, norm: Any) -> None:
+        self.weight, self.epsilon = norm.weight.detach(), norm.variance_epsilon
+        self.twice = torch.cat((self.weight, self.weight)) if self.weight.device.type == "cpu" else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self.twice is None:
+            return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+        both = torch.layer_norm(torch.cat((x, -x), -1), self.twice.shape, self.twice, None, self.epsilon)
+        return both[..., : x.shape[-1]]
+
+
+def turns_of(cos: Tensor, sin: Tensor) -> Turns:
+    """Of (1, n, width) for rows of heads: as complex numbers (1, n, 1, width / 2) where there are such, else a pair."""
+    cos, sin = cos[:, :, None], sin[:, :, None]
+    half = cos.shape[-1] // 2
+    return torch.complex(cos[..., :half], sin[..., :half]) if cos.dtype == torch.float32 else (cos, sin)
+
+
+def turned(x: Tensor, turns: Turns) -> Tensor:
     """Rotary positions (Su et al., 2021) in the order of halves."""
     half = x.shape[-1] // 2
-    return x * cos + torch.cat((-x[..., half:], x[..., :half]), -1) * sin
+    one, two = x[..., :half], x[..., half:]
+    if isinstance(turns, Tensor):
+        made = torch.complex(one, two) * turns
+        return torch.cat((made.real, made.imag), -1)
+    cos, sin = turns
+    return x * cos + torch.cat((-two, one), -1) * sin
 
 
 @torch.inference_mode()

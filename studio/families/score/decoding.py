@@ -6,23 +6,22 @@ a take alone is the take in its batch. Where the model's context is full, it goe
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Cache, PreTrainedModel
 
 from studio.errors import ModelError
 from studio.families.causal_lm.kept_text import GrowingLayer, can_grow, copied, growing_cache, room_of, scores_of
 from studio.families.causal_lm.plain_llama import PlainLlama, plain_llama
+from studio.families.causal_lm.small_models import fitting_threads
 from studio.families.score.grammar import Grammar
 from studio.families.score.key_lean import KeyLean
 from studio.families.score.variety import Variety
 from studio.families.score.vocabulary import CONTROLS, Vocabulary
 
 HEAD = 1 + len(CONTROLS)
-SMALL = 2**24  # weights: of a smaller model, cores wait for each other longer than they compute
 MOST_PLACES = 8192  # of which the turns are kept
 STEADY_ROWS = 4  # fewer would change the bits of plain products, see causal_lm/decoding.py
 
@@ -100,13 +99,8 @@ class Composer:
 
         The heads of all rows have the same length. Rows that end early leave the batch. Small models work on one core.
         """
-        before = torch.get_num_threads()
-        if self.model.device.type == "cpu" and self.model.num_parameters() < SMALL:
-            torch.set_num_threads(1)
-        try:
+        with fitting_threads(self.model):
             self._compose(rows, temperature, top_p, most, each)
-        finally:
-            torch.set_num_threads(before)
 
     @torch.inference_mode()
     def _compose(
@@ -205,16 +199,7 @@ def choose(rows: Sequence[Row], scores: np.ndarray, vocabulary: Vocabulary, temp
 
 @torch.inference_mode()
 def lighten(plain: PlainLlama, places: int) -> None:
-    """Leaves out what a small model waits for besides its products: torch's ceremony around modules, and the turns of
-    all places computed anew for every token."""
-
-    def bare(layer: Any) -> Any:
-        return layer.forward if isinstance(layer, nn.Module) and not layer._forward_hooks else layer
-
-    for layer in plain.layers:
-        layer.out, layer.down, layer.act = bare(layer.out), bare(layer.down), bare(layer.act)
-        layer.qkv.whole, layer.gate_up.whole = bare(layer.qkv.whole), bare(layer.gate_up.whole)
-    plain.head = bare(plain.head)
+    """Keeps the turns of all places, which a small model waits for when they are computed anew for every token."""
     weight = plain.embed.weight
     kept = plain.rotary(weight[None, :1], torch.arange(places, device=weight.device)[None])
 

@@ -1,0 +1,60 @@
+"""Linear layers in other layouts against the plain ones: how near, and whether a row minds the others."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from studio.families.causal_lm.fast_weights import Int8Linear, PackedLinear
+from studio.families.causal_lm.plain_llama import ROW_BY_ROW, Norm, fixed, turned, turns_of
+
+ROWS = 9
+
+
+def layer(inputs: int, outputs: int, bias: bool) -> nn.Linear:
+    torch.manual_seed(3)
+    return nn.Linear(inputs, outputs, bias=bias)
+
+
+def packed(plain: nn.Linear) -> Callable[[Tensor], Tensor]:
+    return PackedLinear(plain.weight.detach(), plain.bias)
+
+
+def row_by_row(plain: nn.Linear) -> Callable[[Tensor], Tensor]:
+    assert plain.weight.numel() <= ROW_BY_ROW
+    return fixed(plain.weight.detach(), plain.bias)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("made", "sizes", "error"),
+    [(packed, (320, 1000), 1e-5), (row_by_row, (256, 320), 1e-5), (Int8Linear, (320, 1000), 0.04)],
+)
+@torch.inference_mode()
+def test_near_to_the_plain_layer_and_the_same_bits_for_any_number_of_rows(
+    made: Callable[[nn.Linear], Callable[[Tensor], Tensor]], sizes: tuple[int, int], error: float, bias: bool
+) -> None:
+    plain = layer(*sizes, bias)
+    fast, x = made(plain), torch.randn(ROWS, 1, sizes[0])
+    whole, truth = fast(x), plain(x)
+    assert whole.shape == truth.shape and whole.dtype == torch.float32
+    assert (whole - truth).abs().max() < error * truth.std()
+    for many in (1, 2, 3, 4, 8):
+        assert torch.equal(fast(x[:many]), whole[:many])
+    assert torch.equal(fast(x.view(1, ROWS, -1))[0], whole[:, 0])
+
+
+@torch.inference_mode()
+def test_norm_and_turns_are_what_they_are_defined_to_be() -> None:
+    x, norm = torch.randn(3, 5, 4, 16) * 3, nn.RMSNorm(16, 1e-5)
+    norm.weight.copy_(torch.randn(16))
+    norm.variance_epsilon = norm.eps
+    assert torch.allclose(Norm(norm)(x), norm(x), atol=1e-5)
+    angles = torch.rand(1, 5, 8).repeat(1, 1, 2)
+    cos, sin = angles.cos(), angles.sin()
+    one, two = x[..., :8], x[..., 8:]
+    by_hand = x * cos[:, :, None] + torch.cat((-two, one), -1) * sin[:, :, None]
+    assert torch.allclose(turned(x, turns_of(cos, sin)), by_hand, atol=1e-6)
+    half = turned(x.bfloat16(), turns_of(cos.bfloat16(), sin.bfloat16()))
+    assert torch.allclose(half.float(), by_hand, atol=0.1)
