@@ -451,7 +451,7 @@
         "to-image": () => this.sendToImage(entry),
         "to-music": () => this.sendToMusic(entry),
         "to-text": () => this.sendToText(entry),
-        "to-design": () => atelier.sendToDesign(take, entry.job.prompt),
+        "to-design": () => this.sendToDesign(entry),
         piece: () => atelier.sendToDesign(take, entry.job.prompt),
         describe: () => dispatchEvent(new CustomEvent("atelier:describe", { detail: { panel: this.panel, sha256: take.sha256 } })),
         tools: () => this.toolsOn(entry),

@@ -210,6 +210,23 @@
     ["docx", "Word document", "with the settings in its properties"],
   ];
 
+  const SHORT = 400; // characters of a brief
+  const short = (text) => {
+    const plain = text.replace(/\s+/g, " ").trim();
+    return plain.length > SHORT ? plain.slice(0, SHORT).replace(/\s\S*$/, "") : plain;
+  };
+
+  /** A dialog of a few large buttons: [name, what it means, what it does]. */
+  const choose = (board, title, ways) => {
+    const dialog = el("dialog", { class: "bd-dialog", "aria-label": title });
+    const way = ([name, what, run]) =>
+      el("button", { type: "button", class: "bd-button bd-format", onclick: () => (dialog.close(), run()) }, el("b", { text: name }), el("span", { class: "bd-quiet", text: what }));
+    dialog.append(el("h2", { text: title }), ...ways.map(way), el("div", { class: "bd-dialogfoot" }, el("button", { type: "button", class: "bd-button", text: "Cancel", onclick: () => dialog.close() })));
+    dialog.addEventListener("close", () => dialog.remove());
+    board.root.append(dialog);
+    dialog.showModal();
+  };
+
   Object.assign(atelier.Board.prototype, {
     openUp(entry) {
       new OpenedUp(this, entry);
@@ -235,12 +252,26 @@
     },
 
     async sendToImage(entry) {
-      const text = (await atelier.readText(entry.take)).replace(/\s+/g, " ").trim();
-      atelier.send("image", { text: text.length > 400 ? text.slice(0, 400).replace(/\s\S*$/, "") : text, sha256: entry.take.sha256 });
+      atelier.send("image", { text: short(await atelier.readText(entry.take)), sha256: entry.take.sha256 });
     },
 
     async sendToMusic(entry) {
-      atelier.send("music", { text: await atelier.readText(entry.take), lyrics: true, sha256: entry.take.sha256 });
+      const text = await atelier.readText(entry.take);
+      const sha256 = entry.take.sha256;
+      choose(this, "Send to Music", [
+        ["As lyrics", "the words are sung", () => atelier.send("music", { text, lyrics: true, sha256 })],
+        ["As a mood", "the words are the brief of a piece", () => atelier.send("music", { text: short(text), sha256 })],
+      ]);
+    },
+
+    async sendToDesign(entry) {
+      const { take, job } = entry;
+      if (atelier.kind(take) !== "text" || !take.media_type.startsWith("text/")) return atelier.sendToDesign(take, job.prompt);
+      const text = short(await atelier.readText(take));
+      choose(this, "Send to Design", [
+        ["As a brief", "the words of a shape, a pattern or a drawing", () => atelier.send("design", { text, sha256: take.sha256 })],
+        ["Into the tray", "for a concept sheet", () => atelier.sendToDesign(take, job.prompt)],
+      ]);
     },
 
     exportAs(entry) {

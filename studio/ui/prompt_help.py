@@ -2,9 +2,7 @@
 a chat model. Both are jobs of models that the person has installed; their answers are offered, never put in unasked.
 """
 
-import json
 import re
-from pathlib import Path
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -12,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from studio.errors import InvalidInput, NotFound
+from studio.families.causal_lm.defaults import knows_conversations
 from studio.studio import Studio
 from studio.types import Input, JobState, Json, Model
 from studio.types import Request as Asked
@@ -70,16 +69,7 @@ def captioner(studio: Studio) -> Model | None:
 
 def chat_model(studio: Studio) -> Model | None:
     """The first that knows conversations; models that only go on from a text make nothing of an instruction."""
-    return next((model for model in studio.catalog.models("text") if converses(model.folder)), None)
-
-
-def converses(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file():
-        return True
-    try:
-        return bool(json.loads((folder / "tokenizer_config.json").read_text("utf-8")).get("chat_template"))
-    except (OSError, ValueError, AttributeError):
-        return False
+    return next((model for model in studio.catalog.models("text") if knows_conversations(model.folder)), None)
 
 
 def describe_request(studio: Studio, sha256: str) -> Asked:

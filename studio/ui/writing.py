@@ -10,6 +10,7 @@ from typing import Any
 
 from studio.errors import InvalidInput, NotFound
 from studio.families import family
+from studio.families.causal_lm.defaults import knows_conversations
 from studio.studio import Studio
 from studio.types import Adapter, Artifact, Input, Job, Json, Request, Value
 from studio.ui import form
@@ -50,12 +51,16 @@ def request(studio: Studio, writing: Writing) -> Request:
     prompt = str(values.get("prompt") or "")
     if not prompt.strip() and mode == "chat":
         raise InvalidInput("The message is empty.", "Write what you want to say.", field="prompt")
+    model = studio.catalog.model(model_of(studio, values))
+    if mode == "chat" and not knows_conversations(model.folder):
+        said = f"{model.name} knows no conversations."
+        raise InvalidInput(said, "Choose a chat model, or go on from a text in Write.", field="mode")
     params = settings_of(studio, values, mode)
     if mode == "chat" and writing.parent:
         params["messages"] = thread(studio, writing.parent)
     return Request(
         task=TASK,
-        model=model_of(studio, values),
+        model=model.id,
         adapters=adapters_of(values),
         prompt=prompt if mode == "write" else prompt.strip(),
         params={**writing.kept.get("params", {}), **params},
@@ -175,8 +180,10 @@ def rewritten(studio: Studio, values: Mapping[str, Any], asked: Mapping[str, Any
 
 
 def thread(studio: Studio, sha256: str) -> list[Any]:
-    """The turns of a chat up to and with this answer."""
+    """The turns of a chat up to and with this answer; none where it is no answer."""
     artifact, job = made_by(studio, sha256)
+    if job.request.params.get("mode") != "chat":  # a draft that was branched from is no turn
+        return []
     before = job.request.params.get("messages")
     turns: list[Any] = list(before) if isinstance(before, list) else []
     said = {"role": "user", "content": job.request.prompt}

@@ -81,6 +81,7 @@ def test_from_a_brief_to_a_document(page: Page, home: Path, tmp_path: Path, libr
         go_on(desk)
         merged = merge_two(desk)
         export_all_forms(desk, tmp_path, merged)
+        send_to_other_panels(desk, merged)
         reload_and_stop(desk)
         page.goto("about:blank")
     the_tree_is_in_the_library(library, chosen)
@@ -186,6 +187,35 @@ def export_all_forms(desk: Desk, folder: Path, text: str) -> None:
     assert "starter-text" in document.core_properties.comments
 
 
+def send_to_other_panels(desk: Desk, text: str) -> None:
+    page, words = desk.page, " ".join(text.split())[:60]
+    ways = (("m", "", "image-prompt"), ("h", "As lyrics", "music-lyrics"), ("h", "As a mood", "music-prompt"))
+    for key, way, field in (*ways, ("q", "As a brief", "design-prompt")):
+        desk.press(key)
+        if way:
+            page.locator(".bd-format").filter(has_text=way).click()
+        there = page.locator(f"#{field} textarea").first
+        wait_until(page, lambda there=there: " ".join(there.input_value().split()).startswith(words), 30)
+        page.locator("#tab-text-button").click()
+
+
+def templates_are_kept(desk: Desk) -> None:
+    menu = desk.page.locator("#text-template")
+    desk.fill(keywords="gull, storm")
+    menu.get_by_role("button", name="Save").click()
+    menu.locator("input").fill("Harbour")
+    menu.locator("input").press("Enter")
+    expect(menu).to_contain_text("Saved.")
+    menu.locator("select").select_option("Story")
+    expect(desk.field("keywords")).to_have_value("fox, winter, bargain")
+    menu.locator("select").select_option("Harbour")
+    expect(desk.field("keywords")).to_have_value("gull, storm")
+    menu.get_by_role("button", name="Delete").click()
+    expect(menu.locator("select")).not_to_contain_text("Harbour")
+    menu.get_by_role("button", name="Undo").click()
+    expect(menu.locator("select")).to_contain_text("Harbour")
+
+
 def reload_and_stop(desk: Desk) -> None:
     page = desk.page
     desk.fill(prompt="a story about a fox", **{"max-new-tokens": 400})
@@ -251,9 +281,9 @@ def test_what_cannot_be_written_is_said_under_its_field(page: Page, home: Path) 
         desk.mode("Chat")
         desk.fill(prompt="Hello")
         page.keyboard.press("Control+Enter")
-        # the starter knows no conversations, which the model itself must say
-        expect(page.locator("#text-board")).to_contain_text("This model knows no conversations.", timeout=SLOWLY)
+        expect(page.locator("#text-mode .bd-problem")).to_contain_text("Starter text knows no conversations.")
         desk.mode("Brief")
+        templates_are_kept(desk)
         desk.lock(5)
         page.locator("#text-rules-fold > button").click()
         desk.fill(prompt="a poem about the sea", filter="sea, the", count=1, **{"max-new-tokens": 40})

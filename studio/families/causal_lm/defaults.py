@@ -1,4 +1,7 @@
-"""What a transformers folder suggests where its card says nothing: its own generation settings. Knows no weights."""
+"""What a transformers folder suggests where its card says nothing: its own generation settings and chat template.
+
+Knows no weights.
+"""
 
 import json
 from collections.abc import Mapping
@@ -21,6 +24,13 @@ def suggested(folder: Path) -> Mapping[str, Value]:
     if context and context < 2 * USUAL:
         found["max_new_tokens"] = max(1, context // 2)
     return found
+
+
+def knows_conversations(folder: Path) -> bool:
+    """Whether its tokenizer has a chat template, in any of the places where transformers looks for one."""
+    named = ("chat_template.jinja", "chat_template.json", "additional_chat_templates")
+    told = _read(folder / "tokenizer_config.json").get("chat_template")
+    return bool(told) or any((folder / name).exists() for name in named)
 
 
 def _read(file: Path) -> Mapping[str, Any]:

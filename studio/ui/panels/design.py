@@ -198,6 +198,7 @@ class DesignPanel:
             "palette": self.palette,
             "open": self.open,
             "example": self.example,
+            "received": self.received,
             "restored": self.restored,
             "menus": self.menus,
         }.get(str(asked.get("do")))
@@ -244,6 +245,19 @@ class DesignPanel:
         except (NotFound, InvalidInput):
             pieces = [*values["pieces"], designing.piece(self.studio, sha256)]
             return {self.drawn.tray: tray_value(pieces, designing.act_of(values).pieces, restore=False)}
+
+    def received(self, asked: Json, values: Mapping[str, Any]) -> Updates:
+        """A brief from another panel, for the act that is shown, or for a shape where that asks for no words."""
+        words = " ".join(str(asked.get("text") or "").split())[:400]
+        parent = str(asked["sha256"]) if asked.get("sha256") else None
+        updates = self.form.fill({"prompt": words})
+        if not designing.act_of(values).words:
+            tray = {"pieces": values["pieces"], "wanted": "picture", "restore": True}
+            act = ACTS["text_to_shape"]
+            told = self.shape_of(act, None, tray)
+            told[self.form.fields["prompt"]] = gr.update(label=act.words, placeholder=act.example, value=words)
+            updates = {**told, **self.form.fill({"bench": "shape"})}
+        return {**updates, self.drawn.notes: self.notes_now(parent=parent)}
 
     def example(self, asked: Json, _: Mapping[str, Any]) -> Updates:
         chosen = self.examples[int(asked.get("index", 0)) % len(self.examples)]
