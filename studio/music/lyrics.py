@@ -4,6 +4,7 @@ Knows no file format. A track's lyrics are (tick, syllable): one that goes on en
 syllable before is held has HELD.
 """
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from studio.music.score import HELD, MAX_EVENTS, QUARTER, Note, Score, Track
 LONGEST = 20_000  # characters of words
 HOLDING = (0.0, 0.3, 0.8, 1.5)  # what it costs to hold a syllable over one note more, by those it is held over already
 EVEN = 4.0  # what it costs that a word comes early or late, by the square of the share of the piece
-BARS_A_SYLLABLE = 0.3  # of 4/4, as melodies are sung
+BARS_A_SYLLABLE = 0.36  # of 4/4, as melodies are sung
 # words by which a language is known; where none of them stands, it is the first
 COMMON = {
     "en_US": "the and of to in my you is that for with on it her his not are from we all a i me was but be so at",
@@ -133,7 +134,7 @@ def bars_for(text: str, metre: tuple[int, int], most: int) -> int:
     """How many bars of a melody such words want, in fours; 8 to `most`."""
     many = sum(map(len, syllables_of(text)))
     bars = many * BARS_A_SYLLABLE * metre[1] / metre[0]
-    return min(max(-(-round(bars) // 4) * 4, 8), most)
+    return min(max(4 * math.ceil(bars / 4), 8), most)
 
 
 def melody_of(score: Score) -> int | None:

@@ -47,3 +47,24 @@ def test_a_request_comes_back_to_the_fields_of_its_mode(tmp_path: Path) -> None:
         assert panel.told(wrong)[panel.problem]["field"] == "music-temperature"
         with pytest.raises(InvalidInput, match="not from a brief"):
             panel.show_request(Request(task="edit_score", model=""))
+
+
+def test_the_sound_of_a_take_goes_on_to_what_is_made_of_it() -> None:
+    told = composing.settings_of({"reverb": 0, "lufs": -20, "tempo": 0, "lyrics": "la la"}, "score")
+    assert told == {"reverb": 0, "lufs": -20, "lyrics": "la la"}, "a dry sound is a setting, a tempo of 0 is none"
+    assert composing.sound_of(Request(task="text_to_score", model="m", params={**told, "key": "C"})) == {
+        "reverb": 0,
+        "lufs": -20,
+    }
+    assert composing.sound_of(None) == {}
+
+
+def test_words_of_a_text_come_in_as_lyrics(tmp_path: Path) -> None:
+    with Studio(Settings.load({"home": str(tmp_path)}, {})) as studio, gr.Blocks() as demo:
+        panel = MusicPanel(studio, demo)
+        fields = panel.form.fields
+        sung = panel.received({"text": "Row, row\nyour boat", "lyrics": True}, {"mode": "audio"})
+        assert sung[fields["lyrics"]]["value"] == "Row, row\nyour boat" and sung[fields["mode"]]["value"] == "score"
+        assert fields["prompt"] not in sung and "audio.lyrics" in fields, "no model of sounds is here to sing it"
+        brief = panel.received({"text": "a slow\nwaltz"}, {"mode": "score"})
+        assert brief[fields["prompt"]]["value"] == "a slow waltz" and brief[fields["lyrics"]]["value"] == ""

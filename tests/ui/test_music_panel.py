@@ -23,7 +23,8 @@ from tests.ui.story import SLOWLY, wait_until
 LEFT = ("ERR_CONNECTION_REFUSED", "ERR_ABORTED", "AbortError", "Connection errored out", "404", "400")
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.console(*LEFT)]
 BRIEF = "a slow waltz in D minor for cello and piano, 4 bars"
-TARGET = -16.0  # LUFS
+LYRICS = "Row on, river!"
+TARGET = -20.0  # LUFS
 
 
 class Desk:
@@ -106,7 +107,9 @@ def takes_come_from_a_brief(desk: Desk) -> None:
     expect(desk.page.locator("#music-notes .bd-note")).to_have_text(
         re.compile("Read as: waltz · D minor · .*4 bars.*cello, piano")
     )
-    desk.fill(seed=7, count=2)
+    desk.fill(seed=7, count=2, lyrics=LYRICS)
+    desk.page.locator("#music-score-sound button").first.click()
+    desk.fill(reverb=0.4, lufs=TARGET)
     desk.page.locator("#music-lock input").check()
     desk.page.keyboard.press("Control+Enter")
     desk.done(2)
@@ -115,6 +118,10 @@ def takes_come_from_a_brief(desk: Desk) -> None:
     first, second = (desk.notes(take["sha256"]) for take in job["takes"])
     assert first != second and all(notes for _, notes in first)
     assert any("Cello" in name for name, _ in [*first, *second])
+    made = desk.served.ask(f"/atelier/music/score/{job['takes'][0]['sha256']}").json()["score"]
+    assert [text for _, text in made["tracks"][0]["lyrics"] if text != "_"] == ["Row", "on,", "riv-", "er!"]
+    pages = desk.served.ask(f"/atelier/music/engraved/{job['takes'][0]['sha256']}").json()["pages"]
+    assert ">riv<" in "".join(pages) and ">er!<" in "".join(pages)
 
 
 def they_are_heard_and_compared_in_step(desk: Desk) -> None:

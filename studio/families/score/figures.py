@@ -21,7 +21,7 @@ from transformers import LlamaForCausalLM
 from studio.families.score.corpus import load_pieces, read_folder
 from studio.families.score.generate import generate
 from studio.families.score.judge import top_line, train_judge
-from studio.families.score.keys import find_key
+from studio.families.score.keys import bar_chords, find_key
 from studio.families.score.midi import read_midi, write_midi
 from studio.families.score.params import DRAWING
 from studio.families.score.piece import DRUMS, MELODY, PARTS, STYLES, Piece, bar_ticks, excerpt
@@ -176,6 +176,16 @@ def monotonous(piece: Piece) -> bool:
     return bool(len(steps) == 0 or (steps == 0).mean() > 0.5 or len(np.unique(line[:, 2])) < 4 or most > 4)
 
 
+def on_one_chord(piece: Piece) -> bool:
+    """Whether one chord is heard in a row in more than half of its bars, of which it has eight or more."""
+    chords = bar_chords(piece).tolist()
+    row = most = 1
+    for chord, before in zip(chords[1:], chords, strict=False):
+        row = row + 1 if chord == before else 1
+        most = max(most, row)
+    return len(chords) >= 8 and most > len(chords) / 2
+
+
 def through_midi(pieces: list[Piece]) -> list[Piece]:
     """What a reader of the written MIDI files finds."""
     found = []
@@ -239,6 +249,8 @@ def measure(
         "monotonous": round(float(np.mean([monotonous(piece) for piece in read])), 3),
         "monotonous_by_style": _by_style([monotonous(piece) for piece in read], styles),
         "monotonous_held_out": round(float(np.mean([monotonous(piece) for piece in held])), 3),
+        "on_one_chord": round(float(np.mean([on_one_chord(piece) for piece in read])), 3),
+        "on_one_chord_held_out": round(float(np.mean([on_one_chord(piece) for piece in held])), 3),
         "copied_runs": copied(read, learned),
         "copied_runs_of_held_out": copied(held, learned),
     }

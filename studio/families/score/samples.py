@@ -11,12 +11,13 @@ from pathlib import Path
 import soundfile
 
 from studio.families import family
-from studio.families.score.arrangement import score_of
+from studio.families.score.arrangement import melody_on_top, score_of
 from studio.families.score.beginnings import first_beats
 from studio.families.score.decoding import Row, chance_of
 from studio.families.score.figures import DECODING
 from studio.families.score.grammar import Grammar
 from studio.families.score.key_lean import KeyLean
+from studio.families.score.piece import bar_ticks
 from studio.families.score.pipeline import load
 from studio.families.score.variety import Variety
 from studio.families.score.wishes import asked
@@ -41,7 +42,8 @@ BRIEFS = (
 
 def compose(model: Path) -> list[tuple[str, Score]]:
     """Style and score of each of BRIEFS, all from SEED."""
-    composer = load(model, Device(kind="cpu", name="")).composer
+    pipeline = load(model, Device(kind="cpu", name=""))
+    composer = pipeline.composer
     params = {param.name: param.default for param in family("score").tasks["text_to_score"]}
     wanted = [asked(params, brief, chance_of(SEED, 100)) for brief in BRIEFS]
     rows = []
@@ -52,8 +54,13 @@ def compose(model: Path) -> list[tuple[str, Score]]:
         variety = Variety(float(DECODING["variety_weight"]))
         rows.append(Row(wish.head(composer.vocabulary), grammar, chance_of(SEED), lean, variety))
     composer.compose(rows, temperature=float(DECODING["temperature"]), top_p=float(DECODING["top_p"]))
-    pairs = zip(rows, wanted, strict=True)
-    return [(str(one.wish.style), score_of(row.grammar.written, one.setting)) for row, one in pairs if row.grammar]
+    found = []
+    for row, one in zip(rows, wanted, strict=True):
+        written = row.grammar.written if row.grammar else []
+        if one.wish.style in pipeline.bass_first:
+            written = melody_on_top(written, bar_ticks(one.wish.metre))
+        found.append((str(one.wish.style), score_of(written, one.setting)))
+    return found
 
 
 def small_sound(score: Score) -> bytes:

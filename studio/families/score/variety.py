@@ -16,9 +16,9 @@ SAME_BARS = 3  # alike in a row that are usual
 class Variety:
     """Lowers the scores of melody notes that would go on with what has been said too often.
 
-    Those are the pitch of the last note where repetitions are too many, the last pitches where they are too few, and
-    what stood at the same place of the bar before where bars are alike. What these notes lose all melody notes get
-    back alike, so that a melody comes no more seldom. `weight` is what one excess takes off, in log-probability.
+    Those are the pitch of the last note where repetitions are too many, the last pitches where they are too
+    few, and what stood at the same place of the bar before where bars are alike. What these notes lose all melody notes
+    get back alike, so that a melody comes no more seldom. `weight` is what one excess takes off, in log-probability.
     """
 
     def __init__(self, weight: float) -> None:

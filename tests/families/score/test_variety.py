@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from studio.families.score.figures import monotonous
+from studio.families.score.figures import monotonous, on_one_chord
 from studio.families.score.grammar import GivenBar, Grammar
 from studio.families.score.piece import BASS, CHORDS, MELODY, Piece
 from studio.families.score.variety import Variety
@@ -75,3 +75,4 @@ def test_what_counts_as_monotonous() -> None:
     assert monotonous(piece([60, 62, 64] * 8)), "few notes"
     assert monotonous(piece([60, 62, 64, 65] * 6)), "one bar"
     assert not monotonous(piece([60, 62, 64, 65] * 5)), "four times again are no more than a verse"
+    assert on_one_chord(piece([60, 64, 67, 72] * 8)) and not on_one_chord(piece([60, 64, 67, 72, 65, 69, 72, 77] * 4))
