@@ -34,8 +34,8 @@ async def score(studio: Studio, request: Request) -> Response:
 
 async def sound(studio: Studio, request: Request) -> Response:
     sha256, asked = request.path_params["sha256"], request.query_params
-    wanted = await to_thread.run_sync(sounding.sound_settings, studio, sha256, asked)
     tracks = tracks_of(asked["tracks"]) if asked.get("tracks") else None
+    wanted = await to_thread.run_sync(sounding.sound_settings, studio, sha256, asked)
     path = await to_thread.run_sync(sounding.rendered, studio, sha256, wanted, tracks)
     return FileResponse(path, media_type="audio/wav", headers={"cache-control": KEPT})
 
