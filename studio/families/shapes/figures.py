@@ -104,12 +104,15 @@ def _moves(model: ShapeModel, name: str, kind: str, seeds: range) -> list[bool]:
     return [bool(a and b and b[name] > a[name]) for a, b in pairs]
 
 
-def attributes(model: ShapeModel, seeds: int) -> dict[str, object]:
-    """For each named attribute the share of pairs in which it moves the measured one the right way."""
+def attributes(model: ShapeModel, many: int) -> dict[str, object]:
+    """For each named attribute the share of pairs in which it moves the measured one the right way; of `many` meshes
+    and fewer than 12 only as many kinds and pairs.
+    """
+    seeds, least = max(1, many // 125), min(many, 12)
     found = {}
     for name in measures.NAMES:
-        kinds = [kind for kind in NAMES if measures.applies(name, kind)]
-        moved = [good for kind in kinds for good in _moves(model, name, kind, range(max(seeds, 12 // len(kinds))))]
+        kinds = [kind for kind in NAMES if measures.applies(name, kind)][:least]
+        moved = [good for kind in kinds for good in _moves(model, name, kind, range(max(seeds, least // len(kinds))))]
         found[name] = round(float(np.mean(moved)), 3)
     return {"attribute_moves": found, "attribute_moves_mean": round(float(np.mean(list(found.values()))), 3)}
 
@@ -128,7 +131,7 @@ def measure(model: Path, many: int = 500) -> dict[str, object]:
     figures = {
         **reconstruction(loaded, max(12, many // 4)),
         **meshes(loaded, many),
-        **attributes(loaded, max(1, many // 125)),
+        **attributes(loaded, many),
         **morphs(loaded, max(6, many // 8)),
     }
     return {
