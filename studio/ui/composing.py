@@ -6,7 +6,7 @@ Values in, requests out. Knows no components and queues nothing; notes of the ke
 import random
 import secrets
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -263,7 +263,7 @@ def described(job: Job) -> Json:
     return {"prompt": request.prompt, "model": request.model, "seed": request.seed, "task": request.task, **params}
 
 
-def keep_changed(studio: Studio, before: Artifact, score: Score, panel: str) -> Artifact:
+def keep_changed(studio: Studio, before: Artifact, score: Score, panel: str, warnings: Sequence[str] = ()) -> Artifact:
     """A score that was changed by hand as a finished job of its own, so that ancestry goes through it."""
     from studio.music.analysis import analyse
 
@@ -285,6 +285,7 @@ def keep_changed(studio: Studio, before: Artifact, score: Score, panel: str) -> 
         "bars": score.bars,
         "duration": score.seconds,
         "line": str(analysis["line"]),
+        **({"warnings": list(warnings)} if warnings else {}),
     }
     target = studio.settings.staging / f"adopt-{secrets.token_hex(6)}.mid"
     try:

@@ -205,9 +205,13 @@ def trim(folder: Path, most: int) -> None:
 
 
 def keep_by_hand(studio: Studio, sha256: str, plain: Any, panel: str) -> Artifact:
-    """Notes that a person changed, in the library as a take whose parent is the one that was changed. InvalidInput."""
-    kept, _ = score_of(studio, sha256)
-    return composing.keep_changed(studio, kept, Score.from_json(plain), panel)
+    """Notes that a person changed, in the library as a take whose parent is the one that was changed; words follow.
+    InvalidInput."""
+    from studio.music.lyrics import carried
+
+    kept, before = score_of(studio, sha256)
+    score, unsung = carried(before, Score.from_json(plain))
+    return composing.keep_changed(studio, kept, score, panel, [unsung] if unsung else [])
 
 
 # --- a picture of a work that is heard

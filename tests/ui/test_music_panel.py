@@ -118,10 +118,19 @@ def takes_come_from_a_brief(desk: Desk) -> None:
     first, second = (desk.notes(take["sha256"]) for take in job["takes"])
     assert first != second and all(notes for _, notes in first)
     assert any("Cello" in name for name, _ in [*first, *second])
-    made = desk.served.ask(f"/atelier/music/score/{job['takes'][0]['sha256']}").json()["score"]
-    assert [text for _, text in made["tracks"][0]["lyrics"] if text != "_"] == ["Row", "on,", "riv-", "er!"]
+    assert [text for _, text in words_of(desk, job["takes"][0]["sha256"]) if text != "_"] == [
+        "Row",
+        "on,",
+        "riv-",
+        "er!",
+    ]
     pages = desk.served.ask(f"/atelier/music/engraved/{job['takes'][0]['sha256']}").json()["pages"]
     assert ">riv<" in "".join(pages) and ">er!<" in "".join(pages)
+
+
+def words_of(desk: Desk, sha256: str) -> list:
+    """(tick, syllable) of the first part."""
+    return desk.served.ask(f"/atelier/music/score/{sha256}").json()["score"]["tracks"][0]["lyrics"]
 
 
 def they_are_heard_and_compared_in_step(desk: Desk) -> None:
@@ -163,6 +172,7 @@ def notes_are_changed_by_hand(desk: Desk) -> None:
     moved = [(a, b) for (_, x), (_, y) in zip(before, after, strict=True) for a, b in zip(x, y, strict=True) if a != b]
     assert [(b[2] - a[2], a[0] == b[0]) for a, b in moved] == [(1, True)]
     assert job["parent"] == source
+    assert words_of(desk, job["takes"][0]["sha256"]) == words_of(desk, source)
 
 
 def bars_are_reworked(desk: Desk) -> None:
