@@ -10,7 +10,7 @@ from studio.errors import InvalidInput
 from studio.families import family
 from studio.settings import Settings
 from studio.studio import Live, Studio
-from studio.terminal import clear_progress, copy_out, print_json, show_progress
+from studio.terminal import adapter_of, clear_progress, copy_out, print_json, show_progress
 from studio.types import JobState, Request, Value
 
 MODES = ("brief", "write", "chat")
@@ -20,14 +20,25 @@ NUMBERS = {
     "top_k": int,
     "top_p": float,
     "min_p": float,
-    "repetition_penalty": float,
-    "dry_multiplier": float,
+    "typical_p": float,
+    "top_n_sigma": float,
+    "xtc_probability": float,
+    "xtc_threshold": float,
     "mirostat": int,
+    "mirostat_tau": float,
+    "mirostat_eta": float,
+    "repetition_penalty": float,
+    "presence_penalty": float,
+    "frequency_penalty": float,
+    "repeat_last_n": int,
+    "dry_multiplier": float,
+    "dry_base": float,
+    "dry_allowed_length": int,
     "keyword_bias": float,
     "length": int,
     "seconds": float,
 }
-WORDS = ("audience", "part", "keywords", "title", "tone", "language", "system", "regex")
+WORDS = ("audience", "part", "keywords", "title", "tone", "language", "system", "regex", "quantization")
 
 
 def add_text(commands: Any, shared: argparse.ArgumentParser) -> None:
@@ -45,6 +56,8 @@ def add_text(commands: Any, shared: argparse.ArgumentParser) -> None:
         text.add_argument(f"--{name.replace('_', '-')}", type=kind, help=help_of(name))
     for name in WORDS:
         text.add_argument(f"--{name}", help=help_of(name))
+    text.add_argument("--lora", action="append", default=[], metavar="NAME[:WEIGHT]", help="one that was taught texts")
+    text.add_argument("--without", action="append", default=[], metavar="WORD", help="a word that must not come")
     text.add_argument("--stop", action="append", default=[], metavar="TEXT", help="a draft ends before it")
     text.add_argument("--json-schema", type=Path, metavar="FILE", help="the text is JSON of this schema")
     text.add_argument("--stream", action="store_true", help="write the first draft to stdout as it comes, not JSON")
@@ -104,6 +117,7 @@ def text_request(studio: Studio, given: argparse.Namespace) -> Request:
         "max_new_tokens": given.max_new_tokens,
         "stop": "\n".join(stop.replace("\n", "\\n") for stop in given.stop) or None,
         "json_schema": given.json_schema.read_text("utf-8") if given.json_schema else None,
+        "word_filter": list[Any](given.without) or None,
         **{name: getattr(given, name) for name in (*NUMBERS, *WORDS)},
     }
     said = {k: v for k, v in params.items() if v is not None}
@@ -114,6 +128,7 @@ def text_request(studio: Studio, given: argparse.Namespace) -> Request:
     return known.replace(
         model=given.model or known.model or studio.catalog.default("text").id,
         prompt=known.prompt if given.prompt is None else given.prompt,
+        adapters=tuple(adapter_of(lora) for lora in given.lora) or known.adapters,
         params={**usual, **known.params, **said},
         seed=given.seed,
     )

@@ -14,7 +14,7 @@ from studio.ui.fast_gradio import gradio as gr
 from studio.ui.widgets import BriefTemplates, ModelMenu, ModelWishes, NotebookTools, PromptNotes
 from studio.ui.writing import PANEL, TASK
 
-WISHED = ("max_new_tokens", "temperature", "top_p")  # fields that follow the model
+WISHED = ("max_new_tokens", "temperature", "top_p", "keyword_bias")  # fields that follow the model
 GENRES = (
     "",
     "article",
@@ -27,6 +27,7 @@ GENRES = (
     "letter",
     "advert",
     "product text",
+    "game narrative",
     "game dialogue",
     "code",
 )
@@ -45,6 +46,8 @@ STEERING = (
     "dry_multiplier",
     "dry_base",
     "dry_allowed_length",
+    "repeat_last_n",
+    "keyword_bias",
     "mirostat",
     "mirostat_tau",
     "mirostat_eta",
@@ -63,6 +66,8 @@ LABELS = {
     "dry_multiplier": "DRY strength",
     "dry_base": "DRY base",
     "dry_allowed_length": "DRY free length",
+    "repeat_last_n": "Penalties look back",
+    "keyword_bias": "Keyword weight",
     "mirostat": "Mirostat",
     "mirostat_tau": "Mirostat tau",
     "mirostat_eta": "Mirostat eta",
@@ -151,6 +156,14 @@ class TextFields:
         with gr.Accordion("Limits and form", open=False, elem_id="text-rules-fold"):
             with gr.Row():
                 fields["seconds"] = self.setting("seconds", model, label="Seconds (0: free)")
+                fields["quantization"] = gr.Dropdown(
+                    [("as they are", "none"), ("8 bits", "int8")],
+                    value="none",
+                    label="Weights",
+                    elem_id="text-quantization",
+                    interactive=True,
+                    min_width=80,
+                )
             fields["stop"] = self.line("stop", "Stop at (one a line)", "", lines=2)
             fields["regex"] = self.line("regex", "Must match (regular expression)", r"\d+\. .+")
             fields["json_schema"] = self.line(

@@ -112,6 +112,11 @@ def test_the_command_takes_a_template_and_what_is_said_counts_more(studio: Studi
     assert (
         request.prompt == "a song of rain" and request.params["genre"] == "poem" and request.params["mode"] != "write"
     )
+    more = ("--lora", "mine:0.5", "--without", "gull", "--xtc-probability", "0.5", "--quantization", "int8")
+    request = text_request(studio, command("--template", "Ballads", *more))
+    assert [(used.id, used.weight) for used in request.adapters] == [("mine", 0.5)]
+    assert request.params["word_filter"] == ["gull"] and request.params["xtc_probability"] == 0.5
+    assert request.params["quantization"] == "int8"
     plain = text_request(studio, command("a song of rain"))
     assert plain.params == {"mode": "brief", "num_return_sequences": 1}
     with pytest.raises(NotFound, match="no template 'Balads'") as wrong:

@@ -25,13 +25,14 @@ ASKING = set(
     "because than then them also just only into over under one words sentence sentences paragraph".split()
 )
 GENRE_WORDS = {
-    "story": "story stories tale fable novel narrative fairytale fiction chapter legend adventure",
+    "story": "story stories tale fable novel narrative narrative fairytale fiction chapter legend adventure",
     "poem": "poem poems poetry verse verses lyric lyrics song songs sonnet ballad ode haiku hymn rhyme",
     "play": "play plays scene scenes dialogue drama monologue script comedy tragedy",
     "essay": "essay essays article articles speech advert advertisement review reflection",
     "letter": "letter letters email mail note postcard",
     "code": "code function functions python program class method",
 }
+ALIKE = {"product text": "essay"}  # genres whose words alone do not tell
 GENRE_OF = {word: genre for genre, words in GENRE_WORDS.items() for word in words.split()}
 
 
@@ -171,6 +172,7 @@ def brief_of(request: Request, genres: Sequence[str], *, guess: bool) -> Brief:
 def genre_of(wanted: str, genres: Sequence[str]) -> str:
     """The model's own genre for a name such as "song lyrics" or "article"; "" when it has none for it."""
     plain = wanted.lower()
+    plain = ALIKE.get(plain, plain)
     if plain in genres:
         return plain
     return next((GENRE_OF[w] for w in re.findall(r"[a-z]+", plain) if GENRE_OF.get(w) in genres), "")
