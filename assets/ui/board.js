@@ -121,7 +121,7 @@
         { class: "bd-empty", hidden: true },
         el("div", { class: "bd-emptyicon" }, icon(this.options.icon || "start")),
         el("h2", { text: this.options.invitation || "Describe something" }),
-        el("p", {}, "Write it at the side, then press ", el("kbd", { text: "Ctrl" }), " ", el("kbd", { text: "Enter" }), ". Or begin with one of these:"),
+        el("p", {}, el("span", { class: "bd-wide" }, "Write it at the side, then press ", el("kbd", { text: "Ctrl" }), " ", el("kbd", { text: "Enter" }), "."), el("span", { class: "bd-narrow", text: "Write it below." }), " Or begin with one of these:"),
         examples,
       );
     }
