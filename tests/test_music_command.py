@@ -5,6 +5,7 @@ import json
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import pyloudnorm
 import pytest
 import soundfile
 
@@ -25,7 +26,9 @@ def command(home: Path, *words: str) -> tuple[int, str, str]:
 
 def test_a_json_line_a_take_and_three_files_of_each(tmp_path: Path) -> None:
     words = ("a slow waltz with cello, piano and drums", "--bars", "4", "--key", "Dm", "--count", "2", "--seed", "7")
-    code, said, complained = command(tmp_path / "home", *words, "--out", str(tmp_path / "out"), "--json")
+    (tmp_path / "words.txt").write_text("Down by the river", encoding="utf-8")
+    sung = ("--lyrics", f"@{tmp_path / 'words.txt'}", "--reverb", "0", "--lufs", "-20")
+    code, said, complained = command(tmp_path / "home", *words, *sung, "--out", str(tmp_path / "out"), "--json")
     rows = [json.loads(line) for line in said.splitlines()]
     assert code == 0 and [row["seed"] for row in rows] == [7, 8]
     assert "writes no drums" in complained, "a warning is said and is no failure"
@@ -37,8 +40,12 @@ def test_a_json_line_a_take_and_three_files_of_each(tmp_path: Path) -> None:
         samples, rate = soundfile.read(row["wav"])
         assert rate == 44_100 and samples.shape[1] == 2 and 0.01 < abs(samples).max() < 1.0
         assert len(samples) / rate == pytest.approx(row["seconds"], abs=6.0), "and what sounds on behind the last bar"
+        assert pyloudnorm.Meter(rate).integrated_loudness(samples) == pytest.approx(-20, abs=0.5)
         inside = settings_inside(Path(row["path"]).read_bytes())
         assert inside and inside["prompt"] == words[0]
+        assert (inside["params"]["reverb"], inside["params"]["lufs"]) == (0, -20)
+        syllables = [[text for _, text in score.tracks[0].lyrics if text != "_"] for score in by_format]
+        assert syllables == [["Down", "by", "the", "riv-", "er"]] * 2
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".mid", ".musicxml", ".wav"}
 
 
@@ -48,6 +55,8 @@ def test_what_cannot_be_done_is_one_sentence(tmp_path: Path) -> None:
         (("x", "--bars", "500"), "500"),
         (("x", "--key", "H"), "'H' is not known"),
         (("x", "--beginning", str(tmp_path / "none.mid")), "There is no file"),
+        (("x", "--lyrics", f"@{tmp_path / 'none.txt'}"), "cannot be read as text"),
+        (("x", "--lufs", "-60"), "-60"),
     ):
         code, printed, complained = command(tmp_path / "home", *words)
         assert code in (1, 2) and said in complained and "Traceback" not in complained and not printed
