@@ -12,7 +12,7 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
@@ -26,15 +26,12 @@ from studio.families import family, modelless_family
 from studio.families.family import MODEL, Family
 from studio.hub.fit import would_fit
 from studio.lab.captions import take_captions
-from studio.lab.dataset import Dataset
-from studio.lab.probe import Probe
-from studio.lab.recipe import lora_params, scratch_params, text_lora_params
 from studio.lab.training_folders import begin_from, folder_of, stopped_before
 from studio.library import provenance
 from studio.library.library import Library
 from studio.library.lock import HomeLock
 from studio.settings import Settings
-from studio.types import Adapter, Artifact, Input, Job, JobState, Json, Model, Request, Value
+from studio.types import Artifact, Input, Job, JobState, Json, Model, Request
 
 log = logging.getLogger(__name__)
 
@@ -163,108 +160,6 @@ class Studio:
             if sha256 := self.catalog.adapter_facts(adapter.id).get("sha256"):
                 inputs.append(Input(role="adapter", artifact=str(sha256)))
         return tuple(inputs)
-
-    def freeze(self, dataset: Dataset) -> Artifact:
-        """The data set as it is now, recorded: what a training is given. InvalidInput without consent or pictures."""
-        manifest = dataset.manifest()
-        splits = [item["split"] for item in manifest["items"]]
-        target = self.settings.staging / f"adopt-{secrets.token_hex(6)}.json"
-        target.write_text(json.dumps(manifest), "utf-8")
-        meta = {"name": dataset.name, "role": "dataset", "dataset": dataset.id, "kind": dataset.kind}
-        counts = {"pictures": splits.count("train"), "held_out": splits.count("held_out")}
-        try:
-            return self.library.keep(target, media_type="application/json", meta={**meta, **counts})
-        finally:
-            target.unlink(missing_ok=True)
-
-    def lora_request(
-        self,
-        dataset: Dataset,
-        *,
-        base: str,
-        name: str,
-        preset: str,
-        seed: int = 0,
-        changes: Mapping[str, Value] | None = None,
-    ) -> Request:
-        """What `submit` needs to teach `base` these pictures or texts; `changes` go before what the preset says."""
-        model = self.catalog.model(base)
-        frozen = self.freeze(dataset)
-        if family(model.family).media == "text":
-            task = "train_text_lora"
-            params = text_lora_params(preset, sum(item.length for item in dataset.items), model.size, 512)
-        else:
-            task, side = "train_lora", int(str(self.catalog.defaults(model, "text_to_image").get("width") or 512))
-            params = lora_params(preset, int(str(frozen.meta["pictures"])), model.size, side)
-        given = {k: v for k, v in (changes or {}).items() if v is not None}
-        return Request(
-            task=task,
-            model=model.id,
-            prompt=name.strip() or dataset.name,
-            inputs=(Input(role="dataset", artifact=frozen.sha256),),
-            params={**params, **given},
-            seed=seed,
-        )
-
-    def evaluation_request(
-        self,
-        model: str,
-        dataset: Dataset | None = None,
-        adapters: tuple[Adapter, ...] = (),
-        probe: Probe | Sequence[Probe] | None = None,
-        seed: int = 0,
-        changes: Mapping[str, Value] | None = None,
-    ) -> Request:
-        """What `submit` needs to measure a picture model, with `adapters` before and after: against the held-out part
-        of a data set, and by bias probes; with neither, on pairs of things and places that its training never had.
-
-        `changes` are settings of evaluate_pictures: pictures, combinations, num_inference_steps ... InvalidInput.
-        """
-        probes = (probe,) if isinstance(probe, Probe) else tuple(probe or ())
-        for one in probes:
-            one.check()
-        frozen = self.freeze(dataset) if dataset else None
-        given: dict[str, Value] = {
-            "pictures": 24 if frozen else 0,
-            "combinations": 0 if frozen or probes else 24,
-            "probes": json.dumps([one.to_dict() for one in probes]),
-        }
-        told = [dataset.name] if dataset else []
-        told += [f"“{prompt}”" for one in probes for prompt in one.prompts]
-        return Request(
-            task="evaluate_pictures",
-            model=self.catalog.model(model).id,
-            prompt=f"{model}: {', '.join(told) or 'new combinations'}"[:200],
-            inputs=inputs_of(frozen.sha256 if frozen else None, "dataset"),
-            adapters=adapters,
-            params={**given, **{k: v for k, v in (changes or {}).items() if v is not None}},
-            seed=seed,
-        )
-
-    def scratch_request(
-        self,
-        dataset: Dataset,
-        *,
-        kind: str,
-        name: str,
-        seconds: float = 180,
-        seed: int = 0,
-        changes: Mapping[str, Value] | None = None,
-    ) -> Request:
-        """What `submit` needs to teach these pictures to a model from nothing: a `vae`, a `gan` or a `diffusion` model.
-        `changes` go before what the recipe says.
-        """
-        frozen = self.freeze(dataset)
-        fast = bool(self.engine.device and self.engine.device.kind != "cpu")
-        params = scratch_params(kind, int(str(frozen.meta["pictures"])), seconds, fast)
-        return Request(
-            task=f"train_{kind}",
-            model="",
-            prompt=name.strip() or dataset.name,
-            inputs=(Input(role="dataset", artifact=frozen.sha256),),
-            params={**params, **{k: v for k, v in (changes or {}).items() if v is not None}},
-            seed=seed,
-        )
 
     @property
     def datasets(self) -> Path:

@@ -16,6 +16,7 @@ from studio.lab.probe import ATTRIBUTES, Probe
 from studio.lab.recipe import CHOICES, LEARNS, PRESETS, scratch_advice
 from studio.settings import Settings
 from studio.studio import Studio
+from studio.teaching import evaluation_request, lora_request, scratch_request
 from studio.terminal import adapter_of, clear_progress, json_progress, print_json, show_progress
 from studio.types import Artifact, Job, JobState, Request
 
@@ -98,8 +99,8 @@ def teach(settings: Settings, given: argparse.Namespace) -> int:
         name = given.out or given.trigger or given.lora.stem
         dataset = _data_set(studio, given.lora, name, given, family(base.family).media)
         changes = {"max_train_steps": given.steps, "r": given.rank, "learning_rate": given.lr}
-        request = studio.lora_request(
-            dataset, base=base.id, name=name, preset=given.preset, seed=given.seed, changes=changes
+        request = lora_request(
+            studio, dataset, base=base.id, name=name, preset=given.preset, seed=given.seed, changes=changes
         )
         done = _learnt(studio, request, given)
         for artifact in studio.library.outputs(done.id):
@@ -118,8 +119,8 @@ def from_scratch(settings: Settings, given: argparse.Namespace) -> int:
         if dataset.kind == "image" and (advice := scratch_advice(len([i for i in dataset.items if i.included]))):
             print(advice, file=sys.stderr)
         changes = {"max_train_steps": given.steps, "learning_rate": given.lr}
-        request = studio.scratch_request(
-            dataset, kind=given.scratch, name=name, seconds=given.seconds, seed=given.seed, changes=changes
+        request = scratch_request(
+            studio, dataset, kind=given.scratch, name=name, seconds=given.seconds, seed=given.seed, changes=changes
         )
         done = _learnt(studio, request, given)
         for artifact in studio.library.outputs(done.id):
@@ -167,7 +168,7 @@ def evaluate(settings: Settings, given: argparse.Namespace) -> int:
         dataset = dataset_of(studio, given.data, given.caption) if given.data else None
         changes = {"pictures": given.pictures, "combinations": given.combinations, "num_inference_steps": given.steps}
         adapters = tuple(adapter_of(text) for text in given.lora)
-        request = studio.evaluation_request(given.model, dataset, adapters, probe, given.seed, changes)
+        request = evaluation_request(studio, given.model, dataset, adapters, probe, given.seed, changes)
         done = _learnt(studio, request, given, panel="evaluate")
         for artifact in studio.library.outputs(done.id):
             folder = copy_results(studio, done, artifact, given.out)

@@ -16,6 +16,7 @@ from studio.evaluations import dataset_of
 from studio.lab.probe import Probe
 from studio.settings import ROOT, Settings
 from studio.studio import Studio
+from studio.teaching import evaluation_request
 from studio.types import Adapter, JobState
 from tests.drawn_cars import draw_cars
 from tests.processes import workers
@@ -53,7 +54,7 @@ def test_before_and_after_against_a_data_set_and_a_probe(studio: Studio, cars: P
     dataset = dataset_of(studio, str(cars), "a car")
     assert dataset_of(studio, dataset.id).folder == dataset.folder  # by its id no second one
     probe = Probe.of(["a car"], words="red, blue", seeds=4)
-    request = studio.evaluation_request("tiny", dataset, (Adapter(id="cars"),), probe, changes=QUICK)
+    request = evaluation_request(studio, "tiny", dataset, (Adapter(id="cars"),), probe, changes=QUICK)
     job = studio.wait(studio.submit(request, panel="evaluate").id, timeout=300)
     assert job.state is JobState.done, job.error
     (kept,) = studio.library.outputs(job.id)
@@ -70,19 +71,19 @@ def test_before_and_after_against_a_data_set_and_a_probe(studio: Studio, cars: P
 
 def test_what_cannot_be_asked_is_refused_before_it_is_queued(studio: Studio) -> None:
     with pytest.raises(NotFound, match="no model 'nobody'"):
-        studio.evaluation_request("nobody")
+        evaluation_request(studio, "nobody")
     with pytest.raises(InvalidInput, match="cannot be judged"):
-        studio.evaluation_request("tiny", probe=Probe(prompts=("a",), attribute="age"))
+        evaluation_request(studio, "tiny", probe=Probe(prompts=("a",), attribute="age"))
     with pytest.raises(InvalidInput, match="There is no /no/such"):
         dataset_of(studio, "/no/such")
     with pytest.raises(NotFound, match="no LoRA 'nobody'"):
-        studio.submit(studio.evaluation_request("tiny", adapters=(Adapter(id="nobody"),)), panel="evaluate")
+        studio.submit(evaluation_request(studio, "tiny", adapters=(Adapter(id="nobody"),)), panel="evaluate")
 
 
 @pytest.mark.full
 def test_a_killed_evaluation_goes_on_with_what_it_had(studio: Studio) -> None:
     probe = Probe.of(["a car"], seeds=48)
-    request = studio.evaluation_request("tiny", probe=probe, changes={"num_inference_steps": 3})
+    request = evaluation_request(studio, "tiny", probe=probe, changes={"num_inference_steps": 3})
     job = studio.submit(request, panel="evaluate")
     while not 8 <= studio.live(job.id).step < 46:
         with pytest.raises(TimeoutError):

@@ -18,6 +18,7 @@ from studio.lab.dataset import Dataset
 from studio.lab.recipe import CHOICES, LEARNS, scratch_advice, scratch_params
 from studio.settings import ROOT, Settings
 from studio.studio import Studio
+from studio.teaching import scratch_request
 from studio.types import Job, JobState, Request
 from tests.processes import workers
 
@@ -45,7 +46,7 @@ def taught(studio: Studio, pictures: Path, kind: str, steps: int) -> Job:
     dataset.add([pictures])
     dataset.set_consent(True)
     changes = {**SMALL, "max_train_steps": steps}
-    request = studio.scratch_request(dataset, kind=kind, name="my toys", seconds=600, seed=2, changes=changes)
+    request = scratch_request(studio, dataset, kind=kind, name="my toys", seconds=600, seed=2, changes=changes)
     return studio.submit(request, panel="train")
 
 

@@ -17,6 +17,7 @@ from studio.errors import InvalidInput, NotFound
 from studio.lab.dataset import Dataset
 from studio.settings import ROOT, Settings
 from studio.studio import Studio
+from studio.teaching import lora_request
 from studio.types import Adapter, Job, JobState, Request, Value
 from tests.processes import workers
 from tests.ui.story import tiny_model
@@ -51,7 +52,7 @@ def data(studio: Studio, pictures: Path) -> Dataset:
 
 def taught(studio: Studio, pictures: Path, steps: int = 3, **more: Value) -> Job:
     changes = {**SMALL, "max_train_steps": steps, **more}
-    request = studio.lora_request(data(studio, pictures), base="tiny", name="my toys", preset="quick", changes=changes)
+    request = lora_request(studio, data(studio, pictures), base="tiny", name="my toys", preset="quick", changes=changes)
     return studio.submit(request, panel="train")
 
 
@@ -129,7 +130,7 @@ def test_an_adapter_that_is_not_there_names_the_nearest(studio: Studio, pictures
     empty = Dataset.create(studio.datasets, "nothing")
     empty.set_consent(True)
     with pytest.raises(InvalidInput, match="nothing to train with"):
-        studio.lora_request(empty, base="tiny", name="x", preset="quick")
+        lora_request(studio, empty, base="tiny", name="x", preset="quick")
 
 
 def test_a_killed_training_goes_on_where_it_was(studio: Studio, pictures: Path) -> None:

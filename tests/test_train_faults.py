@@ -27,6 +27,7 @@ from studio.families.diffusion.train_lora import Training, run
 from studio.lab.dataset import Dataset
 from studio.settings import ROOT, Settings
 from studio.studio import Studio
+from studio.teaching import lora_request
 from studio.types import Job, JobState
 from tests.families.diffusion import tiny
 from tests.families.diffusion.lessons import asked, context, drawn_manifest
@@ -216,7 +217,7 @@ def studio(tmp_path: Path) -> Iterator[Studio]:
 def taught(studio: Studio, dataset: Dataset, steps: int) -> Job:
     small = {"train_batch_size": 1, "resolution": 64, "validation_steps": 4, "r": 2, "prior_loss_weight": 0.0}
     changes = {**small, "max_train_steps": steps, "early_stopping": False}
-    request = studio.lora_request(dataset, base="tiny", name=f"toys {steps}", preset="quick", changes=changes)
+    request = lora_request(studio, dataset, base="tiny", name=f"toys {steps}", preset="quick", changes=changes)
     return studio.submit(request, panel="train")
 
 

@@ -27,6 +27,7 @@ from studio.lab.report import Report
 from studio.library.thumbnails import Thumbnails
 from studio.loras import LIMIT
 from studio.studio import Studio
+from studio.teaching import evaluation_request, lora_request, scratch_request
 from studio.types import Adapter, Input, Job, JobState, Json, Request, Value
 from studio.ui.run import new_group
 from studio.ui.run_files import SAMPLE, read_json, read_rows, samples_of, sheets_of, texts_of, thinned
@@ -393,7 +394,8 @@ class TrainDesk:
         seconds = number(given, "seconds")
         name = word(given, "name", "").strip() or dataset.name
         asked = [
-            self.studio.scratch_request(
+            scratch_request(
+                self.studio,
                 dataset,
                 kind=str(kind),
                 name=f"{name} {str(kind).upper() if kind != 'diffusion' else kind}" if len(kinds) > 1 else name,
@@ -415,7 +417,7 @@ class TrainDesk:
             probe = Probe.of(prompts, attribute, word(given, "words", ""), number(given, "seeds") or 24)
         dataset = self.dataset(given["dataset"]) if given.get("dataset") else None
         adapters = (Adapter(id=word(given, "lora")),) if given.get("lora") else ()
-        request = self.studio.evaluation_request(word(given, "base"), dataset, adapters, probe, number(given, "seed"))
+        request = evaluation_request(self.studio, word(given, "base"), dataset, adapters, probe, number(given, "seed"))
         return {"job": self.studio.submit(request, panel=PANEL).id}
 
     def start(self, given: Given) -> Json:
@@ -430,7 +432,8 @@ class TrainDesk:
             preset = PRESETS[1]
         else:
             wanted = changes(given)
-        request = self.studio.lora_request(
+        request = lora_request(
+            self.studio,
             dataset,
             base=base,
             name=word(given, "name", "").strip() or dataset.trigger or dataset.name,

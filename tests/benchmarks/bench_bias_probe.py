@@ -19,6 +19,7 @@ from studio.evaluations import dataset_of
 from studio.lab.probe import Probe
 from studio.settings import Settings
 from studio.studio import Studio
+from studio.teaching import evaluation_request, lora_request
 from studio.types import Adapter, Request
 from tests.drawn_cars import draw_cars
 
@@ -45,9 +46,9 @@ def probe(studio: Studio, name: str, steps: int) -> None:
         dataset_of(studio, str(draw_cars(studio.settings.home / "drawn" / name, paints)), caption)
     dataset = dataset_of(studio, name)
     changes = {"max_train_steps": steps, "prior_loss_weight": 0.0}
-    answer(studio, studio.lora_request(dataset, base="starter-image", name=name, preset="quick", changes=changes))
+    answer(studio, lora_request(studio, dataset, base="starter-image", name=name, preset="quick", changes=changes))
     asked = Probe.of([caption], "colour", words, SEEDS)
-    request = studio.evaluation_request("starter-image", dataset, (Adapter(id=name),), asked, 0, {"pictures": SEEDS})
+    request = evaluation_request(studio, "starter-image", dataset, (Adapter(id=name),), asked, 0, {"pictures": SEEDS})
     (kept,) = studio.library.outputs(answer(studio, request))
     result = json.loads(kept.path.read_text("utf-8"))
     print(json.dumps({"data": name, **result["probe"][0], "alarms": result["alarms"], "figures": result["figures"]}))

@@ -2,7 +2,6 @@
 that costs more than the arithmetic. Knows Llama, Qwen 2 and Qwen 3 without sliding windows; others go the usual way.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -11,12 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
-from studio.families.causal_lm.fast_weights import PackedLinear, can_pack
+from studio.families.causal_lm.fast_weights import can_pack, steady_layer
 from studio.families.causal_lm.kept_text import growing_cache
 
 KINDS = ("llama", "qwen2", "qwen3")
 Turns = Tensor | tuple[Tensor, Tensor]
-ROW_BY_ROW = 2**17  # weights at most
 TOLERANCE = 1e-3  # of the scores' spread, against transformers' own pass
 
 
@@ -103,7 +101,7 @@ class Joined:
             self.sizes = [layer.out_features for layer in layers]
             weight = torch.cat([layer.weight.detach() for layer in layers])
             bias = None if layers[0].bias is None else torch.cat([layer.bias.detach() for layer in layers])
-            self.whole = fixed(weight, bias) if packed else partial(F.linear, weight=weight, bias=bias)
+            self.whole = steady_layer(weight, bias) if packed else partial(F.linear, weight=weight, bias=bias)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, ...]:
         if self.whole is None:
@@ -112,24 +110,7 @@ class Joined:
 
 
 def alone(layer: Any, packed: bool) -> Any:
-    return fixed(layer.weight.detach(), layer.bias) if packed and type(layer) is nn.Linear else layer
-
-
-def fixed(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
-    """A product whose bits for a row (n, k, in) -> (n, k, out) do not depend on how many rows there are.
-
-    A packed one takes 50 us to begin; that is more than a small one takes row by row.
-    """
-    if weight.numel() > ROW_BY_ROW:
-        return PackedLinear(weight, bias).forward  # without the ceremony of calling a module
-    turned_over = weight.detach().T[None]
-
-    def product(x: Tensor) -> Tensor:
-        rows = x.reshape(-1, 1, x.shape[-1])
-        made = torch.bmm(rows, turned_over.expand(len(rows), -1, -1)).view(*x.shape[:-1], -1)
-        return made if bias is None else made + bias
-
-    return product
+    return steady_layer(layer.weight, layer.bias) if packed and type(layer) is nn.Linear else layer
 
 
 class Norm:

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from studio.families.causal_lm.fast_weights import Int8Linear, PackedLinear
-from studio.families.causal_lm.plain_llama import ROW_BY_ROW, Norm, fixed, turned, turns_of
+from studio.families.causal_lm.fast_weights import ROW_BY_ROW, Int8Linear, PackedLinear, RowByRow, steady_layer
+from studio.families.causal_lm.plain_llama import Norm, turned, turns_of
 
 ROWS = 9
 
@@ -23,7 +23,9 @@ def packed(plain: nn.Linear) -> Callable[[Tensor], Tensor]:
 
 def row_by_row(plain: nn.Linear) -> Callable[[Tensor], Tensor]:
     assert plain.weight.numel() <= ROW_BY_ROW
-    return fixed(plain.weight.detach(), plain.bias)
+    made = steady_layer(plain.weight, plain.bias)
+    assert isinstance(made, RowByRow)
+    return made
 
 
 @pytest.mark.parametrize("bias", [True, False])
