@@ -51,7 +51,7 @@ def import_file(settings: Settings, file: Path, *, name: str = "", config: Path 
     _check_kind(file)
     header = read_header(file)
     if is_lora(header):
-        return _take_lora(settings, file, name or file.stem)
+        return _take_lora(settings, file, header, name or file.stem)
     return _take_checkpoint(settings, file, header, name or file.stem, config)
 
 
@@ -108,7 +108,8 @@ def _check_kind(file: Path) -> None:
         raise ModelError(f"{file.name!r} is no model that is opened here.", "Import a .safetensors file.")
 
 
-def _take_lora(settings: Settings, file: Path, name: str) -> Imported:
+def _take_lora(settings: Settings, file: Path, header: Header, name: str) -> Imported:
+    """One that was taught by this program, on whatever machine, says itself for which model it is."""
     place = settings.home / "adapters"
     known = Catalog(settings).adapters()
     plain = id = plain_id(name, "lora")
@@ -121,6 +122,10 @@ def _take_lora(settings: Settings, file: Path, name: str) -> Imported:
     try:
         place.mkdir(parents=True, exist_ok=True)
         how = place_link(file, place / f"{id}.safetensors")
+        told = {key: header.metadata.get(f"atelier.{key}") for key in ("base", "family", "trigger")}
+        if told["base"]:
+            facts = {key: value for key, value in told.items() if value}
+            (place / f"{id}.json").write_text(json.dumps(facts), "utf-8")
     except OSError as error:
         raise DiskFull(f"The LoRA could not be kept: {error.strerror}.", "Make room, then try again.") from error
     return Imported(id=id, kind="lora", name=name, how=how, size=file.stat().st_size)
