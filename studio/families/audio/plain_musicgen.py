@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from studio.families.causal_lm.fast_weights import PackedLinear, RowByRow, can_pack
+from studio.families.causal_lm.fast_weights import Steady, can_pack
 from studio.families.causal_lm.plain_llama import Joined, alone
 
 Context = tuple[Tensor, Tensor]  # of a text: keys (rows, heads, width, tokens), values (rows, heads, tokens, width)
@@ -129,10 +129,10 @@ class PlainLayer:
 def held(layer: Any) -> int:
     """Bytes of a layer of any of these kinds."""
     if isinstance(layer, Joined):
-        if isinstance(layer.whole, PackedLinear | RowByRow):
+        if isinstance(layer.whole, Steady):
             return layer.whole.size()
         return layer.whole.keywords["weight"].nbytes if layer.whole else sum(map(held, layer.layers))
-    return layer.size() if isinstance(layer, PackedLinear | RowByRow) else layer.weight.nbytes
+    return layer.size() if isinstance(layer, Steady) else layer.weight.nbytes
 
 
 TOLERANCE = 1e-3  # of the scores' spread, against transformers' own pass

@@ -16,7 +16,7 @@ from studio.families.causal_lm.beginnings import Beginning, Beginnings
 from studio.families.causal_lm.constraints import Constraints
 from studio.families.causal_lm.decoding import Chances, Decoder, Draft
 from studio.families.causal_lm.drafts import KeywordBias
-from studio.families.causal_lm.fast_weights import Int8Linear, PackedLinear, in_8_bits, pack
+from studio.families.causal_lm.fast_weights import HalfLinear, Int8Linear, PackedLinear, in_8_bits, pack
 from studio.families.causal_lm.kept_text import room_of
 from studio.families.causal_lm.learnt_windows import FILE, TOLD, LearntWindows, longest_of, read
 from studio.families.causal_lm.loading import open_folder
@@ -55,7 +55,8 @@ class TextPipeline:
     def size(self) -> int:
         models = [decoder.model for decoder in self.decoders.values()]
         own = {id(weight): weight.nbytes for model in models for weight in model.parameters()}
-        packed = [part.size() for m in models for part in m.modules() if isinstance(part, PackedLinear | Int8Linear)]
+        kinds = (PackedLinear, HalfLinear, Int8Linear)
+        packed = [part.size() for m in models for part in m.modules() if isinstance(part, kinds)]
         return sum(own.values()) + sum(packed)
 
     def decoder(self, quantization: str) -> Decoder:

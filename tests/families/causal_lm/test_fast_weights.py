@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from studio.families.causal_lm.fast_weights import ROW_BY_ROW, Int8Linear, PackedLinear, RowByRow, steady_layer
+from studio.families.causal_lm.fast_weights import (
+    ROW_BY_ROW,
+    HalfLinear,
+    Int8Linear,
+    PackedLinear,
+    RowByRow,
+    fits_half,
+    half_works,
+    steady_layer,
+)
 from studio.families.causal_lm.plain_llama import Norm, turned, turns_of
 
 ROWS = 9
@@ -21,6 +30,15 @@ def packed(plain: nn.Linear) -> Callable[[Tensor], Tensor]:
     return PackedLinear(plain.weight.detach(), plain.bias)
 
 
+def half(plain: nn.Linear) -> Callable[[Tensor], Tensor]:
+    if not half_works():
+        pytest.skip("this torch has no FBGEMM kernel for float16")
+    plain.weight.copy_(plain.weight.bfloat16())
+    made = steady_layer(plain.weight, plain.bias)
+    assert isinstance(made, HalfLinear) and made.size() == plain.weight.numel() * 2
+    return made
+
+
 def row_by_row(plain: nn.Linear) -> Callable[[Tensor], Tensor]:
     assert plain.weight.numel() <= ROW_BY_ROW
     made = steady_layer(plain.weight, plain.bias)
@@ -31,7 +49,13 @@ def row_by_row(plain: nn.Linear) -> Callable[[Tensor], Tensor]:
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(
     ("made", "sizes", "error"),
-    [(packed, (320, 1000), 1e-5), (row_by_row, (256, 320), 1e-5), (Int8Linear, (320, 1000), 0.04)],
+    [
+        (packed, (320, 1000), 1e-5),
+        (half, (320, 1000), 1e-5),
+        (half, (24, 40), 1e-5),
+        (row_by_row, (256, 320), 1e-5),
+        (Int8Linear, (320, 1000), 0.04),
+    ],
 )
 @torch.inference_mode()
 def test_near_to_the_plain_layer_and_the_same_bits_for_any_number_of_rows(
@@ -42,9 +66,18 @@ def test_near_to_the_plain_layer_and_the_same_bits_for_any_number_of_rows(
     whole, truth = fast(x), plain(x)
     assert whole.shape == truth.shape and whole.dtype == torch.float32
     assert (whole - truth).abs().max() < error * truth.std()
-    for many in (1, 2, 3, 4, 8):
+    for many in range(1, ROWS):
         assert torch.equal(fast(x[:many]), whole[:many])
     assert torch.equal(fast(x.view(1, ROWS, -1))[0], whole[:, 0])
+
+
+@pytest.mark.skipif(not half_works(), reason="this torch has no FBGEMM kernel for float16")
+def test_only_values_that_float16_holds_are_kept_in_it() -> None:
+    weight = torch.randn(64, 64)
+    kept = weight.bfloat16().float()
+    assert fits_half(kept) and not fits_half(weight)
+    assert not fits_half(kept * 1e5)  # beyond the largest
+    assert not fits_half(kept * 1e-6)  # all below the least
 
 
 @torch.inference_mode()
