@@ -23,6 +23,8 @@ WORK: Mapping[str, tuple[str, int]] = {
     "generate, 4 in one call": ("generate", 4),
     "studio, 1 draft": ("studio", 1),
     "generate, 1 draft": ("generate", 1),
+    "generate in bfloat16, 4 in one call": ("generate_bf16", 4),
+    "generate in bfloat16, 1 draft": ("generate_bf16", 1),
     "studio in 8 bits, 4 drafts": ("studio8", 4),
     "studio in 8 bits, 1 draft": ("studio8", 1),
 }
@@ -30,6 +32,8 @@ RATIOS = {
     "4 drafts against 4 calls": ("studio, 4 drafts", "generate, 4 calls"),
     "4 drafts against one call": ("studio, 4 drafts", "generate, 4 in one call"),
     "1 draft": ("studio, 1 draft", "generate, 1 draft"),
+    "4 drafts against one call in bfloat16": ("studio, 4 drafts", "generate in bfloat16, 4 in one call"),
+    "1 draft against bfloat16": ("studio, 1 draft", "generate in bfloat16, 1 draft"),
     "1 draft in 8 bits": ("studio in 8 bits, 1 draft", "generate, 1 draft"),
 }
 
@@ -47,7 +51,7 @@ def run(
     `models`: other folders than those of starter-text and of a Llama-type model of 0.5 B with random weights, which is
     built at the first run.
     """
-    large = settings.cache / "bench" / ("llama-small-random" if quick else "llama-0.5b-random")
+    large = settings.cache / "bench" / ("llama-small-bf16" if quick else "llama-0.5b-bf16")
     folders = dict(models or {"starter-text": ASSETS / "models" / "starter-text", large.name: large})
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "KMP_", "OMP_"))}
     figures: Json = {"threads": CORES, "dtype": "float32", "quick": quick, "rounds": rounds, "models": {}}
@@ -99,7 +103,7 @@ def table(figures: Json) -> list[str]:
         lines.append(f"{name}: {found['parameters'] / 1e6:.0f} M weights, {found['tokens']} new tokens each")
         for work, pace in found["tokens_a_second"].items():
             times = found["seconds"][work]
-            lines.append(f"  {work:28} {pace:9.2f} tokens/s  ({min(times):.2f} to {max(times):.2f} s)")
+            lines.append(f"  {work:36} {pace:9.2f} tokens/s  ({min(times):.2f} to {max(times):.2f} s)")
         for ratio, value in found["ratios"].items():
             lines.append(f"  {ratio:40} {value:6.2f}x")
         share, speed = found["bandwidth_share"], found["bytes_a_second"] / 1e9

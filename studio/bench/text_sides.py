@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from studio.families.causal_lm.decoding import Chances, Decoder
-from studio.families.causal_lm.fast_weights import in_8_bits, pack
+from studio.families.causal_lm.fast_weights import fits_half, in_8_bits, pack
 from studio.families.causal_lm.params import TEXT
 from studio.families.causal_lm.samplers import chain
 
@@ -21,7 +22,7 @@ SAMPLING = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05}
 
 
 def build(folder: Path, layers: int) -> None:
-    """A Llama-type model of Qwen 2.5 0.5 B's shape with random weights; `layers` 24 is the whole."""
+    """A Llama-type model of Qwen 2.5 0.5 B's shape with random weights in bfloat16; `layers` 24 is the whole."""
     config = LlamaConfig(
         vocab_size=151_936 if layers >= 24 else 32_000,
         hidden_size=896,
@@ -33,13 +34,13 @@ def build(folder: Path, layers: int) -> None:
         tie_word_embeddings=True,
     )
     torch.manual_seed(0)
-    LlamaForCausalLM(config).save_pretrained(folder)
+    LlamaForCausalLM(config).bfloat16().save_pretrained(folder)
 
 
 class Bench:
     def __init__(self, folder: Path, prompt: int, tokens: int) -> None:
         self.tokens = tokens
-        self.plain = self._open(folder)
+        self.plain, self.half = self._open(folder), self._open(folder, torch.bfloat16)
         studio = self._open(folder)
         pack(studio)
         self.decoders = {"studio": Decoder(studio), "studio8": Decoder(in_8_bits(self._open(folder)))}
@@ -47,28 +48,35 @@ class Bench:
         self.prompt = torch.randint(5, size, (prompt,), generator=torch.Generator().manual_seed(1)).tolist()
         self.params: dict[str, Any] = {param.name: param.default for param in TEXT} | SAMPLING
 
-    def _open(self, folder: Path) -> PreTrainedModel:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    def _open(self, folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
         model.generation_config.eos_token_id = None  # nobody may end early: all write the same number of tokens
         return model
 
     def facts(self) -> dict[str, Any]:
         there = importlib.util.find_spec("llama_cpp") is not None
-        parts = {id(p): p for p in self.plain.parameters()}
         return {
-            "parameters": sum(p.numel() for p in parts.values()),
-            "bytes": sum(p.nbytes for p in parts.values()),  # read for every token
+            "parameters": self.weights(),
+            "bytes": self.read_each_token(),
             "llama_cpp": "installed; give it the same weights as GGUF" if there else "not installed, not measured",
         }
+
+    def weights(self) -> int:
+        return sum(p.numel() for p in {id(p): p for p in self.plain.parameters()}.values())
+
+    def read_each_token(self) -> int:
+        """Bytes, in the layout that the studio keeps the weights in."""
+        some = next(part.weight for part in self.plain.modules() if type(part) is nn.Linear)
+        return self.weights() * (2 if fits_half(some) else 4)
 
     def write(self, who: str, drafts: int) -> None:
         if who in self.decoders:
             self._ours(self.decoders[who], drafts, self.tokens)
-        elif who == "generate":
-            self._theirs(drafts)
-        else:
+        elif who == "generate_apart":
             for _ in range(drafts):
-                self._theirs(1)
+                self._theirs(self.plain, 1)
+        else:
+            self._theirs(self.half if who == "generate_bf16" else self.plain, drafts)
 
     def _ours(self, decoder: Decoder, drafts: int, tokens: int) -> None:
         decoder.kept = None
@@ -86,10 +94,10 @@ class Bench:
             check=lambda: None,
         )
 
-    def _theirs(self, drafts: int) -> None:
+    def _theirs(self, model: PreTrainedModel, drafts: int) -> None:
         torch.manual_seed(SEED)
         ids = torch.tensor([self.prompt])
-        self.plain.generate(
+        model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             do_sample=True,
@@ -108,8 +116,8 @@ class Bench:
                 self.plain(input_ids=torch.tensor([self.prompt]), use_cache=True, logits_to_keep=1)
 
     def bandwidth(self) -> float:
-        """Bytes a second of reading as many bytes as the model has, by all threads."""
-        some = torch.ones(sum(p.numel() for p in {id(p): p for p in self.plain.parameters()}.values()))
+        """Bytes a second of reading as many bytes as a token needs, by all threads."""
+        some = torch.ones(self.read_each_token() // 4)
         some.sum()
         began = time.perf_counter()
         some.sum()
