@@ -20,10 +20,10 @@ DESCRIPTION = (
     "'a tall slim ribbed vase' and from named attributes. Any two shapes can be blended."
 )
 LIMITS = (
-    "A first version, trained for a quarter of an hour on part of one core: walls are wavy, and thin rods can break "
-    "off and are then left out. Knows these twelve kinds only, each as its modeller draws it; other words change "
-    "nothing. Sees shapes on a grid of 48 cells a side: parts thinner than 1/28 of the cube are lost. No colours or "
-    "materials."
+    "Trained for an hour and a half on one core: ribs and twists come out faint, and halfway between two kinds a part "
+    "can come loose, which is then left out. Knows these twelve kinds only, each as its modeller draws it; other words "
+    "change nothing. Sees shapes on a grid of 48 cells a side: parts thinner than 1/28 of the cube are lost. No colours "
+    "or materials."
 )
 
 
