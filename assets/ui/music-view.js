@@ -133,7 +133,9 @@
       try {
         if (isScore(take)) await this.showScore(take, url);
         else await this.showWave(url);
-        if (this.shown === url) this.frame();
+        if (this.shown !== url) return;
+        this.print = ""; // its size may have been told while there was nothing to paint
+        this.frame();
       } catch (error) {
         if (this.shown === url && !before) this.fail(error);
       }

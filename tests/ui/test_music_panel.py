@@ -5,6 +5,7 @@ reworked, files of every format, and back from a dropped file.
 import io
 import json
 import re
+import time
 import zipfile
 from pathlib import Path
 
@@ -91,6 +92,7 @@ def test_from_a_brief_to_files_and_back(page: Page, home: Path, tmp_path: Path) 
     with serving(home) as served:
         desk = Desk(page, served).open()
         takes_come_from_a_brief(desk)
+        they_are_drawn_however_late_their_notes_come(desk)
         they_are_heard_and_compared_in_step(desk)
         notes_are_changed_by_hand(desk)
         bars_are_reworked(desk)
@@ -126,6 +128,17 @@ def takes_come_from_a_brief(desk: Desk) -> None:
     ]
     pages = desk.served.ask(f"/atelier/music/engraved/{job['takes'][0]['sha256']}").json()["pages"]
     assert ">riv<" in "".join(pages) and ">er!<" in "".join(pages)
+
+
+def they_are_drawn_however_late_their_notes_come(desk: Desk) -> None:
+    """The canvas has its size before there is anything to paint on it."""
+    slow = "**/atelier/music/score/*"
+    desk.page.route(slow, lambda route: (time.sleep(0.5), route.continue_()))
+    desk.open()
+    drawn = """() => [...document.querySelectorAll("#music-board .bd-tile canvas.mu-small")].map((small) =>
+        small.width > 0 && small.getContext("2d").getImageData(0, 0, small.width, small.height).data.some(Boolean))"""
+    wait_until(desk.page, lambda: desk.page.evaluate(drawn) == [True] * 4, 30)  # two on the stage, two in the strip
+    desk.page.unroute(slow)
 
 
 def words_of(desk: Desk, sha256: str) -> list:

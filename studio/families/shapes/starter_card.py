@@ -22,8 +22,8 @@ DESCRIPTION = (
 LIMITS = (
     "Trained for an hour and a half on one core: ribs and twists come out faint, and halfway between two kinds a part "
     "can come loose, which is then left out. Knows these twelve kinds only, each as its modeller draws it; other words "
-    "change nothing. Sees shapes on a grid of 48 cells a side: parts thinner than 1/28 of the cube are lost. No colours "
-    "or materials."
+    "change nothing. Sees shapes on a grid of 48 cells a side: parts thinner than 1/28 of the cube are lost. No "
+    "colours or materials."
 )
 
 
