@@ -94,7 +94,7 @@ def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     sheet = context.new_page()
-    sheet.set_default_timeout(15_000)
+    sheet.set_default_timeout(45_000)  # the first page of a busy machine takes its time
     seen: list[str] = []
     sheet.on("console", lambda message: seen.append(message.text) if message.type == "error" else None)
     sheet.on("pageerror", lambda error: seen.append(f"uncaught: {error}"))
