@@ -25,7 +25,7 @@ ASKING = set(
     "because than then them also just only into over under one words sentence sentences paragraph".split()
 )
 GENRE_WORDS = {
-    "story": "story stories tale fable novel narrative narrative fairytale fiction chapter legend adventure",
+    "story": "story stories tale fable novel narrative fairytale fiction chapter legend adventure",
     "poem": "poem poems poetry verse verses lyric lyrics song songs sonnet ballad ode haiku hymn rhyme",
     "play": "play plays scene scenes dialogue drama monologue script comedy tragedy",
     "essay": "essay essays article articles speech advert advertisement review reflection",

@@ -127,61 +127,47 @@ class Decoder:
         """
         drafts = [Draft(seed) for seed in seeds]
         with fitting_threads(self.model):
-            self._write(drafts, tokens, most, first, ends, processors, greedy, each, check)
+            count = len(drafts)
+            if greedy and count == 1 and not processors and self.grows:
+                self._look_ahead(tokens, drafts[0], most, ends, each, check)
+                return drafts
+            rows = max(count, self.steady_rows)
+            cache, scores = self.read(tokens, rows, len(tokens) + min(most, 64), check)
+            prompt_scores, self.kept = scores, None
+            so_far = torch.empty(rows, len(tokens) + most, dtype=torch.long, device=self.model.device)
+            so_far[:, : len(tokens)] = torch.tensor(list(tokens), device=self.model.device)
+            chances = Chances(seeds, first, most)
+            scores = scores.expand(count, -1)
+            length = len(tokens)
+            try:
+                for step in range(most):
+                    for processor in processors:  # called as a list it would look at their signatures at every token
+                        scores = processor(so_far[:count, :length], scores)
+                    if bool((scores.amax(-1) == OFF).any()):
+                        raise InvalidInput(
+                            "What the text must keep to and the words it must not hold leave nothing to go on with.",
+                            "Drop one of the two.",
+                            field="word_filter",
+                        )
+                    chosen = scores.argmax(-1) if greedy else drawn(scores, chances.at(step))
+                    so_far[:count, length], so_far[count:, length] = chosen, chosen[0]
+                    length += 1
+                    for draft, token in zip(drafts, chosen.tolist(), strict=True):
+                        if not draft.finished:
+                            if token in ends:
+                                draft.finished = "end"
+                            else:
+                                draft.tokens.append(token)
+                    each(step + 1, drafts)
+                    if all(draft.finished for draft in drafts) or step + 1 == most:
+                        break
+                    scores = self.scores(so_far[:, length - 1 : length], cache)[:count, -1]
+            finally:
+                if self.grows and whole(cache):
+                    self.kept = KeptText(so_far[:count, :length].tolist(), cache, tokens, prompt_scores)
+            for draft in drafts:
+                draft.finished = draft.finished or "length"
         return drafts
-
-    def _write(
-        self,
-        drafts: list[Draft],
-        tokens: Sequence[int],
-        most: int,
-        first: int,
-        ends: frozenset[int],
-        processors: LogitsProcessorList,
-        greedy: bool,
-        each: Callable[[int, list[Draft]], None],
-        check: Callable[[], None],
-    ) -> None:
-        count = len(drafts)
-        if greedy and count == 1 and not processors and self.grows:
-            self._look_ahead(tokens, drafts[0], most, ends, each, check)
-            return
-        rows = max(count, self.steady_rows)
-        cache, scores = self.read(tokens, rows, len(tokens) + min(most, 64), check)
-        prompt_scores, self.kept = scores, None
-        so_far = torch.empty(rows, len(tokens) + most, dtype=torch.long, device=self.model.device)
-        so_far[:, : len(tokens)] = torch.tensor(list(tokens), device=self.model.device)
-        chances = Chances([draft.seed for draft in drafts], first, most)
-        scores = scores.expand(count, -1)
-        length = len(tokens)
-        try:
-            for step in range(most):
-                for processor in processors:  # called as a list it would look at their signatures at every token
-                    scores = processor(so_far[:count, :length], scores)
-                if bool((scores.amax(-1) == OFF).any()):
-                    raise InvalidInput(
-                        "What the text must keep to and the words that it must not hold leave nothing to go on with.",
-                        "Drop one of the two.",
-                        field="word_filter",
-                    )
-                chosen = scores.argmax(-1) if greedy else drawn(scores, chances.at(step))
-                so_far[:count, length], so_far[count:, length] = chosen, chosen[0]
-                length += 1
-                for draft, token in zip(drafts, chosen.tolist(), strict=True):
-                    if not draft.finished:
-                        if token in ends:
-                            draft.finished = "end"
-                        else:
-                            draft.tokens.append(token)
-                each(step + 1, drafts)
-                if all(draft.finished for draft in drafts) or step + 1 == most:
-                    break
-                scores = self.scores(so_far[:, length - 1 : length], cache)[:count, -1]
-        finally:
-            if self.grows and whole(cache):
-                self.kept = KeptText(so_far[:count, :length].tolist(), cache, tokens, prompt_scores)
-        for draft in drafts:
-            draft.finished = draft.finished or "length"
 
     def _look_ahead(
         self,
