@@ -96,7 +96,9 @@ def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     sheet = context.new_page()
     sheet.set_default_timeout(45_000)  # the first page of a busy machine takes its time
     seen: list[str] = []
-    sheet.on("console", lambda message: seen.append(message.text) if message.type == "error" else None)
+    sheet.on(
+        "console", lambda said: seen.append(f"{said.text} {said.location['url']}") if said.type == "error" else None
+    )
     sheet.on("pageerror", lambda error: seen.append(f"uncaught: {error}"))
     context.on("request", lambda asked: seen.append(f"foreign: {asked.url}") if is_foreign(asked.url) else None)
     yield sheet

@@ -46,12 +46,13 @@ _numbers = itertools.count(1)
 
 def datasets(root: Path) -> "tuple[Dataset, ...]":
     """All data sets below `root` that can be opened, by name."""
-    found: list[Dataset] = []
+    found: list[tuple[str, Dataset]] = []
     for folder in sorted(root.iterdir()) if root.is_dir() else ():
         if (folder / STATE).is_file():
             with contextlib.suppress(InvalidInput, NotFound):  # a damaged one says so when it is opened
-                found.append(Dataset.open(folder))
-    return tuple(sorted(found, key=lambda dataset: dataset.name.lower()))
+                dataset = Dataset.open(folder)
+                found.append((dataset.name.lower(), dataset))
+    return tuple(dataset for _, dataset in sorted(found, key=lambda pair: pair[0]))
 
 
 class Dataset:

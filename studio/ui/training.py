@@ -4,6 +4,7 @@ It draws nothing and trains nothing: data sets are studio.lab's, runs are jobs, 
 from its folder while the worker writes there.
 """
 
+import contextlib
 import json
 import re
 import secrets
@@ -62,16 +63,12 @@ class TrainDesk:
 
     def overview(self) -> Json:
         """What the panel's side shows: data sets, models that can be taught, runs."""
-        found = datasets(self.studio.datasets)
         models = self.studio.catalog.models()
         bases = [m for m in models if ("text_to_image" in m.tasks and "train_lora" in family(m.family).trainings)]
         readers = [m for m in models if "train_text_lora" in family(m.family).trainings]
         return {
             "rev": self.studio.revision,
-            "datasets": [
-                {"id": d.id, "name": d.name, "kind": d.kind, "count": sum(i.usable and i.included for i in d.items)}
-                for d in found
-            ],
+            "datasets": self.dataset_lines(),
             "bases": [
                 {"id": m.id, "name": m.name, "size": m.size, "learns": kind}
                 for kind, able in (("image", bases), ("text", readers))
@@ -86,10 +83,18 @@ class TrainDesk:
             "presets": list(PRESETS),
             "own": [p.name for p in self.own_presets()],
             "runs": [self.run_line(job) for job in self.runs()],
-            "adding": {id: list(done) for id, done in self._adding.items()},
+            "adding": {id: list(done) for id, done in dict(self._adding).items()},
             "captioners": [{"id": m.id, "name": m.name} for m in models if "caption" in m.tasks],
             "captioning": self.captioning(),
         }
+
+    def dataset_lines(self) -> list[Json]:
+        lines = []
+        for dataset in datasets(self.studio.datasets):
+            with contextlib.suppress(NotFound):  # another tab deletes it meanwhile
+                count = sum(item.usable and item.included for item in dataset.items)
+                lines.append({"id": dataset.id, "name": dataset.name, "kind": dataset.kind, "count": count})
+        return lines
 
     def captioning(self) -> Json:
         """For each data set the newest job that captions it."""
@@ -102,7 +107,7 @@ class TrainDesk:
     def dataset_state(self, id: Any) -> Json:
         """A whole data set: its entries, the report, and which change can be undone."""
         dataset = self.dataset(id)
-        past, undone = dataset.history, dataset.undone
+        past, undone, adding = dataset.history, dataset.undone, self._adding.get(dataset.id)
         return {
             "id": dataset.id,
             "name": dataset.name,
@@ -113,7 +118,7 @@ class TrainDesk:
             "report": report_state(dataset.report()),
             "undo": past[-1].what if past else None,
             "redo": undone[-1].what if undone else None,
-            "adding": list(self._adding[dataset.id]) if dataset.id in self._adding else None,
+            "adding": list(adding) if adding else None,
         }
 
     def picture(self, id: str, item: str) -> Path:
