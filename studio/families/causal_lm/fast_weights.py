@@ -40,6 +40,12 @@ class PackedLinear(nn.Module):
         return self.in_features * self.out_features * 4
 
 
+def in_blocks(rows: Tensor) -> Tensor:
+    """(n, ...) with rows of zeros behind, so that they are whole blocks."""
+    spare = -rows.shape[0] % BLOCK
+    return torch.constant_pad_nd(rows, (0, 0, 0, spare)) if spare else rows
+
+
 class HalfLinear(nn.Module):
     """The same for a weight whose values fit float16, which is kept in it; inputs and sums are float32."""
 
@@ -50,12 +56,11 @@ class HalfLinear(nn.Module):
         self.packed = torch.ops.quantized.linear_prepack_fp16(weight.detach().contiguous(), kept)
 
     def forward(self, x: Tensor) -> Tensor:
+        multiply = torch.ops.quantized.linear_dynamic_fp16.default
+        if x.dim() == 2 and not x.shape[0] % BLOCK:
+            return multiply(x, self.packed)
         rows = x.reshape(-1, self.in_features)
-        many = len(rows)
-        if spare := -many % BLOCK:
-            rows = F.pad(rows, (0, 0, 0, spare))
-        made = torch.ops.quantized.linear_dynamic_fp16.default(rows, self.packed)
-        return made[:many].view(*x.shape[:-1], self.out_features)
+        return multiply(in_blocks(rows), self.packed)[: rows.shape[0]].view(*x.shape[:-1], self.out_features)
 
     __call__ = forward
 

@@ -43,10 +43,10 @@ class GrowingLayer(DynamicLayer):
             self.lazy_initialization(key_states, value_states)
         end = self.length + key_states.shape[2]
         self.make_room(end)
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
+        for kept, new in ((self.keys, key_states), (self.values, value_states)):
+            kept.narrow(2, self.length, end - self.length).copy_(new)
         self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        return self.keys.narrow(2, 0, end), self.values.narrow(2, 0, end)
 
     def get_seq_length(self) -> int:
         return self.length

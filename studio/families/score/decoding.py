@@ -14,7 +14,7 @@ from transformers import Cache, PreTrainedModel
 
 from studio.errors import ModelError
 from studio.families.causal_lm.kept_text import GrowingLayer, can_grow, copied, growing_cache, room_of, scores_of
-from studio.families.causal_lm.plain_llama import PlainLlama, plain_llama
+from studio.families.causal_lm.plain_llama import plain_llama
 from studio.families.causal_lm.small_models import fitting_threads
 from studio.families.score.grammar import Grammar
 from studio.families.score.key_lean import KeyLean
@@ -22,7 +22,6 @@ from studio.families.score.variety import Variety
 from studio.families.score.vocabulary import CONTROLS, Vocabulary
 
 HEAD = 1 + len(CONTROLS)
-MOST_PLACES = 8192  # of which the turns are kept
 STEADY_ROWS = 4  # fewer would change the bits of plain products, see causal_lm/decoding.py
 
 
@@ -78,8 +77,6 @@ class Composer:
             raise ModelError(said, "Use a Llama-type model.")
         self.model, self.vocabulary = model, vocabulary
         self.plain = plain_llama(model)
-        if self.plain:
-            lighten(self.plain, min(room_of(model), MOST_PLACES))
         steady = model.device.type != "cpu" or (self.plain is not None and self.plain.steady)
         self.least = 1 if steady else STEADY_ROWS
         if not steady:
@@ -158,56 +155,43 @@ class Composer:
 
 def choose(rows: Sequence[Row], scores: np.ndarray, vocabulary: Vocabulary, temperature: float, top_p: float) -> None:
     """Draws the next token of each row that has not ended from the scores (rows, tokens), and takes it."""
-    raw = scores
-    scores = scores.copy()
-    pad = vocabulary.ids["PAD"]
-    passes: dict[int, np.ndarray] = {}
-    towards: dict[int, int] = {}
-    for place, row in enumerate(rows):
-        grammar = row.grammar
-        if row.ended or grammar is None:
-            scores[place, pad] = -np.inf
-            continue
-        if row.lean:
-            scores[place] += row.lean.of(grammar)
-        if row.variety:
-            row.variety.lead(scores[place], grammar)
-        if grammar.expects == "CHORD" and grammar.here.chord_lean is not None:
-            scores[place, vocabulary.kinds["CHORD"]] += grammar.here.chord_lean
-        may = grammar.allowed()
-        if ways := grammar.detours():
-            passing, towards[place] = ways
-            passing &= ~may
-            passes[place] = passing
-            may = may | passing
-        scores[place][~may] = -np.inf
-    draws = np.array([row.chance.random() for row in rows])
-    chosen = drawn(scores, temperature, top_p, draws)
-    for place, (row, token) in enumerate(zip(rows, chosen.tolist(), strict=True)):
+    for row, heard in zip(rows, scores, strict=True):
         if row.ended:
             continue
-        if place in passes and passes[place][token]:
-            token = towards[place]
+        line, passing, towards = fitting(row, heard, vocabulary)
+        token = drawn(line, temperature, top_p, row.chance.random())
+        if passing is not None and passing[token]:
+            token = towards
         if row.scored_from is not None and row.grammar and row.grammar.bar >= row.scored_from:
-            line = raw[place].astype(np.float64)
-            row.likelihood += float(line[token] - line.max() - np.log(np.exp(line - line.max()).sum()))
+            sure = heard.astype(np.float64) - heard.max()
+            row.likelihood += float(sure[token] - np.log(np.exp(sure).sum()))
             row.scored += 1
         row.take(token)
         if row.grammar is None:
             row.ended = token == vocabulary.ids["END"]
 
 
-@torch.inference_mode()
-def lighten(plain: PlainLlama, places: int) -> None:
-    """Keeps the turns of all places, which a small model waits for when they are computed anew for every token."""
-    weight = plain.embed.weight
-    kept = plain.rotary(weight[None, :1], torch.arange(places, device=weight.device)[None])
-
-    def turns(x: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
-        first = int(at[0, 0])
-        return kept[0][:, first : first + at.shape[1]], kept[1][:, first : first + at.shape[1]]
-
-    plain.rotary = turns
+def fitting(row: Row, heard: np.ndarray, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray | None, int]:
+    """The scores (tokens,) led by what leads the row, of what may come; which of these pass over a given note, if any,
+    and the token that goes towards it.
+    """
+    line, grammar = heard.copy(), row.grammar
+    if grammar is None:
+        line[vocabulary.ids["PAD"]] = -np.inf
+        return line, None, -1
+    if row.lean:
+        line += row.lean.of(grammar)
+    if row.variety:
+        row.variety.lead(line, grammar)
+    if grammar.expects == "CHORD" and grammar.here.chord_lean is not None:
+        line[vocabulary.kinds["CHORD"]] += grammar.here.chord_lean
+    may, passing, towards = grammar.allowed(), None, -1
+    if ways := grammar.detours():
+        passing, towards = ways
+        passing &= ~may
+        may = may | passing
+    line[~may] = -np.inf
+    return line, passing, towards
 
 
 def stacked(caches: Sequence[Cache], length: int, room: int) -> Cache:
@@ -222,18 +206,16 @@ def stacked(caches: Sequence[Cache], length: int, room: int) -> Cache:
     return Cache(layers=layers)
 
 
-def drawn(scores: np.ndarray, temperature: float, top_p: float, draws: np.ndarray) -> np.ndarray:
-    """(n,) tokens from (n, tokens) scores, of the likeliest that make up `top_p` (Holtzman et al., 2020); `draws` (n,)
-    in 0..1 say where in them."""
-    scaled = scores / max(temperature, 1e-4)
-    scaled -= scaled.max(1, keepdims=True)
-    shares = np.exp(scaled)
-    shares /= shares.sum(1, keepdims=True)
-    order = np.argsort(-shares, 1, kind="stable")
-    sorted_shares = np.take_along_axis(shares, order, 1)
-    sums = sorted_shares.cumsum(1)
-    sorted_shares[sums - sorted_shares >= top_p] = 0.0
-    sums = sorted_shares.cumsum(1)
-    at = (sums <= draws[:, None] * sums[:, -1:]).sum(1)
-    last = (sorted_shares > 0).sum(1) - 1
-    return np.take_along_axis(order, np.minimum(at, last)[:, None], 1)[:, 0]
+def drawn(scores: np.ndarray, temperature: float, top_p: float, draw: float) -> int:
+    """A token by its scores (tokens,), of the likeliest that make up `top_p` (Holtzman et al., 2020); `draw` in 0..1
+    says where in them.
+    """
+    open_ones = np.flatnonzero(scores > -np.inf)  # a few of all tokens, as the grammar goes
+    heights = scores[open_ones]
+    order = np.argsort(-heights, kind="stable")
+    heights = heights[order]
+    shares = np.exp((heights - heights[0]) / max(temperature, 1e-4))
+    sums = shares.cumsum()
+    kept = max(1, int(np.searchsorted(sums - shares, top_p * sums[-1])))  # those before which less than `top_p` lies
+    at = int(np.searchsorted(sums[:kept], draw * sums[kept - 1], side="right"))
+    return int(open_ones[order[min(at, kept - 1)]])

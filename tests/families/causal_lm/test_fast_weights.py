@@ -16,7 +16,7 @@ from studio.families.causal_lm.fast_weights import (
     half_works,
     steady_layer,
 )
-from studio.families.causal_lm.plain_llama import Norm, turned, turns_of
+from studio.families.causal_lm.plain_llama import Norm, in_pairs, turned, turns_of
 
 ROWS = 9
 
@@ -90,6 +90,8 @@ def test_norm_and_turns_are_what_they_are_defined_to_be() -> None:
     cos, sin = angles.cos(), angles.sin()
     one, two = x[..., :8], x[..., 8:]
     by_hand = x * cos[:, :, None] + torch.cat((-two, one), -1) * sin[:, :, None]
-    assert torch.allclose(turned(x, turns_of(cos, sin)), by_hand, atol=1e-6)
-    half = turned(x.bfloat16(), turns_of(cos.bfloat16(), sin.bfloat16()))
-    assert torch.allclose(half.float(), by_hand, atol=0.1)
+    pairs, truth = (torch.stack((y[..., :8], y[..., 8:]), -1).flatten(-2) for y in (x, by_hand))
+    assert torch.equal(in_pairs(x[0, 0].reshape(64, 1), 8).view(4, 16), pairs[0, 0])
+    assert torch.allclose(turned(pairs, turns_of(cos, sin)), truth, atol=1e-6)
+    half = turned(pairs.bfloat16(), turns_of(cos.bfloat16(), sin.bfloat16()))
+    assert torch.allclose(half.float(), truth, atol=0.1)
