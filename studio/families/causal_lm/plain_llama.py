@@ -133,7 +133,7 @@ class Heads:
         places = shape[0] * shape[1]
         if self.whole is None:
             query, key, value = (layer(x[:places]) for layer in self.layers)
-            both = in_pairs(torch.cat((query, key), -1).T, self.width // 2).T
+            both = in_pairs(torch.cat((query, key), -1).T, self.width // 2).T.contiguous()
         else:
             both, value = self.whole(x)[:places].split_with_sizes(self.sizes, -1)
         if self.norms:

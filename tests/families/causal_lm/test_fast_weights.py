@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
 
 from studio.families.causal_lm.fast_weights import (
     ROW_BY_ROW,
@@ -14,9 +15,12 @@ from studio.families.causal_lm.fast_weights import (
     RowByRow,
     fits_half,
     half_works,
+    large_layers,
+    replace,
     steady_layer,
 )
-from studio.families.causal_lm.plain_llama import Norm, in_pairs, turned, turns_of
+from studio.families.causal_lm.kept_text import growing_cache
+from studio.families.causal_lm.plain_llama import Norm, PlainLlama, in_pairs, turned, turns_of
 
 ROWS = 9
 
@@ -95,3 +99,20 @@ def test_norm_and_turns_are_what_they_are_defined_to_be() -> None:
     assert torch.allclose(turned(pairs, turns_of(cos, sin)), truth, atol=1e-6)
     half = turned(pairs.bfloat16(), turns_of(cos.bfloat16(), sin.bfloat16()))
     assert torch.allclose(half.float(), truth, atol=0.1)
+
+
+@pytest.mark.parametrize("kind", [LlamaConfig, Qwen2Config, Qwen3Config])
+@pytest.mark.parametrize("in_8", [True, False])
+@torch.inference_mode()
+def test_layers_of_any_kind_are_read_plainly(kind: type[PreTrainedConfig], in_8: bool) -> None:
+    torch.manual_seed(4)
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "vocab_size": 50}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
+    model = AutoModelForCausalLM.from_config(kind(**sizes, **heads)).eval()
+    for name in large_layers(model, 1) if in_8 else ():
+        replace(model, name, Int8Linear(model.get_submodule(name)))
+    plain = PlainLlama(model)
+    cache, tokens = growing_cache(model), torch.randint(0, 50, (3, 9))
+    parts = [plain.scores(part, cache, last=0) for part in (tokens[:, :5], tokens[:, 5:6], tokens[:, 6:])]
+    truth = model(input_ids=tokens, use_cache=False).logits
+    assert (torch.cat(parts, 1) - truth).abs().max() < (0.05 if in_8 else 1e-4) * truth.std()  # 8 bits take bfloat16
