@@ -88,11 +88,12 @@ def browser(chromium: str) -> Iterator[Any]:
 
 @pytest.fixture
 def page(browser: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A blank page, 1440 x 900. At the end it has seen no console error, no exception, no foreign request.
+    """A blank page, 1440 x 900, without motion, which takes a seventh of the time to draw. At the end it has seen no
+    console error, no exception, no foreign request.
 
     @pytest.mark.console("text", ...) lets pass what contains one of the texts.
     """
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
     sheet = context.new_page()
     sheet.set_default_timeout(45_000)  # the first page of a busy machine takes its time
     seen: list[str] = []

@@ -27,6 +27,8 @@ WORK: Mapping[str, tuple[str, int]] = {
     "generate in bfloat16, 1 draft": ("generate_bf16", 1),
     "studio in 8 bits, 4 drafts": ("studio8", 4),
     "studio in 8 bits, 1 draft": ("studio8", 1),
+    "llama.cpp, 4 drafts": ("llama_cpp", 4),
+    "llama.cpp, 1 draft": ("llama_cpp", 1),
 }
 RATIOS = {
     "4 drafts against 4 calls": ("studio, 4 drafts", "generate, 4 calls"),
@@ -35,6 +37,8 @@ RATIOS = {
     "4 drafts against one call in bfloat16": ("studio, 4 drafts", "generate in bfloat16, 4 in one call"),
     "1 draft against bfloat16": ("studio, 1 draft", "generate in bfloat16, 1 draft"),
     "1 draft in 8 bits": ("studio in 8 bits, 1 draft", "generate, 1 draft"),
+    "4 drafts against llama.cpp": ("studio, 4 drafts", "llama.cpp, 4 drafts"),
+    "1 draft against llama.cpp": ("studio, 1 draft", "llama.cpp, 1 draft"),
 }
 
 
@@ -73,20 +77,23 @@ def run(
 def measure(side: Side, folder: Path, asked: Mapping[str, Any], rounds: int) -> Json:
     """A B C ... A B C ...: every work once in each round, after one that is not counted."""
     loaded = side.ask(do="load", folder=str(folder), **asked)
-    found: Json = {**asked, **loaded, "seconds": {name: [] for name in WORK}}
+    work = {name: todo for name, todo in WORK.items() if todo[0] in loaded["able"]}
+    found: Json = {**asked, **loaded, "seconds": {name: [] for name in work}}
     first: dict[str, list[float]] = {"studio": [], "forward": []}
     for turn in range(rounds + 1):
-        for name, (who, drafts) in WORK.items():
+        for name, (who, drafts) in work.items():
             seconds = side.ask(do="write", who=who, drafts=drafts)["seconds"]
             if turn:
                 found["seconds"][name].append(seconds)
         for who, known in first.items():
             known.append(side.ask(do="first", who=who)["seconds"])
-    amount = {name: drafts * asked["tokens"] for name, (_, drafts) in WORK.items()}
+    amount = {name: drafts * asked["tokens"] for name, (_, drafts) in work.items()}
     middle = {name: statistics.median(times) for name, times in found["seconds"].items()}
     found["tokens_a_second"] = {name: round(amount[name] / seconds, 2) for name, seconds in middle.items()}
     pace = found["tokens_a_second"]
-    found["ratios"] = {name: round(pace[ours] / pace[theirs], 2) for name, (ours, theirs) in RATIOS.items()}
+    found["ratios"] = {
+        name: round(pace[ours] / pace[theirs], 2) for name, (ours, theirs) in RATIOS.items() if theirs in pace
+    }
     found["first_token"] = {who: round(statistics.median(times[1:]), 4) for who, times in first.items()}
     found["ratios"]["first token against a forward pass"] = round(
         found["first_token"]["studio"] / found["first_token"]["forward"], 2

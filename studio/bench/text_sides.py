@@ -1,8 +1,8 @@
 """The process of `bench text`: the studio's decoder and transformers' `generate` on the same weights, one at a time."""
 
-import importlib.util
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,12 +12,15 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from studio.bench.llama_cpp import LlamaCpp, is_installed, write_gguf
 from studio.families.causal_lm.decoding import Chances, Decoder
 from studio.families.causal_lm.fast_weights import fits_half, in_8_bits, pack
 from studio.families.causal_lm.params import TEXT
 from studio.families.causal_lm.samplers import chain
 
 SEED = 7
+MOST_DRAFTS = 4
+NO_LLAMA_CPP = "not measured: pip install llama-cpp-python gguf"
 SAMPLING = {"temperature": 0.8, "top_k": 40, "top_p": 0.95, "min_p": 0.05}
 
 
@@ -47,6 +50,13 @@ class Bench:
         size = self.plain.config.vocab_size
         self.prompt = torch.randint(5, size, (prompt,), generator=torch.Generator().manual_seed(1)).tolist()
         self.params: dict[str, Any] = {param.name: param.default for param in TEXT} | SAMPLING
+        self.llama_cpp = self._same_weights() if is_installed() and self.plain.config.model_type == "llama" else None
+
+    def _same_weights(self) -> LlamaCpp:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "same.gguf"
+            write_gguf(self.plain, path)
+            return LlamaCpp(path, room=len(self.prompt) + self.tokens, drafts=MOST_DRAFTS)
 
     def _open(self, folder: Path, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
@@ -54,12 +64,14 @@ class Bench:
         return model
 
     def facts(self) -> dict[str, Any]:
-        there = importlib.util.find_spec("llama_cpp") is not None
-        return {
-            "parameters": self.weights(),
-            "bytes": self.read_each_token(),
-            "llama_cpp": "installed; give it the same weights as GGUF" if there else "not installed, not measured",
-        }
+        able, told = ["generate_apart", "generate", "generate_bf16", *self.decoders], NO_LLAMA_CPP
+        if self.llama_cpp:
+            able.append("llama_cpp")
+            with torch.inference_mode():
+                ours = self.plain(input_ids=torch.tensor([self.prompt]), logits_to_keep=1).logits[0, -1]
+            apart = float((self.llama_cpp.scores(self.prompt) - ours).abs().max() / ours.std())
+            told = f"the same weights in float16; its scores are within {apart:.4f} of theirs' spread"
+        return {"parameters": self.weights(), "bytes": self.read_each_token(), "able": able, "llama_cpp": told}
 
     def weights(self) -> int:
         return sum(p.numel() for p in {id(p): p for p in self.plain.parameters()}.values())
@@ -72,6 +84,9 @@ class Bench:
     def write(self, who: str, drafts: int) -> None:
         if who in self.decoders:
             self._ours(self.decoders[who], drafts, self.tokens)
+        elif who == "llama_cpp":
+            assert self.llama_cpp
+            self.llama_cpp.write(self.prompt, drafts, self.tokens, SAMPLING, SEED)
         elif who == "generate_apart":
             for _ in range(drafts):
                 self._theirs(self.plain, 1)

@@ -32,6 +32,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def test_films_are_made_compared_and_gone_on_from(page: Page, served: Served) -> None:
+    page.emulate_media(reduced_motion="no-preference")  # films play by themselves then
     panel = Board(page, served).open()
     expect(page.locator("#image-frames")).to_be_hidden()
     panel.choose_model("Film")

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(900), p
 
 def test_a_person_makes_a_picture_and_finds_it_again(page: Page, home: Path, tmp_path: Path) -> None:
     tiny_model(home)
+    page.emulate_media(reduced_motion="no-preference")  # the one test that sees all that moves
     with serving(home) as served:
         board = Board(page, served).open()
         board.choose_model("Tiny")

@@ -20,6 +20,7 @@ from torch import Tensor
 from studio.design.meshes import is_closed
 from studio.families.shapes import measures, wording
 from studio.families.shapes.cabinet import as_shares
+from studio.families.shapes.fitting import fitted_latent
 from studio.families.shapes.meshes import largest_share, mesh_of
 from studio.families.shapes.modelled import NAMES, nth
 from studio.families.shapes.starter import ShapeModel, load_model, together
@@ -36,20 +37,25 @@ def decoded(model: ShapeModel, latents: Tensor) -> Tensor:
 
 
 def reconstruction(model: ShapeModel, many: int) -> dict[str, object]:
-    """Intersection over union of unseen shapes and what comes back from their latents, on a finer grid than trained."""
+    """Intersection over union of unseen shapes and what comes back from their latents, on a finer grid than trained:
+    as the studio reads a shape that is brought, and of the encoder alone.
+    """
     shapes = [nth([1, SEEN_BY_NOBODY], i) for i in range(many)]
     scores: dict[str, list[float]] = {kind: [] for kind in NAMES}
-    named = 0
+    named, alone = 0, []
     for shape in shapes:
         seen = torch.from_numpy(shape.grid(model.autoencoder.config.cells))[None]
         with torch.no_grad():
             latent, _ = model.autoencoder.encode(seen)
             named += NAMES[int(model.judge(seen).argmax())] == shape.kind
-        again = model.autoencoder.decode(latent, _FINE).numpy()
-        scores[shape.kind].append(float(overlap(shape.grid(_FINE)[None], again)[0]))
+        fine, closest = shape.grid(_FINE)[None], fitted_latent(model.autoencoder, seen)
+        at_once, again = model.autoencoder.decode(torch.cat((latent, closest)), _FINE).numpy()
+        alone.append(float(overlap(fine, at_once[None])[0]))
+        scores[shape.kind].append(float(overlap(fine, again[None])[0]))
     whole = [score for found in scores.values() for score in found]
     return {
         "reconstruction_iou": round(float(np.mean(whole)), 4),
+        "reconstruction_iou_of_the_encoder_alone": round(float(np.mean(alone)), 4),
         "reconstruction_iou_by_kind": {k: round(float(np.mean(v)), 3) for k, v in scores.items() if v},
         "judge_on_modelled_shapes": round(named / many, 4),
     }

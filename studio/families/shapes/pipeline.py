@@ -19,6 +19,7 @@ from studio.families.family import Context
 from studio.families.shapes import SLIDERS, measures
 from studio.families.shapes.briefs import Brief, read_brief
 from studio.families.shapes.cabinet import as_shares
+from studio.families.shapes.fitting import STEPS, fitted_latent
 from studio.families.shapes.handing import hand_over, weights_of
 from studio.families.shapes.modelled import NAMES
 from studio.families.shapes.printable import printable
@@ -143,7 +144,7 @@ class ShapePipeline:
         return self.model.prior.sample(wish.to(noise.device), noise, steps, guidance)
 
     def _source(self, context: Context, role: str, which: int = 0) -> tuple[Tensor, dict[str, Any]]:
-        """The latent (1, latent) of an input and what its file says: its own, else what the encoder sees in it."""
+        """The latent (1, latent) of an input and what its file says: its own, else the one that comes closest to it."""
         path = context.inputs[role][which]
         about = about_inside(path.read_bytes(), path.name) if path.suffix == ".glb" else {}
         where = self.model.prior.mean.device
@@ -157,8 +158,12 @@ class ShapePipeline:
                 f"The shape has {len(mesh.faces):,} faces.", f"Simplify it to {MOST_TO_READ:,} first.", field=role
             )
         grid = torch.from_numpy(grid_of(mesh, self.model.autoencoder.config.cells))[None].to(where)
-        with torch.no_grad():
-            return self.model.autoencoder.encode(grid)[0], {}
+
+        def each(step: int) -> None:
+            context.check()
+            context.progress(step, STEPS, "Reading the shape")
+
+        return fitted_latent(self.model.autoencoder, grid, each=each), {}
 
     def _deliver(
         self,

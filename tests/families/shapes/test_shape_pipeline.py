@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from studio.design.glb import about_inside, picture_inside
@@ -14,9 +15,11 @@ from studio.errors import Cancelled, InvalidInput, ModelError
 from studio.families import shapes
 from studio.families.shapes import measures
 from studio.families.shapes.briefs import read_brief
+from studio.families.shapes.fitting import fitted_latent
 from studio.families.shapes.modelled import NAMES, nth
 from studio.families.shapes.pipeline import ShapePipeline, load
 from studio.families.shapes.printable import longer_legs, printable, together
+from studio.families.shapes.train import overlap
 from studio.families.shapes.voxels import grid_of
 from tests.families.desk import CPU, Desk, asked
 
@@ -102,6 +105,27 @@ def test_foreign_meshes_are_read_and_open_ones_are_not(starter: ShapePipeline, t
     (tmp_path / "open.stl").write_bytes(write_mesh(Mesh(mesh.vertices, mesh.faces[:-2]), "stl"))
     with pytest.raises(InvalidInput, match="not closed"):
         starter.run(asked("shapes", "vary_shape"), Desk(tmp_path, source=tmp_path / "open.stl"))
+
+
+def test_a_shape_that_is_brought_is_read_closer_than_by_the_encoder_alone(starter: ShapePipeline) -> None:
+    model = starter.model.autoencoder
+    truth = nth([1, 3], 0).grid(model.config.cells)[None]
+    grid = torch.from_numpy(truth)
+    latent = fitted_latent(model, grid, steps=40)
+    with torch.no_grad():
+        at_once = model.encode(grid)[0]
+    before, after = overlap(
+        np.repeat(truth, 2, 0), model.decode(torch.cat((at_once, latent)), model.config.cells).numpy()
+    )
+    assert after > before + 0.02
+    assert torch.equal(fitted_latent(model, grid, steps=3), fitted_latent(model, grid, steps=3))
+    assert torch.equal(fitted_latent(model, torch.ones_like(grid), steps=3), model.encode(torch.ones_like(grid))[0])
+
+    def stop(step: int) -> None:
+        raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        fitted_latent(model, grid, each=stop)
 
 
 def test_stop_is_heard_between_takes(starter: ShapePipeline, tmp_path: Path) -> None:
