@@ -359,7 +359,8 @@ def _words(voice: _Voice, text: str) -> None:
         if place is None:
             break
         if syllable not in ("*", "-"):
-            voice.lyrics.append((place, syllable.replace("~", " ")[:500]))
+            voice.lyrics.append((place, " ".join(syllable.replace("~", " ").split())[:500]))
+    voice.sung = []  # further lines under the same notes are further verses
 
 
 def _score(tune: _Tune) -> Score:

@@ -305,7 +305,7 @@ def _sound(part: _Part, element: Element, onset: Fraction, length: Fraction) -> 
         part.notes.append((first, onset + length, key, velocity))
     lyric = element.find("lyric")  # the first verse
     if lyric is not None and not before:
-        if text := _text(lyric, "text").strip("-"):  # some programs write the hyphens too
+        if text := " ".join(_text(lyric, "text").split()).strip("- "):  # some programs write the hyphens too
             goes_on = _text(lyric, "syllabic") in ("begin", "middle")
             part.lyrics.append((onset, text[:499] + "-" * goes_on))
         elif lyric.find("extend") is not None:

@@ -96,6 +96,16 @@ def test_words_pass_through_every_format(format: str, count: int) -> None:
     assert again.tracks[0].lyrics == score.tracks[0].lyrics and words(again)
 
 
+@pytest.mark.parametrize("format", SCORE_FORMATS)
+def test_the_first_of_several_verses_is_kept(format: str) -> None:
+    hymn = (
+        "X:1\nM:4/4\nL:1/4\nK:C\nCDEF|GABc|\nw:1.~Ho-ly is the first of ma-ny\nw:2.~An-y one\nCDEF|\nw:an-d here on\n"
+    )
+    score = read_score(hymn.encode(), "hymn.abc")
+    assert words(score) == "1. Ho-|ly|is|the|first|of|ma-|ny|an-|d|here|on".split("|")
+    assert read_score(write_score(score, format), format).tracks[0].lyrics == score.tracks[0].lyrics
+
+
 def test_syllables_in_other_voices_keep_their_notes() -> None:
     """A note that begins while another sounds is in a second voice on paper."""
     notes = (Note(0, 1920, 60), Note(480, 480, 72), Note(960, 480, 74), Note(1920, 1920, 72))
