@@ -185,6 +185,7 @@ def is_worker_side(path: Path) -> bool:
         "bench/sketch_sides.py",
         "bench/train_sides.py",
         "bench/text_sides.py",
+        "bench/llama_cpp_sides.py",
         "bench/music_sides.py",
         "bench/musicgen_sides.py",
     )

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from studio.bench.llama_cpp import LlamaCpp, is_installed, write_gguf
+from studio.bench.llama_cpp_sides import LlamaCpp, is_installed, write_gguf
 from studio.families.causal_lm.decoding import Chances, Decoder
 from studio.families.causal_lm.fast_weights import fits_half, in_8_bits, pack
 from studio.families.causal_lm.params import TEXT
