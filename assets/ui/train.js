@@ -162,8 +162,9 @@
       if (finished.length && this.showing.what !== "data") this.run.refresh();
       if (finished.length) dispatchEvent(new CustomEvent("atelier:models"));
       for (const [set, job] of Object.entries(known.captioning)) {
-        const active = ACTIVE.has(before.captioning[set]?.state) && before.captioning[set].id === job.id;
-        if (active && !ACTIVE.has(job.state)) this.captioned(set, job);
+        const old = before.captioning[set];
+        const unseen = this.placed && old?.id !== job.id; // begun and ended between two looks
+        if ((unseen || ACTIVE.has(old?.state)) && !ACTIVE.has(job.state)) this.captioned(set, job);
       }
       const running = known.runs.find((run) => run.state === "running");
       if (!this.placed && running) this.show({ what: "run", job: running.id });
