@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from studio.families.causal_lm.plain_llama import in_pairs
+
 NAMES: Mapping[str, str] = {  # of a Llama-type layer's weights, in transformers and in GGUF
     "self_attn.q_proj": "attn_q",
     "self_attn.k_proj": "attn_k",
@@ -49,14 +51,13 @@ def write_gguf(model: PreTrainedModel, path: Path) -> None:
     out.add_vocab_size(config.vocab_size)
     out.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     out.add_tokenizer_model("no_vocab")
-    heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
     for name, weight in model.state_dict().items():
         told = gguf_name(name)
         if told == "output" and config.tie_word_embeddings:
             continue
         kept = weight.detach().float()
-        if many := heads.get(told.rpartition(".")[2]):
-            kept = in_pairs(kept, many)
+        if told.endswith(("attn_q", "attn_k")):
+            kept = in_pairs(kept, config.head_dim // 2)  # what turns together lies side by side in GGUF too
         out.add_tensor(f"{told}.weight", (kept.half() if kept.dim() > 1 else kept).numpy())
     out.write_header_to_file()
     out.write_kv_data_to_file()
@@ -72,11 +73,6 @@ def gguf_name(name: str) -> str:
         return whole[bare]
     number, _, part = bare.removeprefix("model.layers.").partition(".")
     return f"blk.{number}.{NAMES[part]}"
-
-
-def in_pairs(weight: Tensor, heads: int) -> Tensor:
-    """Rows of queries and keys as GGUF has them: what turns together lies side by side."""
-    return weight.unflatten(0, (heads, 2, -1)).transpose(1, 2).flatten(0, 2)
 
 
 class LlamaCpp:

@@ -126,6 +126,7 @@ class Heads:
         if all(type(layer) is nn.Linear for layer in layers):
             weight, bias = side_by_side(layers)
             order = torch.cat((in_pairs(torch.arange(query + key), half), torch.arange(query + key, len(weight))))
+            order = order.to(weight.device)
             self.whole = product(weight[order], None if bias is None else bias[order], packed)
 
     def __call__(self, x: Tensor, shape: tuple[int, int], turns: Turns) -> tuple[Tensor, Tensor, Tensor]:
