@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from studio.design.line_art import control_picture
 from studio.errors import InvalidInput, ModelError
-from studio.families.diffusion.acceleration import accelerate
+from studio.families.diffusion.acceleration import Budget, accelerate
 from studio.families.diffusion.controlnet_folders import CLASSES
 from studio.families.diffusion.depth_control import seen_in
 from studio.families.diffusion.loading import AGAIN, DTYPES
+from studio.families.diffusion.packed import pack
 from studio.families.diffusion.pictures import start_picture
 from studio.types import Device, Request
 
@@ -34,6 +35,7 @@ class Loaded:
     folder: Path
     net: nn.Module
     bytes: int
+    faster: Budget
 
 
 class ControlNets:
@@ -45,7 +47,7 @@ class ControlNets:
 
     @property
     def size(self) -> int:
-        return self._loaded.bytes if self._loaded else 0
+        return self._loaded.bytes + self._loaded.faster.used if self._loaded else 0
 
     def take(self, folder: Path, spare: int) -> nn.Module:
         """The ControlNet of that folder; `spare` bytes may hold it and its faster weights."""
@@ -54,9 +56,11 @@ class ControlNets:
         self._loaded = None
         net = open_controlnet(folder, self._device)
         held = sum(tensor.nbytes for tensor in (*net.parameters(), *net.buffers()))
-        if self._device.kind == "cpu" and self._device.dtype == "float32":
-            held += accelerate([net], spare - held).used
-        self._loaded = Loaded(folder, net, held)
+        budget = Budget(0)
+        if self._device.kind == "cpu":
+            faster = accelerate if self._device.dtype == "float32" else pack
+            budget = faster([net], spare - held)
+        self._loaded = Loaded(folder, net, held, budget)
         return net
 
 

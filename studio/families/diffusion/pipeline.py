@@ -35,6 +35,7 @@ from studio.families.diffusion.loading import modules, open_folder
 from studio.families.diffusion.masked import kept_outside, needs_this
 from studio.families.diffusion.memory import Sparing, first_batch, scale_factor, slice_decoding
 from studio.families.diffusion.noise import Noise, Take
+from studio.families.diffusion.packed import pack
 from studio.families.diffusion.pictures import mask_picture, put_back, start_picture, whole_picture
 from studio.families.diffusion.prompt_weights import plain_words, reads_weights, words_for
 from studio.families.diffusion.prompts import Mix, PromptMemory, read_limit
@@ -98,10 +99,11 @@ class PicturePipeline:
                 flat = any(issubclass(kind, torch.nn.Conv2d) for kind in kinds)
                 if flat and not any(issubclass(kind, torch.nn.Conv3d) for kind in kinds):
                     part.to(memory_format=torch.channels_last)
-        if device.kind == "cpu" and device.dtype == "float32":
-            self._faster = accelerate(modules(pipe), int((device.memory - self.size()) * SPARE))
-        if device.kind == "cpu" and device.dtype == "bfloat16" and "amx" not in device.features:
-            attention.install()
+        if device.kind == "cpu":
+            faster = accelerate if device.dtype == "float32" else pack
+            self._faster = faster(modules(pipe), int((device.memory - self.size()) * SPARE))
+        if device.kind == "cpu":
+            attention.install(products=device.dtype == "bfloat16" and "amx" not in device.features)
         with torch.inference_mode():
             self._map = previews.from_card(card) or previews.fit(pipe)
 

@@ -54,8 +54,8 @@ class FilmPipeline:
         self._prompts = PromptMemory()
         self._adapters = Adapters(pipe)
         slice_decoding(pipe)
-        if device.kind == "cpu" and device.dtype == "bfloat16" and "amx" not in device.features:
-            attention.install()
+        if device.kind == "cpu":
+            attention.install(products=device.dtype == "bfloat16" and "amx" not in device.features)
         with torch.inference_mode():
             self._map = previews.fit(pipe)
 
