@@ -26,7 +26,7 @@ TITLES = {
 }
 
 
-def run(settings: Settings, *, quick: bool, model: Path | None = None, steps: int = 3, rounds: int = 2) -> Json:
+def run(settings: Settings, *, quick: bool, model: Path | None = None, steps: int = 4, rounds: int = 3) -> Json:
     """Seconds a step of each side, the ratios, and a table in words.
 
     `quick`: at 64 pixels, one step a round. `model`: another folder than the one of Stable Diffusion 1.5's size with

@@ -9,6 +9,8 @@ than half the time there (half of a step was attention). The scores are rounded 
 to 0.4 % times its score. Scores are held for a block of rows only.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,6 +19,9 @@ from torch.nn import functional
 
 BLOCK = 8 * 2**20  # bytes of scores at once: what stays in the processor's cache does not wait for memory
 FUSED = functional.scaled_dot_product_attention
+
+
+LEARNED = 2**21  # rows x columns from which on torch's fused kernel is as fast backwards, and keeps no scores
 
 
 def install(products: bool) -> None:
@@ -76,3 +81,67 @@ def attend(
             scores = torch.bmm(asked[some, row : row + at_once], keys[some])
             torch.bmm(scores.softmax(-1), values[some], out=result[some, row : row + at_once])
     return result.view(*lead, rows, deep)
+
+
+@contextmanager
+def learning() -> Iterator[None]:
+    """Attention whose gradients are wanted, on a CPU: plain products, which torch's fused kernel needs a third longer
+    for.
+    """
+    before = functional.scaled_dot_product_attention
+    functional.scaled_dot_product_attention = learn  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        functional.scaled_dot_product_attention = before  # type: ignore[assignment]
+
+
+def learn(query: Tensor, key: Tensor, value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """As torch's own; plain attention of moderate size by products that keep their weights for the way back."""
+    scale = kwargs.get("scale")
+    plain = not args and not any(kwargs.get(name) for name in ("dropout_p", "is_causal", "enable_gqa"))
+    small = query.ndim == key.ndim == 4 and query.shape[-2] * key.shape[-2] < LEARNED
+    if not (plain and small and torch.is_grad_enabled()) or kwargs.get("attn_mask") is not None:
+        return FUSED(query, key, value, *args, **kwargs)
+    return _Learned.apply(query, key, value, query.shape[-1] ** -0.5 if scale is None else scale)
+
+
+class _Learned(torch.autograd.Function):
+    """softmax(scale q k^T) v of [batch, heads, n, d], some heads at a time, so that their weights stay in the cache."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        shape = query.shape
+        query = (query * scale).flatten(0, 1)
+        key, value = key.flatten(0, 1), value.flatten(0, 1)
+        weights = query.new_empty(len(query), query.shape[1], key.shape[1])
+        result = query.new_empty(*query.shape[:2], value.shape[-1])
+        for some in _groups(weights):
+            torch.softmax(torch.bmm(query[some], key[some].mT), -1, out=weights[some])
+            torch.bmm(weights[some], value[some], out=result[some])
+        ctx.save_for_backward(query, key, value, weights, result)
+        ctx.scale = scale
+        return result.unflatten(0, shape[:2])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        query, key, value, weights, result = ctx.saved_tensors
+        lead = gradients[0].shape[:2]
+        gradient = gradients[0].flatten(0, 1)
+        to_query, to_key, to_value = (torch.empty_like(part) for part in (query, key, value))
+        # the gradient of a softmax takes a number off each row: as one column more, the product does that
+        column = (gradient * result).sum(-1, keepdim=True)
+        wide = torch.cat([gradient, column], -1)
+        values = torch.cat([value, value.new_full((*value.shape[:2], 1), -1.0)], -1)
+        for some in _groups(weights):
+            torch.bmm(weights[some].mT, gradient[some], out=to_value[some])
+            to_scores = torch.bmm(wide[some], values[some].mT).mul_(weights[some])
+            torch.bmm(to_scores, key[some], out=to_query[some])
+            torch.bmm(to_scores.mT, query[some], out=to_key[some])
+        to_query.mul_(ctx.scale)
+        return to_query.unflatten(0, lead), to_key.unflatten(0, lead), to_value.unflatten(0, lead), None
+
+
+def _groups(weights: Tensor) -> list[slice]:
+    at_once = max(1, BLOCK // max(1, weights[0].nbytes))
+    return [slice(first, first + at_once) for first in range(0, len(weights), at_once)]

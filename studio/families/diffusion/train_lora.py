@@ -8,24 +8,27 @@ The adapter is the one with the lowest loss on held-out pictures, at fixed noise
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from peft import LoraConfig
+from peft.tuners.tuners_utils import BaseTunerLayer
 from PIL import Image
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from studio.errors import Cancelled, InvalidInput
 from studio.families.diffusion import lora_checkpoints, lora_files
+from studio.families.diffusion.attention import learning
 from studio.families.diffusion.loading import DTYPES, modules, open_folder
 from studio.families.diffusion.lora_calls import Noising, denoiser_of, predict, together
 from studio.families.diffusion.lora_card import result_card
 from studio.families.diffusion.lora_data import Example, Lessons, prepare, read_manifest
+from studio.families.diffusion.packed_training import pack_frozen
 from studio.families.family import Context
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
@@ -47,8 +50,9 @@ OTHERS = (  # whose answers are to stay as they were
     "a portrait of a woman",
     "a flower, watercolour",
 )
+SPARE = 0.4  # of the memory that the model leaves, for faster weights
 OPTIMISERS: Mapping[str, Any] = {
-    "adamw": torch.optim.AdamW,
+    "adamw": partial(torch.optim.AdamW, fused=True),  # one pass over all of the adapter's small matrices
     "nadam": torch.optim.NAdam,
     "adafactor": torch.optim.Adafactor,
 }
@@ -95,6 +99,10 @@ class Training:
         self._add_adapter()
         if context.device.channels_last:
             self.denoiser.to(memory_format=torch.channels_last)
+        if context.device.kind == "cpu" and context.device.dtype == "bfloat16":
+            held = sum(tensor.nbytes for part in modules(self.pipe) for tensor in (*part.parameters(), *part.buffers()))
+            pack_frozen(self.denoiser, lora_files.NAME, int((context.device.memory - held) * SPARE))
+        self.tuned = [part for part in self.denoiser.modules() if isinstance(part, BaseTunerLayer)]
         self.trained = [p for p in self.denoiser.parameters() if p.requires_grad]
         self.optimiser = OPTIMISERS[self.params["optimizer"]](
             self.trained, lr=self.params["learning_rate"], weight_decay=0.01
@@ -186,7 +194,10 @@ class Training:
             with self.attention():  # what was not kept between the passes is computed again
                 loss.backward()
             total += float(loss.detach())
-        nn.utils.clip_grad_norm_(self.trained, 1.0)
+        gradients = [parameter.grad for parameter in self.trained if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if not norm <= 1:  # torch's own way multiplies hundreds of small matrices by 1 as well
+            nn.utils.clip_grads_with_norm_(self.trained, 1.0, norm)
         self.optimiser.step()
         self.optimiser.zero_grad()
         return total
@@ -235,18 +246,23 @@ class Training:
     @contextmanager
     def fast(self) -> Iterator[None]:
         """The adapter's small products in the model's dtype too."""
+        half = self.context.device.dtype != "float32"
         with ExitStack() as stack:
-            if self.context.device.dtype != "float32":
+            if half:
                 stack.enter_context(torch.autocast(self.where.type, DTYPES[self.context.device.dtype]))
             stack.enter_context(self.attention())
-            yield
+            for layer in self.tuned:  # peft would make float32 of what autocast makes bfloat16 again
+                layer.cast_input_dtype_enabled = not half
+            try:
+                yield
+            finally:
+                for layer in self.tuned:
+                    layer.cast_input_dtype_enabled = True
 
     @contextmanager
     def attention(self) -> Iterator[None]:
         """On a CPU the fused attention is slow backwards."""
-        with ExitStack() as stack:
-            if self.where.type == "cpu":
-                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        with learning() if self.where.type == "cpu" else nullcontext():
             yield
 
     # --- looking at it
