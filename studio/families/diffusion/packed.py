@@ -47,13 +47,13 @@ class PackedLinear:
 
     def backward(self, gradient: Tensor, shape: torch.Size) -> Tensor:
         """What came in has that shape."""
-        if not self._turn(gradient):
+        if not self._turn():
             return gradient @ self._plain
         return KERNELS._linear_pointwise(gradient.contiguous(), self._back, None, "none", [], "")
 
     def back_plus(self, gradient: Tensor, other: Tensor) -> Tensor:
         """The gradient of what came in, added to `other`."""
-        if not self._turn(gradient):
+        if not self._turn():
             return other + gradient @ self._plain
         return KERNELS._linear_pointwise.binary(gradient.contiguous(), other, self._back, None, "add")
 
@@ -72,14 +72,13 @@ class PackedLinear:
         if self._weight is None and not self._refused:
             self._refused = not self._budget.take(self._plain.nbytes)
             if not self._refused:
-                self._weight = KERNELS._reorder_linear_weight(self._plain, x.numel() // x.shape[-1])
+                self._weight = KERNELS._reorder_linear_weight(self._plain)
         return self._weight is not None
 
-    def _turn(self, gradient: Tensor) -> bool:
+    def _turn(self) -> bool:
         """Whether gradients can go the packed way."""
         if self._back is None and self._budget.take(self._plain.nbytes):
-            turned = self._plain.t().contiguous()
-            self._back = KERNELS._reorder_linear_weight(turned, gradient.numel() // gradient.shape[-1])
+            self._back = KERNELS._reorder_linear_weight(self._plain.t().contiguous())
         return self._back is not None
 
 
@@ -130,11 +129,10 @@ class PackedConvolution:
             weight = self._layer.weight.detach()
             self._refused = not self._budget.take(weight.nbytes * (2 if self._through else 1))
             if not self._refused:
-                self._weight = KERNELS._reorder_convolution_weight(weight, *self._shape, list(x.shape))
+                self._weight = KERNELS._reorder_convolution_weight(weight, *self._shape)
                 if self._through:
                     mirrored = weight.flip(2, 3).transpose(0, 1).contiguous(memory_format=torch.channels_last)
-                    seen = [len(x), len(weight), *x.shape[2:]]
-                    self._back = KERNELS._reorder_convolution_weight(mirrored, *self._back_shape(), seen)
+                    self._back = KERNELS._reorder_convolution_weight(mirrored, *self._back_shape())
         return self._weight is not None
 
     def _back_shape(self) -> tuple[list[int], list[int], list[int], int]:
