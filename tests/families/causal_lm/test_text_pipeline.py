@@ -82,7 +82,7 @@ def test_the_bits_of_a_row_do_not_depend_on_how_many_there_are(loaded: TextPipel
             found.append(decoder.scores(new[:rows], cache))
             found[-1] = decoder.scores(new[:rows] + 1, cache)
         assert all(torch.allclose(made, found[0][: len(made)], rtol=1e-4, atol=1e-4) for made in found)
-        if threads == 1 or decoder.plain:  # transformers' other modules differ in last bits with several threads
+        if decoder.plain:  # transformers' other modules differ in last bits, with several threads or with AVX-512
             assert all(torch.equal(made, found[0][: len(made)]) for made in found)
     finally:
         torch.set_num_threads(before)
