@@ -107,7 +107,7 @@ class _Adapted(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             to_x = ctx.layers.packed.backward(whole, ctx.shape)
             to_x.view(-1, to_x.shape[-1]).addmm_(to_narrow, into)
-        to_down, to_up = (to_narrow.t() @ rows).float(), (flat.t() @ narrow).float()
+        to_down, to_up = (to_narrow.t() @ rows).float(), (narrow.t() @ flat).t().float()
         found: list[Tensor] = []
         for (r, wide, rank, out), scale in zip(ctx.sizes, ctx.layers.scales, strict=True):
             block = to_up[out : out + wide, rank : rank + r]
