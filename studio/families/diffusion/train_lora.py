@@ -34,6 +34,7 @@ from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
 from studio.families.training.short_memory import is_out_of_memory
 from studio.lab.crops import shapes_told
+from studio.lab.estimate import training_estimate
 from studio.types import Request
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
@@ -100,8 +101,7 @@ class Training:
         if context.device.channels_last:
             self.denoiser.to(memory_format=torch.channels_last)
         if context.device.kind == "cpu" and context.device.dtype == "bfloat16":
-            held = sum(tensor.nbytes for part in modules(self.pipe) for tensor in (*part.parameters(), *part.buffers()))
-            pack_frozen(self.denoiser, lora_files.NAME, int((context.device.memory - held) * SPARE))
+            pack_frozen(self.denoiser, lora_files.NAME, self._room())
         self.tuned = [part for part in self.denoiser.modules() if isinstance(part, BaseTunerLayer)]
         self.trained = [p for p in self.denoiser.parameters() if p.requires_grad]
         self.optimiser = OPTIMISERS[self.params["optimizer"]](
@@ -141,6 +141,14 @@ class Training:
             parameter.requires_grad_("lora_" in name)
             if "lora_" in name:
                 parameter.data = parameter.data.float()
+
+    def _room(self) -> int:
+        """Bytes for faster weights, beside the model and what is kept between the passes."""
+        held = sum(tensor.nbytes for part in modules(self.pipe) for tensor in (*part.parameters(), *part.buffers()))
+        batch, side = int(self.params["train_batch_size"]), int(self.params["resolution"])
+        wanted = training_estimate(size=held, steps=1, batch=batch, resolution=side).memory
+        memory = self.context.device.memory
+        return int(min(SPARE * (memory - held), 0.9 * memory - wanted))
 
     def _resume(self) -> None:
         kept = self.run.load(CHECKPOINT)
