@@ -47,6 +47,7 @@ LEAST_WIDTH = 75  # channels in x out / (in + out): below, the transforms cost m
 LEAST_TILES = 16  # below, reading the weights, four times as many, costs more
 BLOCK = 16 * 2**20  # bytes of transformed pixels at once: what stays in the processor's cache does not wait for memory
 TOLERANCE = 1e-4
+SPARE = 0.4  # of the memory that a model leaves, for faster weights
 
 
 class Budget:

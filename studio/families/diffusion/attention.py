@@ -85,8 +85,8 @@ def attend(
 
 @contextmanager
 def learning() -> Iterator[None]:
-    """Attention whose gradients are wanted, on a CPU: plain products, which torch's fused kernel needs a third longer
-    for.
+    """Attention whose gradients are wanted, on a CPU: plain products. With AMX in bfloat16 torch's fused kernel takes
+    1.4 times as long and its plain one 3 times; in float32 0.8 and 1.4 (8 heads of 40 over 1,024 positions).
     """
     before = functional.scaled_dot_product_attention
     functional.scaled_dot_product_attention = learn  # type: ignore[assignment]

@@ -23,7 +23,7 @@ from studio.design.films import write_film
 from studio.design.outlines import agreement
 from studio.errors import InvalidInput, ModelError
 from studio.families.diffusion import attention, previews, schedulers
-from studio.families.diffusion.acceleration import Budget, accelerate
+from studio.families.diffusion.acceleration import SPARE, Budget, accelerate
 from studio.families.diffusion.adapters import Adapters
 from studio.families.diffusion.call_arguments import fitting
 from studio.families.diffusion.controlnets import ControlNets, looked_at_once, steered, steering
@@ -61,7 +61,6 @@ WAYS = {
     "outpaint": AutoPipelineForInpainting,
     "latent_walk": AutoPipelineForText2Image,
 }
-SPARE = 0.4  # of the memory that the model leaves, for faster weights
 CANNOT = {
     "text_to_image": "make pictures from words alone",
     "image_to_image": "start from a picture",
@@ -102,7 +101,6 @@ class PicturePipeline:
         if device.kind == "cpu":
             faster = accelerate if device.dtype == "float32" else pack
             self._faster = faster(modules(pipe), int((device.memory - self.size()) * SPARE))
-        if device.kind == "cpu":
             attention.install(products=device.dtype == "bfloat16" and "amx" not in device.features)
         with torch.inference_mode():
             self._map = previews.from_card(card) or previews.fit(pipe)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from studio.errors import Cancelled, InvalidInput
 from studio.families.diffusion import lora_checkpoints, lora_files
+from studio.families.diffusion.acceleration import SPARE
 from studio.families.diffusion.attention import learning
 from studio.families.diffusion.loading import DTYPES, modules, open_folder
 from studio.families.diffusion.lora_calls import Noising, denoiser_of, predict, together
@@ -51,7 +52,6 @@ OTHERS = (  # whose answers are to stay as they were
     "a portrait of a woman",
     "a flower, watercolour",
 )
-SPARE = 0.4  # of the memory that the model leaves, for faster weights
 OPTIMISERS: Mapping[str, Any] = {
     "adamw": partial(torch.optim.AdamW, fused=True),  # one pass over all of the adapter's small matrices
     "nadam": torch.optim.NAdam,
