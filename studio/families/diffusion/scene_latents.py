@@ -93,6 +93,7 @@ def cache_scenes(recipe: Recipe, run: RunFolder, sprites: Sprites) -> bool:
             latents=encode(model, np.stack([scene.pixels for scene in scenes]), s.bf16).numpy().astype(np.float16),
             tokens=np.array(tokens, np.int16),
             labels=np.array([labels(scene, names) for scene in scenes], np.int16),
+            covers=np.stack([scene.cover for scene in scenes]).astype(np.float16),
         )
         partial.replace(folder / name)
     return True
@@ -112,14 +113,14 @@ def encode(model: AutoencoderKL, pictures: np.ndarray, bf16: bool = False) -> Te
 
 
 class Latents:
-    """The cached scenes: latents (n, 16, 16, 16) float16, token ids (n, length).
+    """The cached scenes: latents (n, 16, 16, 16) and what things cover (n, 16, 16) in float16, token ids (n, length).
 
     Scenes of the first `common` things of the recipe are drawn `favour` times as often as the others.
     """
 
     def __init__(self, folder: Path, common: int = 0, favour: int = 1) -> None:
         self.folder, self.common, self.favour = folder, common, favour
-        self.parts: list[tuple[np.ndarray, np.ndarray]] = []
+        self.parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.rows = np.empty((0, 2), np.int64)  # part and row of every scene, the favoured ones several times
         self.names: set[str] = set()
         self.refresh()
@@ -132,15 +133,19 @@ class Latents:
             if path.name in self.names:
                 continue
             with np.load(path) as file:
-                self.parts.append((file["latents"], file["tokens"]))
+                self.parts.append((file["latents"], file["tokens"], file["covers"]))
                 times = np.where(file["labels"][:, 0] < self.common, self.favour, 1)
             rows = np.repeat(np.arange(len(times)), times)
             new = np.stack([np.full(len(rows), len(self.parts) - 1), rows], 1)
             self.rows = np.concatenate([self.rows, new])
             self.names.add(path.name)
 
-    def draw(self, many: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def draw(self, many: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents (many, 16, 16, 16), token ids (many, length) and covers (many, 1, 16, 16) of scenes by lot."""
         rows = self.rows[rng.integers(0, len(self.rows), many)]
-        latents = np.stack([self.parts[part][0][row] for part, row in rows])
-        tokens = np.stack([self.parts[part][1][row] for part, row in rows])
-        return torch.from_numpy(latents).float(), torch.from_numpy(tokens).long()
+        latents, tokens, covers = (np.stack([self.parts[part][kind][row] for part, row in rows]) for kind in range(3))
+        return (
+            torch.from_numpy(latents).float(),
+            torch.from_numpy(tokens).long(),
+            torch.from_numpy(covers[:, None]).float(),
+        )

@@ -5,7 +5,7 @@ It draws and describes; it knows no model. The same random generator state gives
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
@@ -17,6 +17,7 @@ from studio.families.diffusion.scene_styles import STYLES
 
 SIZES = {"tiny": 64, "small": 96, "": 128, "big": 192, "huge": 224}
 GRID = 32  # pixels: sizes and corners are multiples of it, so that a thing always has the same latents
+CELL = 16  # pixels of a latent's side
 NUMBERS = {2: "two", 3: "three"}
 
 
@@ -31,6 +32,7 @@ class Scene:
     time: str
     style: str
     kinds: int = 1  # how many different things stand in it; `thing` is the first
+    cover: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))  # see `covered`
 
 
 def held_out(thing: str, place: str) -> bool:
@@ -279,8 +281,20 @@ def compose(
     """One captioned scene; every part that is not named is drawn by chance."""
     plan = draw_plan(rng, sprites.things, thing=thing, place=place, time=time, style=style, alone=alone)
     caption = describe(plan, sprites.things, rng)
-    pixels = paint(plan, sprites, rng)
-    return Scene(pixels, caption, plan.things[0], plan.place, plan.time, plan.style, len(set(plan.things)))
+    canvas = scenery(plan, rng)
+    pixels = finish(canvas, plan, sprites)
+    return Scene(
+        pixels, caption, plan.things[0], plan.place, plan.time, plan.style, len(set(plan.things)), covered(canvas)
+    )
+
+
+def covered(canvas: Canvas) -> np.ndarray:
+    """How much of each square of CELL pixels the things on a canvas cover: (16, 16) in 0..1."""
+    whole = Image.new("L", (SIZE, SIZE))
+    for sprite, left, top in canvas.placed:
+        whole.paste(255, (left, top), sprite.getchannel("A"))
+    cells = np.asarray(whole, np.float32).reshape(SIZE // CELL, CELL, SIZE // CELL, CELL)
+    return cells.mean((1, 3)) / 255
 
 
 def vocabulary(things: Iterable[Thing] = THINGS.values()) -> list[str]:

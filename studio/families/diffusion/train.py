@@ -109,11 +109,12 @@ def velocity_loss(
     generator: torch.Generator | None,
     bf16: bool = False,
     shift: float = 0.0,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Mean squared error of the velocity (Salimans & Ho, 2022) at logit-normal times (Esser et al., 2024).
 
     `shift` is the middle of the normal: words matter only where noise hides the picture, and the larger it is the
-    more of the times lie there.
+    more of the times lie there. `weights` (n, 1, height, width) say how much each place counts beside the others.
     """
     times = torch.sigmoid(shift + torch.randn(len(latents), generator=generator))
     timesteps = (times * 1000).long().clamp(0, 999)
@@ -129,7 +130,11 @@ def velocity_loss(
             timesteps.to(where),
             tokens.to(where),
         )
-    return (guess.float() - (signal * noise - dirt * latents).to(where)).pow(2).mean()
+    error = (guess.float() - (signal * noise - dirt * latents).to(where)).pow(2)
+    if weights is None:
+        return error.mean()
+    weights = weights.to(where)
+    return (error * weights).mean() / weights.mean()
 
 
 def train_denoiser(recipe: Recipe, run: RunFolder, start: Path | None = None) -> bool:
@@ -145,6 +150,8 @@ def train_denoiser(recipe: Recipe, run: RunFolder, start: Path | None = None) ->
     if start:
         model.start_from(start)
     model = model.to(device(), memory_format=torch.channels_last)
+    if s.compile:
+        model.unet.compile(dynamic=False)
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     parts = optimisers({"text": model.text_encoder, "unet": model.unet}, s.lr, bf16=s.bf16)
     latents = Latents(run.folder / "latents", s.common, s.favour)
@@ -164,11 +171,10 @@ def train_denoiser(recipe: Recipe, run: RunFolder, start: Path | None = None) ->
                 group["lr"] = s.lr * rate(step, s.steps, s.warmup, s.decay)
         if step % 25 == 0:
             latents.refresh()
-        picture, tokens = latents.draw(s.batch, rng)
+        picture, tokens, covers = latents.draw(s.batch, rng)
         tokens[torch.from_numpy(rng.random(s.batch) < s.drop_caption)] = empty
-        loss = velocity_loss(
-            model, picture, tokens, alphas, None, s.bf16, s.shift * min(1.0, (s.steps - step) / (s.decay * s.steps))
-        )
+        shift = s.shift * min(1.0, (s.steps - step) / (s.decay * s.steps))
+        loss = velocity_loss(model, picture, tokens, alphas, None, s.bf16, shift, 1 + s.heed * covers)
         loss.backward()
         stop = crew.average_gradients(model, run.should_stop())
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

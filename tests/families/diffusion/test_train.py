@@ -17,9 +17,9 @@ from transformers import CLIPTokenizer
 from studio.errors import InvalidInput
 from studio.families.diffusion import starter, starter_card
 from studio.families.diffusion.recipe import AutoencoderTraining, DenoiserTraining, Recipe
-from studio.families.diffusion.scene_latents import cache_scenes, things_of
+from studio.families.diffusion.scene_latents import Latents, cache_scenes, things_of
 from studio.families.diffusion.scene_sprites import THINGS, Sprites
-from studio.families.diffusion.scenes import held_out, vocabulary
+from studio.families.diffusion.scenes import compose, held_out, vocabulary
 from studio.families.diffusion.starter_figures import captions_of, held_out_plans, measure
 from studio.families.diffusion.starter_judge import (
     JUDGE,
@@ -29,7 +29,7 @@ from studio.families.diffusion.starter_judge import (
     save_judge,
     train_judge,
 )
-from studio.families.diffusion.train import Denoiser, export, latent_to_rgb, train_denoiser
+from studio.families.diffusion.train import Denoiser, export, latent_to_rgb, train_denoiser, velocity_loss
 from studio.families.diffusion.train_autoencoder import autoencoder_of, train_autoencoder
 from studio.families.training.checkpoint import as_tensor
 from studio.families.training.muon import orthogonalised
@@ -182,6 +182,31 @@ def test_the_figures_can_be_measured(finished: RunFolder, sprites: Sprites, tmp_
         assert set(seen) == {"thing", "place", "time", "style"} and all(0 <= share <= 1 for share in seen.values())
     for share in ("thing_by_main_name", "thing_by_synonym", "copied"):
         assert 0 <= figures[share] <= 1
+
+
+def test_the_cache_knows_where_things_stand(sprites: Sprites, finished: RunFolder) -> None:
+    _, _, covers = Latents(finished.folder / "latents").draw(8, np.random.default_rng(0))
+    assert covers.shape == (8, 1, 16, 16) and covers.min() >= 0 and covers.max() <= 1
+    rng = np.random.default_rng(3)
+    scene = compose(sprites, rng, thing="car", place="blue", style="flat", alone=True)
+    cells = scene.pixels.reshape(16, 16, 16, 16, 3).mean((1, 3))
+    free = cells[scene.cover == 0].mean(0)
+    assert 0.05 < (scene.cover > 0.9).mean() < 0.3 and 0.5 < (scene.cover == 0).mean()
+    assert (np.abs(cells[scene.cover > 0.9] - free).sum(1) > 10).mean() > 0.8
+
+
+def test_an_error_where_things_stand_counts_more(finished: RunFolder) -> None:
+    model = Denoiser(tiny_recipe(), things_of(finished))
+    picture, tokens, covers = Latents(finished.folder / "latents").draw(4, np.random.default_rng(0))
+    alphas = torch.linspace(1, 0.01, 1000)
+
+    def loss(weights: torch.Tensor | None) -> float:
+        return velocity_loss(model, picture, tokens, alphas, torch.Generator().manual_seed(5), weights=weights).item()
+
+    there, elsewhere = (loss(where.expand_as(covers)) for where in (covers, 1 - covers))
+    assert loss(torch.ones_like(covers)) == pytest.approx(loss(None), rel=1e-5)
+    share = covers.mean().item()
+    assert share * there + (1 - share) * elsewhere == pytest.approx(loss(None), rel=1e-4)
 
 
 def test_a_judge_survives_saving(tmp_path: Path) -> None:
