@@ -4,7 +4,6 @@ import difflib
 import errno
 import json
 import shutil
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from studio.families.diffusion.controlnet_folders import (
 from studio.families.diffusion.embedding_files import PICKLES, named_in, read_embeddings
 from studio.families.diffusion.preview_folders import read_previews, shows
 from studio.families.diffusion.reference_folders import ReferenceFolder, leads, read_references
-from studio.families.model_card import CARD, write_card
+from studio.families.model_card import read_card, write_card
 from studio.settings import ASSETS, Settings
 from studio.types import Model, Request, Value
 
@@ -313,18 +312,6 @@ def read_model(folder: Path, source: str) -> Model | None:
         size=sum(p.stat().st_size for p in (*folder.rglob("*"), Path(str(card.get("file", "")))) if p.is_file()),
         card=card,
     )
-
-
-def read_card(folder: Path) -> Mapping[str, Any]:
-    path = folder / CARD
-    if not path.is_file():
-        return {}
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"The card {path} cannot be read: {error}.", "Correct that line, or delete the card."
-        ) from error
 
 
 def _family_of(folder: Path) -> str | None:

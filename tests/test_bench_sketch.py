@@ -6,8 +6,8 @@ import pytest
 from studio.bench import sketch
 from studio.bench.drawn_things import drawings
 from studio.bench.sketch_sides import place_in
-from studio.catalog import read_card
 from studio.design.line_art import strokes, thin_lines
+from studio.families.model_card import read_card
 from studio.presets import unknown_words
 from studio.settings import ASSETS
 

@@ -55,7 +55,7 @@ def measured(id: str, model: Path, data: Path | None) -> Mapping[str, Any]:
 
 
 def measured_pictures(model: Path, data: Path | None) -> Mapping[str, Any]:
-    """With the recipe's seed, which says what was held out."""
+    """With the recipe, which says what was held out and what learnt, and photographs that lie beside the sprites."""
     from studio.families.diffusion.recipe import Recipe
     from studio.families.diffusion.scene_sprites import Sprites
     from studio.families.diffusion.starter_figures import measure
@@ -63,4 +63,5 @@ def measured_pictures(model: Path, data: Path | None) -> Mapping[str, Any]:
     assert data is not None
     recipe = Recipe.read(ROOT / "presets" / "recipes" / "starter-image.toml")
     sprites = Sprites.load(data, recipe.things)
-    return measure(model, sprites, recipe.seed, common=recipe.denoiser_training.common)
+    photos = data.parent / "photos"
+    return measure(model, sprites, recipe, photos=photos if photos.is_dir() else None)

@@ -1,12 +1,26 @@
-"""card.toml as text: what a model folder says of itself. The standard library reads TOML but does not write it."""
+"""card.toml: what a model folder says of itself. The standard library reads TOML but does not write it."""
 
 import json
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from studio.errors import ModelError
+
 CARD = "card.toml"
+
+
+def read_card(folder: Path) -> Mapping[str, Any]:
+    """The card of that folder, empty where there is none. ModelError when it cannot be read."""
+    path = folder / CARD
+    try:
+        return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(
+            f"The card {path} cannot be read: {error}.", "Correct that line, or delete the card."
+        ) from error
 
 
 def card_text(card: Mapping[str, Any]) -> str:

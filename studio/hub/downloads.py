@@ -17,8 +17,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from studio.catalog import Catalog, read_card
+from studio.catalog import Catalog
 from studio.errors import Busy, InvalidInput, NotFound, StudioError
+from studio.families.model_card import read_card
 from studio.hub.access_token import AccessToken, redacted, without_tokens
 from studio.hub.fetch import FILES, JOB, LEFT
 from studio.hub.plan import Plan, plan_text

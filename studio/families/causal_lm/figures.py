@@ -29,9 +29,9 @@ from studio.families.causal_lm.drafts import draft
 from studio.families.causal_lm.genre_judge import GenreJudge
 from studio.families.causal_lm.keywords import Keywords
 from studio.families.causal_lm.ngrams import Ngrams
-from studio.families.causal_lm.starter_card import add_figures
 from studio.families.training import causal_attention
 from studio.families.training.checkpoint import device, mixed_precision
+from studio.families.training.starter_card import add_figures
 
 COMMAND = "python -m studio.families.causal_lm.figures MODEL --data BOOKS"
 SEED = 11

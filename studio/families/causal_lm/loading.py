@@ -1,6 +1,5 @@
 """Opens a transformers folder: the tokenizer, the card, and the weights as often as they are wanted fresh."""
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from studio.errors import ModelError
-from studio.families.model_card import CARD
+from studio.families.model_card import read_card
 from studio.types import Device
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -50,8 +49,3 @@ def open_folder(folder: Path, device: Device) -> Folder:
 def unusable(folder: Path, error: Exception) -> ModelError:
     said = f"The model in {folder.name} cannot be loaded: {str(error).splitlines()[0][:200]}"
     return ModelError(said, "Fetch or train it again.")
-
-
-def read_card(folder: Path) -> Mapping[str, Any]:
-    path = folder / CARD
-    return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}

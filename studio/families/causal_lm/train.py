@@ -7,11 +7,9 @@ folder it is given; it knows nothing of jobs and pages.
 """
 
 import argparse
-import json
 import random
 import sys
 import time
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +24,7 @@ from studio.families.causal_lm.briefs import Brief
 from studio.families.causal_lm.corpus import Piece, Rows, learn_keywords, pack, pieces_of
 from studio.families.causal_lm.drafts import draft
 from studio.families.causal_lm.recipe import Recipe
-from studio.families.causal_lm.starter_card import training_cost, write_card
+from studio.families.causal_lm.starter_card import write_card
 from studio.families.causal_lm.tokenizer import train_tokenizer
 from studio.families.training import causal_attention
 from studio.families.training.checkpoint import device, mixed_precision, resume, snapshot
@@ -34,6 +32,7 @@ from studio.families.training.crew import Crew
 from studio.families.training.muon import optimisers
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
+from studio.families.training.starter_card import keep_cost_of, training_cost
 
 IGNORED = -100  # label of a token that is not learned
 SHEET = (
@@ -224,16 +223,7 @@ def export(recipe: Recipe, run: RunFolder, folder: Path) -> None:
     model.load_state_dict(state["model"])
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size="15MB")
     tokenizer.save_pretrained(folder)
-    rows = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    before = run.folder / "before.json"
-    earlier = {"before": json.loads(before.read_text(encoding="utf-8"))} if before.exists() else {}
-    write_card(folder, recipe, {**training_cost(rows), **earlier})
-
-
-def keep_cost_of(start: Path, run: RunFolder) -> None:
-    """Leave in the run folder what the training of the model cost that this run begins with."""
-    trained = tomllib.loads((start / "card.toml").read_text(encoding="utf-8"))["trained"]
-    (run.folder / "before.json").write_text(json.dumps(trained), encoding="utf-8")
+    write_card(folder, recipe, training_cost(run, {"tokens": ("model", "tokens")}))
 
 
 def main(argv: list[str]) -> int:

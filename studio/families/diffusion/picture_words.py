@@ -55,7 +55,7 @@ class PictureWords:
         assert self._judge is not None
         found: dict[str, list[str]] = {kind: [] for kind in self._judge.names}
         for picture in pictures:
-            small = picture.convert("RGB").resize((4 * SIDE, 4 * SIDE), Image.Resampling.BILINEAR)
+            small = picture.convert("RGB").resize((2 * SIDE, 2 * SIDE), Image.Resampling.BILINEAR)
             for (kind, names), scores in zip(
                 self._judge.names.items(), self._judge(as_seen(np.asarray(small)[None])), strict=True
             ):

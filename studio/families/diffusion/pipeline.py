@@ -3,7 +3,6 @@ noise.
 """
 
 import time
-import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from inspect import signature
@@ -21,7 +20,7 @@ from PIL import Image
 
 from studio.design.films import write_film
 from studio.design.outlines import agreement
-from studio.errors import InvalidInput, ModelError
+from studio.errors import InvalidInput
 from studio.families.diffusion import attention, previews, schedulers
 from studio.families.diffusion.acceleration import SPARE, Budget, accelerate
 from studio.families.diffusion.adapters import Adapters
@@ -50,6 +49,7 @@ from studio.families.diffusion.tiny_previews import TinyPreviews
 from studio.families.diffusion.walk import Walk
 from studio.families.diffusion.weighted_words import read
 from studio.families.family import Context
+from studio.families.model_card import read_card
 from studio.families.training.short_memory import is_out_of_memory
 from studio.presets import unknown_words
 from studio.types import Device, Request, Value
@@ -73,7 +73,7 @@ CANNOT = {
 def load(folder: Path, device: Device) -> "PicturePipeline":
     """Opens a local diffusers folder for that device. ModelError in a sentence when it cannot."""
     pipe = open_folder(folder, device)
-    return PicturePipeline(pipe, folder, device, _read_card(folder))
+    return PicturePipeline(pipe, folder, device, read_card(folder))
 
 
 class PicturePipeline:
@@ -501,13 +501,3 @@ def _words_in(knows: Any) -> list[str]:
     if isinstance(knows, Mapping):
         return [word for value in knows.values() for word in _words_in(value)]
     return [word for value in knows for word in _words_in(value)] if isinstance(knows, (list, tuple)) else []
-
-
-def _read_card(folder: Path) -> Mapping[str, Any]:
-    path = folder / "card.toml"
-    try:
-        return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(
-            f"The card {path} cannot be read: {error}.", "Correct that line, or delete the card."
-        ) from error

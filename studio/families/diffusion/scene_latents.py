@@ -34,6 +34,12 @@ def draw_part(sprites: Sprites, many: int, seed: list[int], unseen: bool, alone:
     return [compose(sprites, rng, thing=pairs[i][0], place=pairs[i][1], alone=True) for i in np.resize(order, many)]
 
 
+def part_of(recipe: Recipe, number: int) -> tuple[list[int], bool, bool]:
+    """Seed, `unseen` and `alone` of `draw_part` for a part of the training scenes."""
+    s = recipe.denoiser_training
+    return [recipe.seed, 3, number], False, number * s.part < s.alone
+
+
 def kinds(things: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """What a judge learns to tell: for each kind the names, in a fixed order."""
     return {
@@ -78,14 +84,15 @@ def cache_scenes(recipe: Recipe, run: RunFolder, sprites: Sprites) -> bool:
     tokenizer = starter.build_tokenizer(words, recipe.text_encoder["max_position_embeddings"])
     folder = run.folder / "latents"
     folder.mkdir(exist_ok=True)
-    jobs = [(f"part_{i:04d}.npz", s.part, [recipe.seed, 3, i], False) for i in range(math.ceil(s.scenes / s.part))]
-    jobs.insert(1, ("held_out.npz", s.held_out, [recipe.seed, 4], True))
-    for name, many, seed, unseen in jobs[rank::count]:
+    parts = range(math.ceil(s.scenes / s.part))
+    jobs = [(f"part_{i:04d}.npz", s.part, part_of(recipe, i)) for i in parts]
+    jobs.insert(1, ("held_out.npz", s.held_out, ([recipe.seed, 4], True, False)))
+    for name, many, lot in jobs[rank::count]:
         if run.should_stop():
             return False
         if (folder / name).exists():
             continue
-        scenes = draw_part(sprites, many, seed, unseen, alone=not unseen and seed[-1] * s.part < s.alone)
+        scenes = draw_part(sprites, many, *lot)
         tokens = tokenizer([scene.caption for scene in scenes], padding="max_length", truncation=True).input_ids
         partial = folder / f"partial_{rank}.npz"
         np.savez(

@@ -1,6 +1,5 @@
 """Writes card.toml of starter-image: what it knows, its data and their licences, figures and limits."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from studio.families.diffusion.scene_places import BACKGROUNDS, PLACES
 from studio.families.diffusion.scene_sprites import COLOURS, Thing
 from studio.families.diffusion.scene_styles import STYLES
 from studio.families.diffusion.scenes import vocabulary
+from studio.families.training.starter_card import write_starter_card
 
 DESCRIPTION = (
     "A small text-to-image model, trained by this project on scenes that it composes itself: one or two "
@@ -16,18 +16,11 @@ DESCRIPTION = (
     "'a red fox in the snow at sunset'."
 )
 LIMITS = (
-    "Trained on a shared processor core so far: places, times and styles are mostly right, the commonest things can "
-    "be told, many of the others are still soft or wrong; the figures say how many. "
+    "Trained on shared processor cores so far: things, places, times and styles are mostly right, but soft; in "
+    "drawings of lines (blueprint, neon, ink, pencil) things are often lost. The figures say how many. "
     "Knows only the words listed here, pictures of 256 x 256, and one to three things at a time. "
     "No people, no lettering, no photographs. Anything else gives a picture of what it did understand."
 )
-
-
-def _toml(value: Any) -> str:
-    """A value in TOML: an inline table for a dict; for scalars and lists JSON's notation is the same."""
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False)
 
 
 def words_known(things: dict[str, Thing]) -> list[str]:
@@ -44,18 +37,6 @@ def write_card(
     bias: list[float],
 ) -> None:
     """Write `card.toml` beside the weights; `size_mb` is measured in `folder`."""
-    size = sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6
-    head = {
-        "id": "starter-image",
-        "family": "diffusion",
-        "name": "Starter image",
-        "source": "starter",
-        "licence": "Apache-2.0",
-        "tasks": ["text_to_image", "image_to_image", "inpaint"],
-        "description": DESCRIPTION,
-        "limits": LIMITS,
-        "size_mb": round(size, 1),
-    }
     data = {
         "pictures": "scenes composed by studio/families/diffusion/scenes.py: Noto Emoji in procedural places",
         "credits": [
@@ -66,7 +47,7 @@ def write_card(
     }
     defaults = {
         "num_inference_steps": 12,
-        "guidance_scale": 4.0,
+        "guidance_scale": 2.5,
         "width": 256,
         "height": 256,
         "scheduler": "default",
@@ -79,15 +60,18 @@ def write_card(
         "colours": list(COLOURS),
         "words": words_known(things),
     }
-    tables = {
-        "data": data,
-        "trained": trained,
-        "defaults": defaults,
-        "preview": {"latent_rgb": latent_rgb, "bias": bias},
-        "figures": figures,
-        "knows": knows,
-    }
-    lines = [f"{key} = {_toml(value)}" for key, value in head.items()]
-    for name, table in tables.items():
-        lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
-    (folder / "card.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_starter_card(
+        folder,
+        id="starter-image",
+        family="diffusion",
+        name="Starter image",
+        tasks=["text_to_image", "image_to_image", "inpaint"],
+        description=DESCRIPTION,
+        limits=LIMITS,
+        data=data,
+        trained=trained,
+        defaults=defaults,
+        preview={"latent_rgb": latent_rgb, "bias": bias},
+        figures=figures,
+        knows=knows,
+    )

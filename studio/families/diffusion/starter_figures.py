@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image, ImageOps
 
 from studio.families.diffusion.recipe import Recipe
-from studio.families.diffusion.scene_latents import encode, labels
+from studio.families.diffusion.scene_latents import draw_part, encode, labels, part_of
 from studio.families.diffusion.scene_places import PLACES
 from studio.families.diffusion.scene_sprites import Sprites, Thing
 from studio.families.diffusion.scenes import Plan, Scene, describe, draw_plan, held_out, paint
@@ -31,12 +31,13 @@ from studio.families.diffusion.starter_judge import (
     save_judge,
     train_judge,
 )
-from studio.families.training.checkpoint import as_pictures, as_tensor, device, mixed_precision
+from studio.families.training.checkpoint import as_pictures, as_tensor, device, mixed_precision, multiplies_bf16
 from studio.families.training.run_folder import RunFolder
 from studio.lab.evaluate import copied, kid, unit
 
 BATCH = 20
-LESSONS = 12000  # renders that a judge learns from
+LESSONS = 40000  # renders that a judge learns from
+COMPARED = 4096  # training scenes among which copies are looked for, where the cache of them is not there
 SHEET = 64  # prompts on the contact sheet: the first of the held-out ones
 
 
@@ -91,24 +92,36 @@ def photographs(folder: Path) -> np.ndarray:
     return np.stack([np.asarray(ImageOps.fit(Image.open(path).convert("RGB"), (256, 256))) for path in found])
 
 
+def training_latents(recipe: Recipe, sprites: Sprites, vae: AutoencoderKL, cache: Path | None = None) -> np.ndarray:
+    """Latents (n, d) of scenes that the model learnt from: the cached ones, or the recipe's first COMPARED again."""
+    if cache:
+        found = np.concatenate([np.load(path)["latents"] for path in sorted(cache.glob("part_*.npz"))])
+    else:
+        s = recipe.denoiser_training
+        parts = range(-(-min(COMPARED, s.scenes) // s.part))
+        drawn = ([scene.pixels for scene in draw_part(sprites, s.part, *part_of(recipe, i))] for i in parts)
+        found = np.concatenate([encode(vae, np.stack(pictures), multiplies_bf16()) for pictures in drawn])
+    return found.reshape(len(found), -1)
+
+
 def measure(
     model: Path,
     sprites: Sprites,
-    seed: int,
+    recipe: Recipe,
     *,
     many: int = 500,
     judge: Judge | None = None,
     photos: Path | None = None,
-    latents: Path | None = None,
+    cache: Path | None = None,
     sheet: Path | None = None,
-    common: int = 0,
 ) -> dict[str, Any]:
     """All figures of the model in `model`, on `many` prompts of held-out pairs in its default number of steps.
 
-    `judge` is read from the model's folder when none is given. `photos` and `latents` (the cached training scenes)
-    add the figures that need them; `sheet` is where a contact sheet goes; with `common` the first so many things,
-    which training favours, are counted for themselves too.
+    `judge` is read from the model's folder when none is given. `photos` add the figure that needs them; `cache` holds
+    the training scenes as latents, which are drawn again without it; `sheet` is where a contact sheet goes. The first
+    things of the recipe, where training favours some, are counted for themselves too.
     """
+    seed, common = recipe.seed, recipe.denoiser_training.common
     pipeline = StableDiffusionPipeline.from_pretrained(model).to(device())
     pipeline.set_progress_bar_config(disable=True)
     pipeline.unet.to(memory_format=torch.channels_last)
@@ -150,10 +163,9 @@ def measure(
     figures["kid_of_real_scenes"] = round(kid(known, others, 1.0), 4)
     if photos:
         figures["autoencoder_psnr_photographs"] = signal_to_noise(pipeline, photographs(photos))
-    if latents:
-        training = np.concatenate([np.load(path)["latents"] for path in sorted(latents.glob("part_*.npz"))])
-        ours, known = encode(pipeline.vae, pictures).flatten(1).numpy(), training.reshape(len(training), -1)
-        figures["copied"] = round(float(copied(ours, known).mean()), 4)
+    training = training_latents(recipe, sprites, pipeline.vae, cache)
+    figures["copied"] = round(float(copied(encode(pipeline.vae, pictures).flatten(1).numpy(), training).mean()), 4)
+    figures["copied_among"] = len(training)
     return figures
 
 
@@ -181,26 +193,27 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--sheet", type=Path, help="where a contact sheet (WebP) goes")
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--judge-steps", type=int, default=0, help="train a new judge on renders first")
+    parser.add_argument("--judge-start", type=Path, help="file of a judge that this training goes on from")
     args = parser.parse_args(argv)
     recipe = Recipe.read(args.recipe)
     sprites = Sprites.load(args.data, recipe.things)
-    latents = args.out / "latents" if args.out else None
+    cache = args.out / "latents" if args.out else None
     judge = None
     if args.judge_steps:
-        judge = train_judge(sprites, LESSONS, args.judge_steps)
+        start = load_judge(args.judge_start) if args.judge_start else None
+        judge = train_judge(sprites, LESSONS, args.judge_steps, start=start)
         save_judge(judge, (args.out or args.model) / JUDGE)
     elif args.out and (args.out / JUDGE).exists():
         judge = load_judge(args.out / JUDGE)
     figures = measure(
         args.model,
         sprites,
-        recipe.seed,
+        recipe,
         many=args.prompts,
         judge=judge,
         photos=args.photos,
-        latents=latents,
+        cache=cache,
         sheet=args.sheet,
-        common=recipe.denoiser_training.common,
     )
     figures["date"] = time.strftime("%Y-%m-%d")
     figures["command"] = "python -m studio.families.diffusion.starter_figures RECIPE --data SPRITES --model FOLDER"

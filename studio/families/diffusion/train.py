@@ -8,11 +8,9 @@ It draws its own data with the composer; it knows nothing of jobs and pages.
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import time
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +35,7 @@ from studio.families.training.crew import Crew
 from studio.families.training.muon import optimisers
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
+from studio.families.training.starter_card import keep_cost_of, training_cost
 
 SHEET = (
     "a red fox in the snow at sunset",
@@ -220,7 +219,7 @@ def denoiser_sheet(recipe: Recipe, run: RunFolder, average: dict[str, Tensor], n
     pipeline.set_progress_bar_config(disable=True)
     seeds = [torch.Generator().manual_seed(i) for i in range(len(SHEET))]
     pictures = pipeline(
-        list(SHEET), num_inference_steps=12, guidance_scale=4.0, generator=seeds, output_type="np"
+        list(SHEET), num_inference_steps=12, guidance_scale=2.5, generator=seeds, output_type="np"
     ).images
     run.sheet(name, (pictures * 255).round().astype(np.uint8), 8)
     torch.set_rng_state(state)
@@ -249,31 +248,8 @@ def export(recipe: Recipe, run: RunFolder, folder: Path) -> None:
         shutil.copyfile(run.folder / JUDGE, folder / JUDGE)
     measured = run.folder / "figures.json"
     figures = json.loads(measured.read_text(encoding="utf-8")) if measured.exists() else {}
-    write_card(folder, things=things_of(run), trained=training_cost(run), figures=figures, latent_rgb=matrix, bias=bias)
-
-
-def training_cost(run: RunFolder) -> dict[str, object]:
-    """When and on what the run was trained, how long, and how many pictures each stage saw, from its metrics."""
-    pictures: dict[str, int] = {}
-    before: dict[str, float] = {}
-    seconds = 0.0
-    for line in (run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        last = before.get(row["stage"], 0.0)
-        seconds += row["seconds"] - last if row["seconds"] >= last else row["seconds"]  # a new start counts from 0
-        before[row["stage"]] = row["seconds"]
-        pictures[row["stage"]] = row["pictures"]
-    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else f"one of {os.cpu_count()} shared CPU cores"
-    seen = {f"{stage}_pictures": many for stage, many in pictures.items()}
-    cost = {"date": time.strftime("%Y-%m-%d"), "machine": machine, "minutes": round(seconds / 60), **seen}
-    earlier = run.folder / "before.json"
-    return {**cost, "before": json.loads(earlier.read_text(encoding="utf-8"))} if earlier.exists() else cost
-
-
-def keep_cost_of(start: Path, run: RunFolder) -> None:
-    """Leave in the run folder what the training of the pipeline cost that this run begins with."""
-    trained = tomllib.loads((start / "card.toml").read_text(encoding="utf-8"))["trained"]
-    (run.folder / "before.json").write_text(json.dumps(trained), encoding="utf-8")
+    trained = training_cost(run, {f"{stage}_pictures": (stage, "pictures") for stage in ("autoencoder", "denoiser")})
+    write_card(folder, things=things_of(run), trained=trained, figures=figures, latent_rgb=matrix, bias=bias)
 
 
 def main(argv: list[str]) -> int:

@@ -19,9 +19,11 @@ from torch import Tensor
 
 from studio.families.gan.drawn import CLASSES, as_planes, drawing
 from studio.families.gan.networks import Generator, Judge
+from studio.families.gan.one_pass import Latents
 from studio.families.gan.starter import GanModel, load_model
-from studio.families.gan.starter_card import add_figures
+from studio.families.gan.starter_card import TRUNCATION
 from studio.families.training.checkpoint import mixed_precision
+from studio.families.training.starter_card import add_figures
 from studio.lab.evaluate import kid, recall
 
 SEEN_BY_NOBODY = 3  # a series of drawings that neither training nor its checks use
@@ -35,10 +37,10 @@ def seen(judge: Judge, pictures: Tensor) -> tuple[NDArray[np.float64], NDArray[n
 
 
 @torch.no_grad()
-def made_by(generator: Generator, classes: NDArray[np.int64], seed: int) -> Tensor:
-    numbers = torch.Generator().manual_seed(seed)
-    latents = torch.randn(len(classes), generator.config.latent, generator=numbers)
-    parts = zip(latents.split(64), torch.from_numpy(classes).split(64), strict=True)
+def made_by(generator: Generator, latents: Latents, classes: NDArray[np.int64], seed: int) -> Tensor:
+    kinds = torch.from_numpy(classes)
+    normal = torch.randn(len(kinds), generator.config.latent, generator=torch.Generator().manual_seed(seed))
+    parts = zip(latents.place(normal * TRUNCATION, kinds).split(64), kinds.split(64), strict=True)
     return torch.cat([generator(*part) for part in parts])
 
 
@@ -65,7 +67,7 @@ def compare(model: GanModel, many: int) -> dict[str, object]:
         for lot in lots
     )
     classes, asked = lots[0] % len(CLASSES), np.random.default_rng([*seed, 1]).integers(0, len(CLASSES), many)
-    gan, vae = (seen(model.judge, made_by(one, asked, 1)) for one in (model.generator, model.vae))
+    gan, vae = (seen(model.judge, made_by(one, model.latents, asked, 1)) for one in (model.generator, model.vae))
     # features are scaled by the real ones' spread: KID's kernel knows no units
     scale = real[0].std()
     figures: dict[str, object] = {"judge_on_drawings": round(float((real[1] == classes).mean()), 4)}
@@ -84,6 +86,7 @@ def measure(model: Path, many: int = 1024) -> dict[str, object]:
     return {
         **compare(loaded, many),
         "pictures": many,
+        "truncation": TRUNCATION,
         "encoder": "last features of the judge in this folder",
         "pictures_a_second": round(pace(loaded.generator), 1),
         "threads": torch.get_num_threads(),

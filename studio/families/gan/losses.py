@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from studio.families.gan.networks import Critic
+from studio.families.training.checkpoint import mixed_precision
 
 
 def critic_loss(real: Tensor, made: Tensor) -> Tensor:
@@ -25,8 +26,10 @@ def generator_loss(real: Tensor, made: Tensor) -> Tensor:
 def slope(critic: Critic, pictures: Tensor, classes: Tensor) -> Tensor:
     """Mean squared norm of the critic's gradient at these pictures: R1 where they are real, R2 where made."""
     pictures = pictures.detach().requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(pictures, classes).sum(), pictures, create_graph=True)
-    return gradient.square().sum((1, 2, 3)).mean()
+    with mixed_precision():  # small as these gradients' gradients are, bfloat16 reaches as far down as float32
+        scores = critic(pictures, classes)
+    (gradient,) = torch.autograd.grad(scores.sum(), pictures, create_graph=True)
+    return gradient.float().square().sum((1, 2, 3)).mean()
 
 
 def rebuild_loss(told: Tensor, truth: Tensor) -> Tensor:

@@ -21,16 +21,19 @@ from studio.errors import InvalidInput
 from studio.families.gan.drawn import CLASSES, as_planes, classes_of, drawings, over_grey
 from studio.families.gan.losses import critic_loss, generator_loss, nats, rebuild_loss, slope
 from studio.families.gan.networks import Critic, Encoder, Generator, Judge
+from studio.families.gan.one_pass import Latents
 from studio.families.gan.recipe import Recipe
-from studio.families.gan.starter import save_model
+from studio.families.gan.starter import GanModel, save_model
 from studio.families.gan.starter_card import write_card
 from studio.families.training.checkpoint import device, mixed_precision, multiplies_bf16, resume, snapshot
 from studio.families.training.muon import optimisers
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
+from studio.families.training.starter_card import training_cost
 
 TRAIN, HELD_OUT = 1, 2  # series of drawings, beside the recipe's seed
 VAE, GAN, JUDGE = 11, 12, 13  # series of random numbers, beside the seed and the step
+FITTED = 8192  # pictures from which the place of latents is found
 SHEET = 6  # pictures of each class on a sample sheet
 
 
@@ -75,13 +78,27 @@ def batch_of(
     return torch.from_numpy(as_planes(pictures[rows])).to(device()), torch.from_numpy(classes[rows]).to(device())
 
 
-def sheet(generator: Generator, run: RunFolder, name: str) -> None:
-    """SHEET pictures of every class from the same latents each time."""
-    numbers = torch.Generator().manual_seed(7)
-    classes = torch.arange(len(CLASSES)).repeat(SHEET).to(device())
-    latents = torch.randn(len(classes), generator.config.latent, generator=numbers).to(device())
+def sheet(generator: Generator, run: RunFolder, name: str, latents: Latents) -> None:
+    """SHEET pictures of every class from the same numbers each time."""
+    classes = torch.arange(len(CLASSES)).repeat(SHEET)
+    normal = torch.randn(len(classes), generator.config.latent, generator=torch.Generator().manual_seed(7))
     with torch.no_grad():
-        run.sheet(name, over_grey(generator(latents, classes).cpu().numpy()), len(CLASSES))
+        pictures = generator(latents.place(normal, classes).to(device()), classes.to(device()))
+    run.sheet(name, over_grey(pictures.cpu().numpy()), len(CLASSES))
+
+
+@torch.no_grad()
+def fitted_latents(encoder: Encoder, pictures: NDArray[np.uint8], kinds: NDArray[np.int64]) -> Latents:
+    """Where the latents of real pictures lie, of the first FITTED."""
+    chance, rows = torch.Generator().manual_seed(0), []
+    some, classes = pictures[:FITTED], torch.from_numpy(kinds[:FITTED])
+    for first in range(0, len(some), 128):
+        part = slice(first, first + 128)
+        seen = torch.from_numpy(as_planes(some[part])).to(device())
+        with mixed_precision():
+            mean, spread = (found.float().cpu() for found in encoder(seen, classes[part].to(device())))
+        rows.append(mean + torch.randn(mean.shape, generator=chance) * (spread / 2).exp())
+    return Latents.fitted(torch.cat(rows), classes, len(CLASSES))
 
 
 def train_vae(recipe: Recipe, run: RunFolder) -> bool:
@@ -118,7 +135,7 @@ def train_vae(recipe: Recipe, run: RunFolder) -> bool:
             figures = {"loss": round(heard, 4), "nats": round(known.item(), 1), "pictures_a_second": round(pace, 1)}
             run.log(stage="vae", step=step, pictures=(step + 1) * s.batch, **figures)
         if (step + 1) % s.sheet_every == 0 or last:
-            sheet(model["generator"], run, f"vae_{step + 1:06d}.png")
+            sheet(model["generator"], run, f"vae_{step + 1:06d}.png", fitted_latents(model["encoder"], pictures, kinds))
         if (step + 1) % s.save_every == 0 or last or stop:
             run.save("vae.pt", {**snapshot(step + 1, model, parts, nothing), "heard": heard})
         if stop:
@@ -142,7 +159,8 @@ def train_gan(recipe: Recipe, run: RunFolder) -> bool:
     """Train generator and critic until the recipe's steps are done (True) or a stop is wished (False).
 
     Half of the made pictures come from latents of the real ones they are paired with, and are held to them
-    (A. Larsen et al. 2016, https://arxiv.org/abs/1512.09300): a short training then keeps what the VAE knew.
+    (A. Larsen et al. 2016, https://arxiv.org/abs/1512.09300): a short training then keeps what the VAE knew. The
+    others come from where such latents lie (see `one_pass.py`).
     """
     s, where, c = recipe.gan_training, device(), recipe.model
     torch.manual_seed(recipe.seed)
@@ -155,6 +173,7 @@ def train_gan(recipe: Recipe, run: RunFolder) -> bool:
         torch.optim.Adam(critic.parameters(), s.critic_lr, betas=(0.0, 0.99)),
     ]
     pictures, kinds = read_drawings(run, "train")
+    known = fitted_latents(encoder, pictures, kinds)
     nothing, first, began = np.random.default_rng(0), 0, time.monotonic()
     heard = {"generator": 0.7, "critic": 0.7, "slope": 0.0}
     if state := run.load("gan.pt"):
@@ -165,17 +184,18 @@ def train_gan(recipe: Recipe, run: RunFolder) -> bool:
             part.param_groups[0]["lr"] = full * rate(step, s.steps, 20, s.decay)
         rng = numbers_of_step(recipe, GAN, step)
         truth, classes = batch_of(rng, pictures, kinds, s.batch)
-        latents, half = torch.randn(s.batch, c.latent, device=where), s.batch // 2
+        normal, half = torch.randn(s.batch, c.latent), s.batch // 2
+        latents = known.place(normal, classes.cpu()).to(where)
         told: dict[str, float] = {}
         with mixed_precision():
             with torch.no_grad():
                 mean, spread = encoder(truth[:half], classes[:half])
-                latents[:half] = mean + latents[:half] * (spread / 2).exp()
+                latents[:half] = mean + normal[:half].to(where) * (spread / 2).exp()
             made = generator(latents, classes)
             scores = critic(torch.cat([truth, made.detach()]), classes.repeat(2))
         loss = critic_loss(*scores.chunk(2))
         told["critic"] = loss.item()
-        if step % s.lazy == 0:  # both slopes in float32: their gradients' gradients are small
+        if step % s.lazy == 0:
             steep = slope(critic, truth, classes) + slope(critic, made, classes)
             loss = loss + s.gamma / 2 * s.lazy * steep
             told["slope"] = steep.item()
@@ -202,7 +222,7 @@ def train_gan(recipe: Recipe, run: RunFolder) -> bool:
             losses = {name: round(value, 4) for name, value in heard.items()}
             run.log(stage="gan", step=step, pictures=(step + 1) * s.batch, **losses, pictures_a_second=round(pace, 1))
         if (step + 1) % s.sheet_every == 0 or last:
-            sheet(slow, run, f"gan_{step + 1:06d}.png")
+            sheet(slow, run, f"gan_{step + 1:06d}.png", known)
         if (step + 1) % s.save_every == 0 or last or stop:
             run.save("gan.pt", {**snapshot(step + 1, model, parts, nothing), "heard": heard})
         if stop:
@@ -247,8 +267,10 @@ def export(recipe: Recipe, run: RunFolder, folder: Path) -> None:
     kept = {key: value for key, value in states["gan"]["model"].items() if key.startswith("slow.")}
     generator.load_state_dict({key.removeprefix("slow."): value for key, value in kept.items()})
     judge.load_state_dict(states["judge"]["model"])
-    save_model(folder, generator, trained_vae(recipe, run)[1], judge)
-    write_card(folder, recipe, run.folder / "metrics.jsonl")
+    encoder, vae = trained_vae(recipe, run)
+    save_model(folder, GanModel(generator, vae, judge, fitted_latents(encoder.eval(), *read_drawings(run, "train"))))
+    seen = {f"{stage}_pictures": (stage, "pictures") for stage in ("vae", "gan")}
+    write_card(folder, recipe, training_cost(run, seen))
 
 
 def main(argv: list[str]) -> int:

@@ -61,7 +61,7 @@ class GanLearner(VaeLearner):
             scores = critic(torch.cat([real_shown, made_shown.detach()]), classes.repeat(2))
         loss = critic_loss(*scores.chunk(2))
         told["critic"] = float(loss.detach())
-        if k % LAZY == 0:  # in float32: the gradients' gradients are small
+        if k % LAZY == 0:
             steep = slope(critic, real_shown, classes) + slope(critic, made_shown, classes)
             loss = loss + float(self.params["gamma"]) / 2 * LAZY * steep
             told["slope"] = float(steep.detach())

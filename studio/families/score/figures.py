@@ -26,9 +26,9 @@ from studio.families.score.midi import read_midi, write_midi
 from studio.families.score.params import DRAWING
 from studio.families.score.piece import DRUMS, MELODY, PARTS, STYLES, Piece, bar_ticks, excerpt
 from studio.families.score.sequences import HELD_OUT_SEEDS, composed_pieces, is_held_out
-from studio.families.score.starter_card import add_figures
 from studio.families.score.vocabulary import Vocabulary
 from studio.families.score.wishes import Wish
+from studio.families.training.starter_card import add_figures
 
 HELD_OUT = 0.06  # as in the recipe
 COMPOSED = 260  # as in the recipe: training pieces of each composed style

@@ -9,8 +9,9 @@ import numpy as np
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from studio.errors import Cancelled, InvalidInput
-from studio.families.causal_lm.loading import DTYPES, read_card, unusable
+from studio.families.causal_lm.loading import DTYPES, unusable
 from studio.families.family import Context
+from studio.families.model_card import read_card
 from studio.families.score.arrangement import Setting, fifths_of, melody_on_top, score_of
 from studio.families.score.beginnings import beginning_with, first_beats, opening_bars
 from studio.families.score.briefs import read_brief

@@ -1,11 +1,13 @@
 """The shape autoencoder: a grid of signed distances -> a small latent -> signed distance at any point.
 
-The decoder draws five pictures of features from the latent and reads each point's distance from where the point falls
-on them: plan, front, side, lathe profile (distance from the axis, height) and unrolled surface (angle, height). It is
-the tri-plane of E. Chan et al. 2022 (https://arxiv.org/abs/2112.07945) with two more planes for what is made on a
-lathe. A point also brings waves of its place and of its angle around the axis (Fourier features, M. Tancik et al. 2020,
-https://arxiv.org/abs/2006.10739): thin walls and ribs are finer than the planes' pixels. The autoencoder is
-variational (D. Kingma and M. Welling 2013, https://arxiv.org/abs/1312.6114).
+The decoder draws six pictures of features from the latent and reads each point's distance from where the point falls
+on them: plan, front, side, lathe profile (distance from the axis, height), unrolled surface (angle, height), and the
+profile once more behind a section. It is the tri-plane of E. Chan et al. 2022 (https://arxiv.org/abs/2112.07945) with
+three more planes for what is made on a lathe. The section, which the latent sets, turns angles the more the higher a
+point lies and lets distances from the axis wave around it: ribs and twists are a few numbers, not pixels. A point also
+brings waves of its place and of its angle around the axis (Fourier features, M. Tancik et al. 2020,
+https://arxiv.org/abs/2006.10739): thin walls are finer than the planes' pixels. The autoencoder is variational
+(D. Kingma and M. Welling 2013, https://arxiv.org/abs/1312.6114).
 """
 
 from dataclasses import asdict, dataclass
@@ -15,10 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PLANES = 5
+from studio.families.shapes.measures import ANGLES, rays
+
+PLANES = 6
 SPREAD = 1.45  # the largest distance from the axis that the lathe profile covers
 _PLACE_WAVES = (1, 2, 4, 8)  # over the cube's half side
 _TURNS = 12  # waves around the axis: once to so many times
+SECTION = 11  # waves of the section: 2 to 12 around the axis
+DEEPEST = 0.15  # of them, as a share of the radius
 _TOLD_OF_PLACE = 4 + 6 * len(_PLACE_WAVES) + 2 * _TURNS
 
 
@@ -51,6 +57,7 @@ class Encoder(nn.Module):
             before = channels
         side = -(-config.cells // 2 ** len(config.encoder_channels))
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * side * side, 512), nn.SiLU())
+        self.rim = Rim(config.cells, 512)
         self.out = nn.Linear(512, 2 * config.latent)
         # what all shapes share says nothing: without this the latent is at first far below its own noise
         self.centre = nn.BatchNorm1d(config.latent, affine=False)
@@ -59,8 +66,50 @@ class Encoder(nn.Module):
 
     def forward(self, grids: Tensor) -> tuple[Tensor, Tensor]:
         # a map of x and z whose channels are the heights
-        mean, spread = self.out(self.body(grids.permute(0, 2, 1, 3))).float().chunk(2, 1)
+        found = self.body(grids.permute(0, 2, 1, 3)) + self.rim(grids)
+        mean, spread = self.out(found).float().chunk(2, 1)
         return self.centre(mean), spread.clamp(-12, 4)
+
+
+class Rim(nn.Module):
+    """Grids (n, cells, cells, cells) -> what their outermost surface says (n, width).
+
+    Unrolled about the axis, ribs are stripes and twist is their slant: convolutions find both there, and hardly ever in
+    the grid itself.
+    """
+
+    def __init__(self, cells: int, width: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(
+            nn.Conv2d(one, two, 3, stride=stride) for one, two, stride in ((2, 24, 1), (24, 32, 2), (32, 48, 2))
+        )
+        self.narrow = nn.Linear(48 * -(-cells // 4) * (ANGLES // 4), 128)
+        self.embed_out = nn.Linear(128, width)
+        nn.init.zeros_(self.embed_out.weight)
+
+    def forward(self, grids: Tensor) -> Tensor:
+        radii = outer_radii(grids)
+        middle = radii.mean(2, keepdim=True)
+        maps = torch.stack([(radii - middle) / (middle + 0.1) * 8, middle.expand_as(radii)], 1)
+        for conv in self.convs:
+            closed = F.pad(maps, (1, 1, 0, 0), mode="circular")  # the surface closes upon itself
+            maps = F.silu(conv(F.pad(closed, (0, 0, 1, 1))))
+        return self.embed_out(F.silu(self.narrow(maps.flatten(1))))
+
+
+@torch.no_grad()
+def outer_radii(grids: Tensor) -> Tensor:
+    """As `measures.outer_radii`, of many grids (n, cells, cells, cells): (n, levels, angles)."""
+    corners, out = rays(grids.shape[1])
+    along = sum(
+        grids[:, torch.from_numpy(x), :, torch.from_numpy(z)] * torch.from_numpy(share).to(grids)[:, :, None, None]
+        for x, z, share in corners
+    )  # (angles, steps, n, levels): the indices come first
+    after = torch.cat([along[:, 1:], torch.full_like(along[:, :1], 1.0)], 1)
+    leaves = (along < 0) & (after >= 0)
+    share = along / torch.where(leaves, along - after, 1) / len(out)
+    reached = torch.where(leaves, torch.from_numpy(out).to(grids)[:, None, None] + share, 0)
+    return reached.amax(1).permute(1, 2, 0)
 
 
 class Stage(nn.Module):
@@ -124,15 +173,23 @@ class Decoder(nn.Module):
             Stage(before, after, width) for before, after in zip((channels[0], *channels), channels, strict=False)
         )
         self.to_planes = nn.Conv2d(channels[-1], PLANES * config.features * 4, 1)
+        self.embed_section = nn.Linear(width, 1 + SECTION)
         self.read = Reader(PLANES * config.features + _TOLD_OF_PLACE, config.hidden, width)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         with torch.no_grad():
             self.read.embed_out.weight.mul_(0.1)
+            self.embed_section.weight.mul_(0.01)
+            self.embed_section.bias.zero_()
+
+    def section(self, style: Tensor) -> tuple[Tensor, Tensor]:
+        """(n, width) -> turns (n,) in radians over a height of 2, depths (n, 11) of waves as shares of the radius."""
+        turns, depths = self.embed_section(style).float().split((1, SECTION), 1)
+        return turns[:, 0] * 10, torch.tanh(depths * 5) * DEEPEST
 
     def planes(self, latents: Tensor) -> Tensor:
-        """(n, latent) -> (n, 5, features, side, side)."""
+        """(n, latent) -> (n, 6, features, side, side)."""
         style = self.style(latents)
         maps = self.conv_in(style).unflatten(1, (-1, 4, 4)).contiguous(memory_format=torch.channels_last)
         for i, stage in enumerate(self.stages):
@@ -143,13 +200,26 @@ class Decoder(nn.Module):
 
     def forward(self, planes: Tensor, points: Tensor, latents: Tensor) -> Tensor:
         """Planes, points (n, many, 3) and latents -> distances (n, many) / reach."""
+        style = self.style(latents)
+        return self.read(self.found(planes, points, *self.section(style)), style).float()
+
+    def found(self, planes: Tensor, points: Tensor, turns: Tensor, depths: Tensor) -> Tensor:
+        """What points (n, many, 3) find on the planes, and where they lie, behind a section: (n, many, told)."""
         x, y, z = points.unbind(-1)
-        radius, angle = torch.hypot(x, z), torch.atan2(z, x)
+        radius, angle = torch.hypot(x, z), torch.atan2(z, x) + turns[:, None] / 2 * y
+        waves = torch.cos(angle[..., None] * torch.arange(2, 2 + SECTION, device=angle.device))
+        waved = radius / (1 + (waves * depths[:, None]).sum(-1)).clamp(0.5, 2)
         side = planes.shape[-1]
         # the unrolled surface closes upon itself: one more column at either end
         around = torch.cat([planes[:, 4, :, :, -1:], planes[:, 4], planes[:, 4, :, :, :1]], -1)
-        places = ((x, z), (x, y), (z, y), (radius * (2 / SPREAD) - 1, y), (angle / torch.pi * side / (side + 2), y))
-        maps = (*planes[:, :4].unbind(1), around)
+        unrolled = torch.remainder(angle / torch.pi + 1, 2) - 1
+        places = (
+            *((x, z), (x, y), (z, y)),
+            (radius * (2 / SPREAD) - 1, y),
+            (unrolled * side / (side + 2), y),
+            (waved * (2 / SPREAD) - 1, y),
+        )
+        maps = (*planes[:, :4].unbind(1), around, planes[:, 5])
         found = [
             F.grid_sample(
                 one.float(),
@@ -160,8 +230,7 @@ class Decoder(nn.Module):
             )[:, :, 0]
             for one, place in zip(maps, places, strict=True)
         ]
-        told = torch.cat([torch.cat(found, 1).transpose(1, 2), told_of_place(points, radius, angle)], -1)
-        return self.read(told, self.style(latents)).float()
+        return torch.cat([torch.cat(found, 1).transpose(1, 2), told_of_place(points, waved, angle)], -1)
 
 
 def told_of_place(points: Tensor, radius: Tensor, angle: Tensor) -> Tensor:

@@ -24,8 +24,8 @@ from studio.families.shapes.fitting import fitted_latent
 from studio.families.shapes.meshes import largest_share, mesh_of
 from studio.families.shapes.modelled import NAMES, nth
 from studio.families.shapes.starter import ShapeModel, load_model, together
-from studio.families.shapes.starter_card import add_figures
 from studio.families.shapes.train import overlap
+from studio.families.training.starter_card import add_figures
 
 SEEN_BY_NOBODY = 3  # a series of shapes that neither training nor its checks use
 _FINE = 64  # cells a side where reconstruction is compared

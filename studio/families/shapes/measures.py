@@ -28,8 +28,8 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "handle": ("mug",),  # how far it reaches out / width of the rest
 }
 NAMES = tuple(ATTRIBUTES)
-_ANGLES, _STEPS = 48, 28
-_LEAST_RIBS = 0.012  # swings below this are the grid's, not ribs
+ANGLES, _STEPS = 48, 28
+_LEAST_RIBS = 0.015  # swings below this are the grid's, not ribs
 
 
 def applies(attribute: str, kind: str) -> bool:
@@ -82,22 +82,30 @@ def _handle(plan: Grid, deep: float, cell: float) -> float:
 
 
 @cache
-def _rays(cells: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """For rays from the axis: the cells (angles, steps) they pass, and how far out these lie."""
-    angles = np.linspace(0, 2 * np.pi, _ANGLES, endpoint=False)[:, None]
-    steps = ((np.arange(_STEPS) + 0.5) / _STEPS)[None]
-    x = ((np.cos(angles) * steps + 1) / 2 * cells).astype(int).clip(0, cells - 1)
-    z = ((np.sin(angles) * steps + 1) / 2 * cells).astype(int).clip(0, cells - 1)
-    middle = lambda i: (i + 0.5) * 2 / cells - 1  # noqa: E731
-    return x, z, np.hypot(middle(x), middle(z)).astype(np.float32)
+def rays(cells: int) -> tuple[list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]], Grid]:
+    """For places on rays from the axis: the four cells (angles, steps) about each and their shares, and how far out
+    the steps lie."""
+    angles = np.linspace(0, 2 * np.pi, ANGLES, endpoint=False)[:, None]
+    out = ((np.arange(_STEPS) + 0.5) / _STEPS).astype(np.float32)
+    x, z = (
+        ((turn * out[None] + 1) / 2 * cells - 0.5).clip(0, cells - 1.001) for turn in (np.cos(angles), np.sin(angles))
+    )
+    low_x, low_z = x.astype(int), z.astype(int)
+    corners = []
+    for i, share_x in enumerate((1 - (x - low_x), x - low_x)):
+        for k, share_z in enumerate((1 - (z - low_z), z - low_z)):
+            corners.append((low_x + i, low_z + k, (share_x * share_z).astype(np.float32)))
+    return corners, out
 
 
 def outer_radii(grid: Grid) -> NDArray[np.float32]:
-    """The outermost surface (levels, angles) around the axis, finer than a cell by the distances; 0 where empty."""
-    x, z, out = _rays(len(grid))
-    along = grid[x, :, z]  # (angles, steps, levels)
-    reached = np.where(along < 0, out[:, :, None] - along, 0)
-    return reached.max(1).T
+    """The outermost surface (levels, angles) around the axis, between the cells too; 0 where empty."""
+    corners, out = rays(len(grid))
+    along = sum(grid[x, :, z] * share[:, :, None] for x, z, share in corners)  # (angles, steps, levels)
+    after = np.concatenate([along[:, 1:], np.full_like(along[:, :1], np.inf)], 1)
+    leaves = (along < 0) & (after >= 0)
+    share = np.where(leaves & np.isfinite(after), along / np.where(leaves, along - after, 1), 0)
+    return np.where(leaves, out[:, None] + share / _STEPS, 0).max(1).T.astype(np.float32)
 
 
 def _turned(radii: NDArray[np.float32], cell: float) -> dict[str, float]:
@@ -111,7 +119,7 @@ def _turned(radii: NDArray[np.float32], cell: float) -> dict[str, float]:
     whole = (radii.min(1) > 0.12) & (np.arange(len(means)) >= 2) & (np.arange(len(means)) < len(means) - 2)
     if whole.sum() < 4:
         return {**found, "ribs": 0.0, "twist": 0.0}
-    waves = np.fft.rfft(radii[whole] / means[whole, None], axis=1)[:, 5:14] * (2 / _ANGLES)
+    waves = np.fft.rfft(radii[whole] / means[whole, None], axis=1)[:, 5:14] * (2 / ANGLES)
     strengths = np.abs(waves)
     best = int(np.median(strengths, 0).argmax())
     found["ribs"] = float(np.percentile(strengths[:, best], 75))

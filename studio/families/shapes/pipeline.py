@@ -1,5 +1,6 @@
 """Runs a shape model: wishes become meshes that can be printed, one GLB each. Knows no training."""
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -144,7 +145,10 @@ class ShapePipeline:
         return self.model.prior.sample(wish.to(noise.device), noise, steps, guidance)
 
     def _source(self, context: Context, role: str, which: int = 0) -> tuple[Tensor, dict[str, Any]]:
-        """The latent (1, latent) of an input and what its file says: its own, else the one that comes closest to it."""
+        """The latent (1, latent) of an input and what its file says: its own, else the one that comes closest to it.
+
+        A latent means something to the weights alone that made it.
+        """
         path = context.inputs[role][which]
         about = about_inside(path.read_bytes(), path.name) if path.suffix == ".glb" else {}
         where = self.model.prior.mean.device
@@ -163,7 +167,7 @@ class ShapePipeline:
             context.check()
             context.progress(step, STEPS, "Reading the shape")
 
-        return fitted_latent(self.model.autoencoder, grid, each=each), {}
+        return fitted_latent(self.model.autoencoder, grid, each=each), about if "shares" in about else {}
 
     def _deliver(
         self,
@@ -237,4 +241,5 @@ def load(folder: Path, device: Device) -> "ShapePipeline | ShapERunner":
         ) from error
     for part in (model.autoencoder, model.prior, model.judge):
         part.to(device.kind)
-    return ShapePipeline(model, folder.name)
+    weights = hashlib.sha256((folder / "autoencoder.safetensors").read_bytes()).hexdigest()
+    return ShapePipeline(model, f"{folder.name} {weights[:12]}")

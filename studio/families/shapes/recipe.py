@@ -23,7 +23,8 @@ class Shapes:
 class AutoencoderTraining:
     """Steps of `batch` shapes; of each, `near` points close to the surface and `far` points anywhere.
 
-    `kl` weighs the information in latents, `order` how well kind and attributes can be read from them.
+    `kl` weighs the information in latents, `order` how well kind and attributes can be read from them,
+    `section` how well the section is the one that was modelled.
     """
 
     steps: int
@@ -35,6 +36,7 @@ class AutoencoderTraining:
     decay: float
     kl: float
     order: float
+    section: float
     sheet_every: int
     save_every: int
 

@@ -67,6 +67,7 @@ def save_model(
         state = part.state_dict().items()
         weights = {key: (value.bfloat16() if value.ndim > 1 else value).contiguous() for key, value in state}
         save_file(weights, folder / f"{name}.safetensors", {"format": "pt"})
+        (folder / f"{name}.safetensors").chmod(0o644)  # safetensors creates it for its owner alone
     config = {
         "autoencoder": autoencoder.config.as_dict(),
         "prior": prior.config.as_dict(),

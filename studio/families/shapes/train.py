@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from studio.errors import InvalidInput
 from studio.families.shapes import measures, wording
-from studio.families.shapes.autoencoder import ShapeAutoencoder
-from studio.families.shapes.cabinet import Cabinet, as_shares, distances, fill, ranges
+from studio.families.shapes.autoencoder import SECTION, ShapeAutoencoder
+from studio.families.shapes.cabinet import TRAIN, Cabinet, as_shares, distances, fill, ranges
 from studio.families.shapes.judge import Judge, judge_loss
-from studio.families.shapes.modelled import NAMES, REACH, middles
+from studio.families.shapes.modelled import NAMES, REACH, middles, nth
 from studio.families.shapes.pictures import picture
 from studio.families.shapes.prior import Prior, Wishes
 from studio.families.shapes.recipe import Recipe
@@ -32,6 +32,7 @@ from studio.families.training.checkpoint import device, mixed_precision, multipl
 from studio.families.training.muon import optimisers
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
+from studio.families.training.starter_card import training_cost
 
 AUTOENCODER, PRIOR, JUDGE = 11, 12, 13  # series of random numbers, beside the recipe's seed and the step
 
@@ -69,6 +70,27 @@ def order_loss(told: Tensor, kinds: NDArray[np.int64], shares: NDArray[np.float3
     return named + wrong.square().mean() * 4
 
 
+def sections_of(series: list[int], many: int) -> NDArray[np.float32]:
+    """Turn and depths of the waves (many, 1 + SECTION) with which the first shapes of a series were modelled."""
+    found = np.zeros((many, 1 + SECTION), np.float32)
+    for i in range(many):
+        params = nth([*series], i).params
+        if params.get("ribs"):
+            found[i, 0], found[i, int(params["ribs"]) - 1] = params.get("twist", 0.0), params["depth"]
+    return found
+
+
+def section_loss(turns: Tensor, depths: Tensor, truth: Tensor) -> Tensor:
+    """How far turns (n,) and depths (n, waves) are from what was modelled (n, 1 + waves), in twentieths of a radius.
+
+    Without ribs any turn is right.
+    """
+    ribbed = truth[:, 1:].any(1)
+    turned = nn.functional.huber_loss(turns[ribbed], truth[ribbed, 0], reduction="sum") / len(turns)
+    waved = nn.functional.huber_loss(depths * 20, truth[:, 1:] * 20, reduction="sum") / len(turns)
+    return turned + waved
+
+
 def autoencoder_parts(model: ShapeAutoencoder, lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the decoder's matrices; AdamW at a quarter of the rate for the rest of it and for the encoder, whose
     widest matrix would cost more to orthogonalise than to use."""
@@ -92,6 +114,7 @@ def train_autoencoder(recipe: Recipe, run: RunFolder) -> bool:
     fullest = [group["lr"] for part in parts for group in part.param_groups]
     train, held = (Cabinet.read(run.folder / "shapes", name) for name in ("train", "held_out"))
     shares = as_shares(train.attributes, train.kinds, ranges(train))
+    sections = sections_of([recipe.seed, TRAIN], len(train.grids))
     nothing = np.random.default_rng(0)  # shapes come by the step's number; no random state goes on
     first, heard, began = 0, 0.0, time.monotonic()
     if state := run.load("autoencoder.pt"):
@@ -108,10 +131,12 @@ def train_autoencoder(recipe: Recipe, run: RunFolder) -> bool:
             mean, spread = model.encode(torch.from_numpy(distances(grids)).to(where))
             latents = mean + torch.randn_like(mean) * (spread / 2).exp()
             told = model.decoder(model.decoder.planes(latents), torch.from_numpy(points).to(where), latents)
+            section = model.decoder.section(model.decoder.style(latents))
         error = distance_loss(told, torch.from_numpy(truth).to(where))
+        known = section_loss(*section, torch.from_numpy(sections[rows]).to(where))
         order = order_loss(model.teller(latents), train.kinds[rows], shares[rows])
         nats = 0.5 * (mean**2 + spread.exp() - 1 - spread).sum(1).mean()
-        (error + s.kl * nats + s.order * order).backward()
+        (error + s.kl * nats + s.order * order + s.section * known).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for part in parts:
             part.step()
@@ -124,6 +149,7 @@ def train_autoencoder(recipe: Recipe, run: RunFolder) -> bool:
                 "loss": round(heard, 5),
                 "nats": round(nats.item(), 1),
                 "order": round(order.item(), 3),
+                "section": round(known.item(), 3),
                 "shapes_a_second": round(pace, 1),
             }
             run.log(stage="autoencoder", step=step, shapes=(step + 1) * s.batch, **figures)
@@ -287,7 +313,7 @@ def export(recipe: Recipe, run: RunFolder, folder: Path) -> None:
     judge.load_state_dict(states["judge"]["model"])
     among = ranges(Cabinet.read(run.folder / "shapes", "train"))
     save_model(folder, trained_autoencoder(recipe, run), prior, judge, among)
-    write_card(folder, recipe, run.folder / "metrics.jsonl")
+    write_card(folder, recipe, training_cost(run, {"shapes_seen": ("autoencoder", "shapes")}))
 
 
 def main(argv: list[str]) -> int:

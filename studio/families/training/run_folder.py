@@ -46,6 +46,10 @@ class RunFolder:
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of `metrics.jsonl`, oldest first."""
+        return [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text("utf-8").splitlines()]
+
     def forget_after(self, step: int) -> None:
         """Drops the metrics of steps that a resumed run will do again, and a line that a full disk or a kill tore."""
         path = self.folder / "metrics.jsonl"

@@ -1,9 +1,10 @@
 """What a model taught from nothing makes, in figures that are the same for every kind of model, so that they compare.
 
-Two looks at a picture are compared, each weighing the same: its colours on a grid of 16 x 16, and how strongly every
-channel of starter-image's judge answers at every layer, in the mean and in how much that varies over the picture. That
-judge, a small classifier of drawn scenes, saw neither the data set nor the model. Its last layer alone will not do: it
-takes coloured noise for a picture sooner than a soft one. Such figures compare with one another and nothing else.
+Three looks at a picture are compared, each weighing the same: its colours on a grid of 16 x 16, how much detail of
+three sizes lies where on a grid of 4 x 4, and how strongly every channel of starter-image's judge answers at every
+layer, in the mean and in how much that varies over the picture. That judge, a small classifier of drawn scenes, saw
+neither the data set nor the model; it was taught to forgive soft pictures, which detail tells. Such figures compare
+with one another and nothing else.
 """
 
 import time
@@ -15,9 +16,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
-from studio.families.diffusion.starter_judge import JUDGE, SIDE, Judge, load_judge
+from studio.families.diffusion.starter_judge import JUDGE, SIDE, Judge, Residual, load_judge
 from studio.families.family import Context
 from studio.families.training.checkpoint import as_tensor
 from studio.families.training.picture_set import PictureSet, Pixels
@@ -25,8 +26,9 @@ from studio.lab import evaluate
 from studio.lab.evaluate import Rows
 from studio.settings import ASSETS
 
-ENCODER = "all layers of starter-image's judge (means and deviations of channels) and colours at 16 x 16"
+ENCODER = "all layers of starter-image's judge (means and deviations of channels), colours at 16 x 16, detail at 4 x 4"
 GRID = 16
+SCALES = 3  # of detail: 1, 2 and 4 pixels of what the judge sees
 SHARE = 0.15  # of the training's time, for making pictures to measure
 FEWEST, MOST = 16, 512  # pictures that are made for it
 AT_ONCE = 32
@@ -115,11 +117,11 @@ def _made(maker: Maker, context: Context, seconds: float) -> tuple[Pixels, float
 
 
 def features(judge: Judge, real: Pixels, others: Mapping[str, Pixels]) -> dict[str, Rows]:
-    """What is seen in the real pictures ("train") and in others (n, side, side, 3) -> (n, d) by name, the two looks
+    """What is seen in the real pictures ("train") and in others (n, side, side, 3) -> (n, d) by name, the three looks
     brought to the same weight by the real ones."""
     looks = {name: looked_at(judge, some) for name, some in {"train": real, **others}.items()}
     joined: dict[str, list[Rows]] = {name: [] for name in looks}
-    for number in range(2):
+    for number in range(len(looks["train"])):
         part = {name: look[number] for name, look in looks.items()}  # the real ones first
         for name, rows in zip(part, evaluate.standardised(*part.values()), strict=True):
             joined[name].append(rows / rows.shape[1] ** 0.5)
@@ -127,19 +129,36 @@ def features(judge: Judge, real: Pixels, others: Mapping[str, Pixels]) -> dict[s
 
 
 @torch.no_grad()
-def looked_at(judge: Judge, pictures: Pixels) -> tuple[Rows, Rows]:
-    """Means and deviations (n, 1280) of the judge's channels, and colours (n, 768)."""
-    answers, colours = [], []
+def looked_at(judge: Judge, pictures: Pixels) -> tuple[Rows, Rows, Rows]:
+    """Means and deviations (n, 1536) of the judge's channels, colours (n, 768), and how much detail is where (n, 48),
+    since the judge was taught to forgive soft pictures."""
+    answers, colours, details = [], [], []
     for some in np.array_split(pictures, max(1, len(pictures) // 64)):
         whole = as_tensor(some)
         maps, found = F.interpolate(whole, (SIDE, SIDE), mode="bilinear", antialias=True), []
+        details.append(detail(maps))
         for layer in judge.body:
             maps = layer(maps)
-            if isinstance(layer, nn.SiLU):
+            if isinstance(layer, nn.SiLU | Residual):
                 found += [maps.mean((2, 3)), maps.std((2, 3))]
         answers.append(torch.cat(found, 1))
         colours.append(F.interpolate(whole, (GRID, GRID), mode="bilinear", antialias=True).flatten(1))
-    return torch.cat(answers).double().numpy(), torch.cat(colours).double().numpy()
+    answer, colour, fine = (torch.cat(rows).double().numpy() for rows in (answers, colours, details))
+    return answer, colour, fine
+
+
+def detail(pictures: Tensor) -> Tensor:
+    """What pictures (n, 3, side, side) lose when they are halved, at SCALES sizes on a grid of 4 x 4: (n, 48).
+
+    The bands of a Laplacian pyramid (P. Burt and E. Adelson 1983), as mean absolute values.
+    """
+    bands = []
+    for _ in range(SCALES):
+        small = F.avg_pool2d(pictures, 2)
+        lost = (pictures - F.interpolate(small, scale_factor=2.0, mode="bilinear")).abs().mean(1, keepdim=True)
+        bands.append(F.adaptive_avg_pool2d(lost, 4).flatten(1))
+        pictures = small
+    return torch.cat(bands, 1)
 
 
 def contact_sheet(pictures: Pixels, columns: int = 8) -> Image.Image:

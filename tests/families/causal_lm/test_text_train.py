@@ -20,8 +20,8 @@ from studio.families.causal_lm import figures, train
 from studio.families.causal_lm.briefs import Brief
 from studio.families.causal_lm.drafts import draft
 from studio.families.causal_lm.recipe import Recipe
-from studio.families.causal_lm.starter_card import add_figures
 from studio.families.training import causal_attention
+from studio.families.training.starter_card import add_figures
 from tests.families.causal_lm.tiny_books import write_books, write_recipe
 
 ROOT = Path(__file__).parents[3]

@@ -20,7 +20,7 @@ from studio.families.diffusion.recipe import AutoencoderTraining, DenoiserTraini
 from studio.families.diffusion.scene_latents import Latents, cache_scenes, things_of
 from studio.families.diffusion.scene_sprites import THINGS, Sprites
 from studio.families.diffusion.scenes import compose, held_out, vocabulary
-from studio.families.diffusion.starter_figures import captions_of, held_out_plans, measure
+from studio.families.diffusion.starter_figures import captions_of, held_out_plans, measure, training_latents
 from studio.families.diffusion.starter_judge import (
     JUDGE,
     Judge,
@@ -175,13 +175,23 @@ def test_the_figures_can_be_measured(finished: RunFolder, sprites: Sprites, tmp_
     photos = tmp_path / "photos"
     photos.mkdir()
     Image.new("RGB", (40, 30), "green").save(photos / "one.jpg")
-    figures = measure(tmp_path, sprites, 1, many=4, photos=photos, latents=finished.folder / "latents", common=2)
+    recipe = tiny_recipe()
+    recipe = replace(recipe, denoiser_training=replace(recipe.denoiser_training, common=2))
+    figures = measure(tmp_path, sprites, recipe, many=4, photos=photos, cache=finished.folder / "latents")
     assert 0 < figures["autoencoder_psnr_scenes"] < 40 and 0 < figures["autoencoder_psnr_photographs"] < 60
     assert figures["prompts"] == 4 and figures["things"] == 3
     for seen in (figures["judge_on_real_scenes"], figures["judge_on_made_pictures"]):
         assert set(seen) == {"thing", "place", "time", "style"} and all(0 <= share <= 1 for share in seen.values())
     for share in ("thing_by_main_name", "thing_by_synonym", "copied"):
         assert 0 <= figures[share] <= 1
+
+
+def test_training_scenes_are_the_same_when_they_are_drawn_again(finished: RunFolder, sprites: Sprites) -> None:
+    recipe = tiny_recipe()
+    vae = autoencoder_of(recipe, finished)
+    cached = training_latents(recipe, sprites, vae, finished.folder / "latents")
+    again = training_latents(recipe, sprites, vae)
+    assert again.shape == cached.shape and np.corrcoef(again.ravel(), cached.ravel())[0, 1] > 0.99
 
 
 def test_the_cache_knows_where_things_stand(sprites: Sprites, finished: RunFolder) -> None:
@@ -213,14 +223,14 @@ def test_a_judge_survives_saving(tmp_path: Path) -> None:
     judge = Judge({"thing": ("fox", "car"), "place": ("sea",)}).eval()
     save_judge(judge, tmp_path / "judge.safetensors")
     again = load_judge(tmp_path / "judge.safetensors")
-    pictures = torch.rand(2, 3, 64, 64)
+    pictures = torch.rand(2, 3, 128, 128)
     assert again.names == judge.names
     assert torch.allclose(again(pictures)[0], judge(pictures)[0], atol=0.05)
 
 
 def test_lessons_show_one_thing_and_say_what(sprites: Sprites) -> None:
     pictures, truth = draw_lessons(sprites, 5, [1], each=3)
-    assert pictures.shape == (5, 3, 64, 64) and pictures.float().std() > 8
+    assert pictures.shape == (5, 3, 128, 128) and pictures.float().std() > 8
     assert truth.shape == (5, 4) and len(set(truth[:3, 1].tolist())) == 1
 
 

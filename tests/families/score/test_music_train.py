@@ -16,9 +16,9 @@ from studio.families.score import figures, train
 from studio.families.score.decoding import drawn
 from studio.families.score.generate import generate
 from studio.families.score.recipe import Recipe
-from studio.families.score.starter_card import add_figures
 from studio.families.score.vocabulary import Vocabulary
 from studio.families.score.wishes import Wish
+from studio.families.training.starter_card import add_figures
 from tests.families.score.tiny_tunes import write_recipe, write_tunes
 
 

@@ -66,6 +66,16 @@ def test_a_parameter_moves_the_attribute_that_is_measured(
     assert one < two
 
 
+@pytest.mark.parametrize("turn", [0.0, 0.7, 2.0])
+def test_twist_and_ribs_are_measured_as_they_were_modelled(turn: float) -> None:
+    twisted = of("vase", ribs=9, depth=0.07, twist=turn, belly=0.5, neck=0.35)
+    found = measures.measured(twisted.grid(48), "vase")
+    assert found["twist"] == pytest.approx(turn, abs=0.03) and found["ribs"] == pytest.approx(0.07, abs=0.015)
+    plain = of("vase", ribs=0, depth=0.0, twist=0.0, belly=0.5, neck=0.35)
+    smooth = measures.measured(plain.grid(48), "vase")
+    assert smooth["ribs"] < 0.01 and smooth["twist"] == 0
+
+
 def test_a_box_has_the_measures_of_a_box() -> None:
     grid = box(middles(CELLS), (0, 0, 0), (0.3, 0.6, 0.4)).reshape((CELLS,) * 3)
     found = measures.measured(grid, "knob")

@@ -76,6 +76,21 @@ def test_varying_nothing_is_the_same_shape_and_more_is_another(
     assert apart[0] < 1e-4 and apart[1] > 0.05
 
 
+def test_a_shape_of_other_weights_is_read_anew_and_keeps_its_wish(
+    starter: ShapePipeline, vases: Desk, tmp_path: Path
+) -> None:
+    """A latent means nothing to weights that did not make it, as after an update."""
+    newer = ShapePipeline(starter.model, "starter-shape of tomorrow")
+    vary = asked("shapes", "vary_shape", strength=0.0, num_return_sequences=1, **QUICK)
+    own, foreign = (Desk(tmp_path / name, source=vases.files[0]) for name in ("own", "foreign"))
+    starter.run(vary, own)
+    newer.run(vary, foreign)
+    before, same, read = (about_inside(desk.files[0].read_bytes()) for desk in (vases, own, foreign))
+    assert same["latent"] == pytest.approx(before["latent"], abs=1e-4) and same["shape_model"] == before["shape_model"]
+    assert read["latent"] != pytest.approx(before["latent"], abs=1e-2)
+    assert (read["kind"], read["shape_model"]) == ("vase", "starter-shape of tomorrow")
+
+
 def test_a_morph_begins_and_ends_with_its_shapes(starter: ShapePipeline, vases: Desk, tmp_path: Path) -> None:
     desk = Desk(tmp_path, **{"from": vases.files[0], "to": vases.files[1]})
     starter.run(asked("shapes", "morph_shapes", steps=2, cells=32), desk)

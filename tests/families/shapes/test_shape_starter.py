@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from studio.errors import InvalidInput
-from studio.families.shapes.autoencoder import AutoencoderConfig
-from studio.families.shapes.cabinet import Cabinet, as_shares, fill, ranges
+from studio.families.shapes import measures
+from studio.families.shapes.autoencoder import AutoencoderConfig, outer_radii
+from studio.families.shapes.cabinet import TRAIN, Cabinet, as_shares, distances, fill, ranges
 from studio.families.shapes.figures import measure
-from studio.families.shapes.modelled import NAMES
+from studio.families.shapes.modelled import NAMES, nth
 from studio.families.shapes.prior import PriorConfig
 from studio.families.shapes.recipe import AutoencoderTraining, JudgeTraining, PriorTraining, Recipe, Shapes
 from studio.families.shapes.starter import load_model, together
@@ -20,6 +21,8 @@ from studio.families.shapes.train import (
     distance_loss,
     export,
     overlap,
+    section_loss,
+    sections_of,
     some_points,
     train_autoencoder,
     train_judge,
@@ -36,7 +39,9 @@ def tiny_recipe() -> Recipe:
         Recipe.read(ROOT / "presets" / "recipes" / "starter-shape.toml"),
         shapes=Shapes(train=24, held_out=12, part=12),
         autoencoder=AutoencoderConfig(24, 16, (16, 16), (16, 16), 8, 16),
-        autoencoder_training=AutoencoderTraining(4, 4, 64, 32, 1e-3, 1, 0.5, 1e-5, 0.1, sheet_every=4, save_every=3),
+        autoencoder_training=AutoencoderTraining(
+            4, 4, 64, 32, 1e-3, 1, 0.5, 1e-5, 0.1, 0.2, sheet_every=4, save_every=3
+        ),
         prior=PriorConfig(32, 1, 16, 12),
         prior_training=PriorTraining(6, 8, 1e-3, 1, 0.5, 0.9, save_every=4),
         judge_training=JudgeTraining(3, 8, 1e-3),
@@ -115,6 +120,48 @@ def test_shares_run_from_the_usual_least_to_the_usual_greatest(finished: RunFold
     shares = as_shares(cabinet.attributes, cabinet.kinds, ranges(cabinet))
     assert np.nanmin(shares) > -0.6 and np.nanmax(shares) < 1.6
     assert (np.isnan(shares) == np.isnan(cabinet.attributes)).all()
+
+
+def test_a_section_turns_what_is_read_with_the_height(finished: RunFolder) -> None:
+    decoder = load_model(finished.folder / "model").autoencoder.decoder
+    latent, turn = torch.randn(1, decoder.style[0].in_features, generator=torch.Generator().manual_seed(3)), 1.0
+    points = torch.tensor([[[0.4, 0.6, 0.1], [0.2, -0.4, 0.5]]])
+    planes = decoder.planes(latent)  # plan, front and side know nothing of the axis
+    planes = torch.cat([torch.zeros_like(planes[:, :3]), planes[:, 3:]], 1)
+    found = []
+    with torch.no_grad():
+        for turned in (0.0, turn):
+            decoder.embed_section.weight.zero_()
+            decoder.embed_section.bias.zero_()
+            decoder.embed_section.bias[0] = turned / 10
+            angles = -turned / 2 * points[..., 1]  # places turned back by what the section turns them
+            x, z = points[..., 0], points[..., 2]
+            back = (x * angles.cos() - z * angles.sin(), points[..., 1], x * angles.sin() + z * angles.cos())
+            turns, depths = decoder.section(decoder.style(latent))
+            assert turns.item() == pytest.approx(turned) and not depths.any()
+            told, features = decoder.found(planes, torch.stack(back, -1), turns, depths)[0], decoder.features
+            found.append(torch.cat([told[:, 3 * features : 6 * features], told[:, -24:]], 1))
+    ours, theirs = found
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_the_encoder_sees_the_same_rim_as_the_measures(finished: RunFolder) -> None:
+    grids = distances(Cabinet.read(finished.folder / "shapes", "held_out").grids[:6])
+    seen = outer_radii(torch.from_numpy(grids)).numpy()
+    for grid, radii in zip(grids, seen, strict=True):
+        assert np.allclose(radii, measures.outer_radii(grid), atol=1e-5)
+
+
+def test_sections_are_those_that_were_modelled(finished: RunFolder) -> None:
+    sections = sections_of([tiny_recipe().seed, TRAIN], 240)
+    ribbed = [i for i in range(240) if nth([tiny_recipe().seed, TRAIN], i).params.get("ribs")]
+    assert 20 < len(ribbed) < 200 and (sections.any(1) == np.isin(np.arange(240), ribbed)).all()
+    params = nth([tiny_recipe().seed, TRAIN], ribbed[0]).params
+    row = torch.from_numpy(sections[ribbed[:1]])
+    assert row[0, int(params["ribs"]) - 1] == pytest.approx(params["depth"])
+    assert section_loss(row[:, 0], row[:, 1:], row) == 0 < section_loss(row[:, 0], row[:, 1:] * 0, row)
+    smooth = torch.zeros(1, row.shape[1])
+    assert section_loss(torch.ones(1), smooth[:, 1:], smooth) == 0, "without ribs any turn is right"
 
 
 def test_the_distance_loss_asks_only_for_the_side_beyond_its_reach() -> None:
