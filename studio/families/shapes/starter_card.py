@@ -15,8 +15,9 @@ DESCRIPTION = (
 )
 LIMITS = (
     "Trained for two hours on part of one core: an asked twist or number of legs comes in about half of the cases, and "
-    "halfway between two kinds a part can come loose, which is then left out. Knows these twelve kinds only, each as its modeller draws it; other words change nothing. Sees shapes on a "
-    "grid of 48 cells a side: parts thinner than 1/28 of the cube are lost. No colours or materials."
+    "halfway between two kinds a part can come loose, which is then left out. Knows these twelve kinds only, each as "
+    "its modeller draws it; other words change nothing. Sees shapes on a grid of 48 cells a side: parts thinner than "
+    "1/28 of the cube are lost. No colours or materials."
 )
 
 
