@@ -44,9 +44,9 @@ def test_sprites_and_films_of_the_starter(tmp_path: Path) -> None:
     out = ("--out", str(tmp_path / "out"))
     code, rows, _ = command(tmp_path / "home", "explore", "sprites", "--label", "wizard", "--count", "4", *out)
     assert code == 0 and [Path(row["path"]).suffix for row in rows] == [".png", ".json"]
-    words = ("walk", "--stops", "1:knight,2:robot", "--frames", "8", "--format", "mp4", "--no-loop")
+    words = ("walk", "--stops", "1:knight,2:robot", "--frames", "48", "--format", "mp4", "--no-loop")
     code, rows, _ = command(tmp_path / "home", "explore", *words, *out)
-    assert code == 0 and rows[0]["frames"] == 9 and rows[0]["fps"] == 24 and rows[0]["flicker"] < 0.6
+    assert code == 0 and rows[0]["frames"] == 49 and rows[0]["fps"] == 24 and rows[0]["flicker"] < 0.6
 
 
 def test_what_cannot_be_done_is_one_sentence(tmp_path: Path) -> None:
