@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import trimesh
+from numpy.typing import NDArray
 from torch import Tensor
 
 from studio.design.meshes import is_closed
@@ -23,6 +24,7 @@ from studio.families.shapes.cabinet import as_shares
 from studio.families.shapes.fitting import fitted_latent
 from studio.families.shapes.meshes import largest_share, mesh_of
 from studio.families.shapes.modelled import NAMES, nth
+from studio.families.shapes.prior import Between
 from studio.families.shapes.starter import ShapeModel, load_model, together
 from studio.families.shapes.train import overlap
 from studio.families.training.starter_card import add_figures
@@ -67,8 +69,7 @@ def captions(model: ShapeModel, many: int) -> list[tuple[str, str]]:
     for i in range(many):
         shape = nth([1, SEEN_BY_NOBODY], 10_000 + i)
         told = measures.measured(shape.grid(32), shape.kind)
-        row = np.array([[told.get(name, np.nan) for name in measures.NAMES]], np.float32)
-        shares = as_shares(row, np.array([NAMES.index(shape.kind)]), model.ranges)[0]
+        shares = as_shares(measures.row_of(told)[None], np.array([NAMES.index(shape.kind)]), model.ranges)[0]
         rng = np.random.default_rng([1, SEEN_BY_NOBODY, i])
         found.append((shape.kind, wording.caption(rng, shape.kind, shares, told.get("legs", np.nan))))
     return found
@@ -112,22 +113,50 @@ def _moves(model: ShapeModel, name: str, kind: str, seeds: range) -> list[bool]:
 
 def attributes(model: ShapeModel, many: int) -> dict[str, object]:
     """For each named attribute the share of pairs in which it moves the measured one the right way; of `many` meshes
-    and fewer than 12 only as many kinds and pairs.
+    and fewer than 60 only as many kinds and pairs.
     """
-    seeds, least = max(1, many // 125), min(many, 12)
+    least = min(many, 60)
     found = {}
     for name in measures.NAMES:
         kinds = [kind for kind in NAMES if measures.applies(name, kind)][:least]
-        moved = [good for kind in kinds for good in _moves(model, name, kind, range(max(seeds, least // len(kinds))))]
+        moved = [good for kind in kinds for good in _moves(model, name, kind, range(-(-least // len(kinds))))]
         found[name] = round(float(np.mean(moved)), 3)
     return {"attribute_moves": found, "attribute_moves_mean": round(float(np.mean(list(found.values()))), 3)}
+
+
+def attributes_together(model: ShapeModel, many: int, at_once: int = 3) -> dict[str, object]:
+    """Of attributes asked for three at a time, as an unseen shape has them, the share that comes on the asked side of
+    the middle of its kind's range, and how often all three do.
+    """
+    held: list[bool] = []
+    whole = 0
+    for i in range(many):
+        shape = nth([1, SEEN_BY_NOBODY], 20_000 + i)
+        had = _shares(model, shape.grid(model.autoencoder.config.cells), shape.kind)
+        clear = [name for name, share in had.items() if abs(share - 0.5) > 0.16]
+        chosen = np.random.default_rng([1, SEEN_BY_NOBODY, i]).permutation(clear)[:at_once].tolist()
+        asked = {name: 0.85 if had[name] > 0.5 else 0.15 for name in chosen}
+        wish = model.wish(_PLAIN[shape.kind], shares=asked)
+        found = _shares(model, decoded(model, model.latents(wish, [i]))[0].numpy(), shape.kind)
+        right = [name in found and (found[name] > 0.5) == (share > 0.5) for name, share in asked.items()]
+        held += right
+        whole += all(right)
+    return {"attributes_of_three_kept": round(float(np.mean(held)), 3), "all_three_kept": round(whole / many, 3)}
+
+
+def _shares(model: ShapeModel, grid: NDArray[np.float32], kind: str) -> dict[str, float]:
+    """Where each attribute of a grid lies in its kind's range."""
+    row = measures.row_of(measures.measured(grid, kind))[None]
+    shares = as_shares(row, np.array([NAMES.index(kind)]), model.ranges)[0]
+    return {name: float(share) for name, share in zip(measures.NAMES, shares, strict=True) if np.isfinite(share)}
 
 
 def morphs(model: ShapeModel, many: int) -> dict[str, object]:
     """Halfway between two shapes of different kinds: how often what is decoded hangs together by itself."""
     wishes = [model.wish(kind=NAMES[i % len(NAMES)]) for i in range(2 * many)]
     latents = model.latents(together(wishes), range(2 * many))
-    between = decoded(model, (latents[0::2] + latents[1::2]) / 2).numpy()
+    middles = [Between(model.prior, latents[i : i + 2]).at([0.5, 0.5]) for i in range(0, 2 * many, 2)]
+    between = decoded(model, torch.cat(middles)).numpy()
     return {"morphs_in_one_piece": round(float(np.mean([largest_share(grid) > 0.98 for grid in between])), 3)}
 
 
@@ -138,6 +167,7 @@ def measure(model: Path, many: int = 500) -> dict[str, object]:
         **reconstruction(loaded, max(12, many // 4)),
         **meshes(loaded, many),
         **attributes(loaded, many),
+        **attributes_together(loaded, max(12, many // 4)),
         **morphs(loaded, max(6, many // 8)),
     }
     return {

@@ -4,6 +4,7 @@ Lengths are in units of the cube -1..1, ratios and counts are plain. An attribut
 measured there. Knows nothing of how shapes are made.
 """
 
+from collections.abc import Mapping
 from functools import cache
 
 import numpy as np
@@ -66,6 +67,11 @@ def measured(grid: Grid, kind: str) -> dict[str, float]:
         radii = outer_radii(grid)[low:high]
         found |= {name: value for name, value in _turned(radii, cell).items() if applies(name, kind)}
     return {name: round(float(value), 4) for name, value in found.items()}
+
+
+def row_of(found: Mapping[str, float]) -> NDArray[np.float32]:
+    """Measured attributes as a row (a,) in the order of NAMES, nan where one does not apply."""
+    return np.array([found.get(name, np.nan) for name in NAMES], np.float32)
 
 
 def _thickness(grid: Grid, cells: float, cell: float) -> float:

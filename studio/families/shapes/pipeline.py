@@ -24,7 +24,7 @@ from studio.families.shapes.fitting import STEPS, fitted_latent
 from studio.families.shapes.handing import hand_over, weights_of
 from studio.families.shapes.modelled import NAMES
 from studio.families.shapes.printable import printable
-from studio.families.shapes.prior import Wishes
+from studio.families.shapes.prior import Between, Wishes
 from studio.families.shapes.starter import ShapeModel, load_model, together
 from studio.families.shapes.voxels import grid_of
 from studio.types import Device, Request
@@ -84,9 +84,10 @@ class ShapePipeline:
         (start, one), (end, other) = self._source(context, "from"), self._source(context, "to")
         many = int(str(request.params["steps"]))
         amounts = [k / (many - 1) for k in range(many)] if many > 1 else [0.5]
+        between = Between(self.model.prior, torch.cat([start, end]))
         for k, amount in enumerate(amounts):
             nearer = one if amount < 0.5 else other
-            latent = start + (end - start) * amount
+            latent = between.at([1 - amount, amount])
             asked = self._blended(nearer, request)
             self._deliver(k, many, latent[0], asked, request, context, amount=round(amount, 4))
 
@@ -95,9 +96,9 @@ class ShapePipeline:
         if not 2 <= len(picks) <= 4:
             raise InvalidInput(f"{len(picks)} shapes are to be mixed.", "Pick two to four.", field="pick")
         weights = weights_of(request.params.get("weights"), len(picks))
-        latent = torch.stack([w * p[0][0] for w, p in zip(weights, picks, strict=True)]).sum(0)
+        latent = Between(self.model.prior, torch.cat([pick[0] for pick in picks])).at(weights)
         heaviest = picks[int(np.argmax(weights))][1]
-        self._deliver(0, 1, latent, self._blended(heaviest, request), request, context, weights=weights)
+        self._deliver(0, 1, latent[0], self._blended(heaviest, request), request, context, weights=weights)
 
     # --- parts
 
@@ -195,8 +196,7 @@ class ShapePipeline:
             grid, float(asked["size_mm"]), float(str(request.params["wall_mm"])), asked["measured"], kind in LEGGED
         )
         told = measures.measured(made.grid, kind)
-        row = np.array([[told.get(name, np.nan) for name in measures.NAMES]], np.float32)
-        shares = as_shares(row, np.array([NAMES.index(kind)]), self.model.ranges)[0]
+        shares = as_shares(measures.row_of(told)[None], np.array([NAMES.index(kind)]), self.model.ranges)[0]
         known = {n: round(float(s), 3) for n, s in zip(measures.NAMES, shares, strict=True) if np.isfinite(s)}
         said = {**more, "class": kind, "looks_like": seen, "attributes": known}
         inside = {

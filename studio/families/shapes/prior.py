@@ -5,6 +5,7 @@ https://arxiv.org/abs/2209.03003); wishes are dropped at random in training, so 
 (classifier-free guidance, J. Ho and T. Salimans 2022, https://arxiv.org/abs/2207.12598).
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -83,7 +84,7 @@ class Prior(nn.Module):
 
     def __init__(self, config: PriorConfig, latent: int, words: int, kinds: int, attributes: int) -> None:
         super().__init__()
-        self.config, width = config, config.width
+        self.config, self.attributes, width = config, attributes, config.width
         self.words = WordEncoder(words, config.words_width, config.longest)
         self.embed_kind = nn.Embedding(kinds + 1, config.words_width)
         self.embed_wish = nn.Linear(2 * config.words_width + 2 * attributes + 64, width)
@@ -117,19 +118,57 @@ class Prior(nn.Module):
 
         With `begin` the noise is what the flow has reached after so many of the steps, as `halfway` makes it.
         """
-        x, nothing = noise, wishes.nothing()
+        nothing = wishes.nothing()
 
-        def speed(x: Tensor, t: float) -> Tensor:
-            times = torch.full((len(x),), t, device=x.device)
+        def speed(x: Tensor, times: Tensor) -> Tensor:
             free = self(x, times, nothing)
             return free + guidance * (self(x, times, wishes) - free)
 
-        for i in range(begin, steps):
-            first = speed(x, i / steps)
-            second = speed(x + first / steps, (i + 1) / steps)
-            x = x + (first + second) / (2 * steps)
-        return x * self.spread + self.mean
+        return carried(speed, noise, begin / steps, 1, steps - begin) * self.spread + self.mean
 
     def halfway(self, latents: Tensor, noise: Tensor, time: float) -> Tensor:
         """Latents of the autoencoder as the flow has them at a time (0 noise, 1 as they are)."""
         return (latents - self.mean) / self.spread * time + noise * (1 - time)
+
+
+def carried(speed: Callable[[Tensor, Tensor], Tensor], x: Tensor, start: float, end: float, steps: int) -> Tensor:
+    """Where a flow takes x (n, latent) from one time to another, in Heun's steps; back too."""
+    step = (end - start) / max(steps, 1)
+    for i in range(steps):
+        first, second = (x.new_full((len(x),), start + k * step) for k in (i, i + 1))
+        pushed = speed(x, first)
+        x = x + step * (pushed + speed(x + step * pushed, second)) / 2
+    return x
+
+
+class Between:
+    """Shapes between given ones (k, latent).
+
+    Halfway between two latents lies nothing that was learnt: a lamp's stem beside a bowl's rim. The flow without a wish
+    is followed back to the noise that each would have come from, noises are mixed and keep their length, and the flow
+    makes a shape of the mixture (as J. Song et al. 2021 do, "Denoising diffusion implicit models",
+    https://arxiv.org/abs/2010.02502). What the way back and forth loses is given back by the same weights, so that the
+    ends are the shapes themselves.
+    """
+
+    def __init__(self, prior: Prior, latents: Tensor, steps: int = 12) -> None:
+        self.prior, self.steps = prior, steps
+        there = (latents - prior.mean) / prior.spread
+        self.noises = self._flow(there, 1, 0)
+        self.lost = there - self._flow(self.noises, 0, 1)
+
+    def at(self, weights: Sequence[float]) -> Tensor:
+        """The shape (1, latent) with so much of each; weights sum to 1."""
+        shares = self.noises.new_tensor(weights)[:, None]
+        mixed = (shares * self.noises).sum(0, keepdim=True)
+        length = (shares * self.noises.norm(dim=1, keepdim=True)).sum()
+        mixed = mixed * (length / mixed.norm().clamp(min=1e-6))
+        made = self._flow(mixed, 0, 1) + (shares * self.lost).sum(0, keepdim=True)
+        return made * self.prior.spread + self.prior.mean
+
+    @torch.no_grad()
+    def _flow(self, x: Tensor, start: float, end: float) -> Tensor:
+        words = torch.zeros(len(x), self.prior.config.longest, dtype=torch.long, device=x.device)
+        attributes = x.new_full((len(x), self.prior.attributes), torch.nan)
+        nothing = Wishes(words, words[:, 0], attributes)
+        return carried(lambda x, times: self.prior(x, times, nothing), x, start, end, self.steps)

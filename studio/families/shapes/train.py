@@ -35,6 +35,7 @@ from studio.families.training.schedule import rate
 from studio.families.training.starter_card import training_cost
 
 AUTOENCODER, PRIOR, JUDGE = 11, 12, 13  # series of random numbers, beside the recipe's seed and the step
+LEGS = measures.NAMES.index("legs")
 
 
 def numbers_of_step(recipe: Recipe, stage: int, step: int) -> np.random.Generator:
@@ -205,22 +206,59 @@ def new_prior(recipe: Recipe) -> Prior:
     return Prior(recipe.prior, recipe.autoencoder.latent, len(wording.VOCABULARY), len(NAMES), len(measures.NAMES))
 
 
+class Leads:
+    """Which training shapes answer the wish for little, or for much, of one attribute.
+
+    Half of the prior's batches are led by such a wish. Drawn by lot alone, one row in a hundred is a twisted bottle,
+    and hardly one in ten thousand is asked for by its twist.
+    """
+
+    def __init__(self, kinds: NDArray[np.int64], shares: NDArray[np.float32]) -> None:
+        self.many = len(kinds)
+        self.rows: dict[int, list[list[NDArray[np.intp]]]] = {}  # of an attribute, by kind: the two ends
+        for a in range(shares.shape[1]):
+            ends = [
+                [np.flatnonzero((kinds == kind) & end) for end in (shares[:, a] < 0.34, shares[:, a] > 0.66)]
+                for kind in np.unique(kinds[~np.isnan(shares[:, a])])
+            ]
+            if ends := [both for both in ends if all(map(len, both))]:
+                self.rows[a] = ends
+
+    def draw(self, rng: np.random.Generator, many: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows (many,), and the attribute that leads each wish, -1 where none does."""
+        rows, led = rng.integers(0, self.many, many), np.full(many, -1)
+        known = list(self.rows)
+        for i in range(many // 2 if known else 0):
+            led[i] = known[int(rng.integers(len(known)))]
+            ends = self.rows[int(led[i])]
+            fitting = ends[int(rng.integers(len(ends)))][int(rng.integers(2))]
+            rows[i] = fitting[int(rng.integers(len(fitting)))]
+        return rows, led
+
+
 def wishes_of(
     rng: np.random.Generator,
     kinds: NDArray[np.int64],
     shares: NDArray[np.float32],
     legs: NDArray[np.float32],
     longest: int,
+    led: NDArray[np.intp],
 ) -> Wishes:
-    """What somebody might have asked for who got these shapes: words, kind and attributes, each at times left out."""
+    """What somebody might have asked for who got these shapes: words, kind and attributes, each at times left out.
+
+    `led` (n,) names the attribute that each certainly asked for in figures, -1: none.
+    """
     many = len(kinds)
     words = np.zeros((many, longest), np.int64)
     for i in np.flatnonzero(rng.random(many) < 0.75):
-        wish = wording.caption(rng, NAMES[kinds[i]], shares[i], float(legs[i]))
+        wish = wording.caption(rng, NAMES[kinds[i]], shares[i], float(legs[i]), most=int(rng.integers(4)))
         words[i] = wording.encoded(wish, longest)[0]
     named = np.where(rng.random(many) < 0.4, kinds + 1, 0)
     asked = rng.random(shares.shape) < rng.choice([0.0, 0.0, 0.12, 0.3, 0.7], many)[:, None]
-    attributes = np.where(asked, np.clip(shares, -0.15, 1.15) * 2 - 1, np.nan).astype(np.float32)
+    asked[np.flatnonzero(led >= 0), led[led >= 0]] = True
+    told = shares.copy()
+    told[:, LEGS] += rng.uniform(-0.16, 0.16, many)  # legs are whole: what lies near a number of them means it
+    attributes = np.where(asked, np.clip(told, -0.15, 1.15) * 2 - 1, np.nan).astype(np.float32)
     dropped = rng.random(many) < 0.1
     words[dropped], named[dropped], attributes[dropped] = 0, 0, np.nan
     return Wishes(torch.from_numpy(words), torch.from_numpy(named), torch.from_numpy(attributes))
@@ -233,7 +271,7 @@ def train_prior(recipe: Recipe, run: RunFolder) -> bool:
     where, model = device(), new_prior(recipe)
     train = Cabinet.read(run.folder / "shapes", "train")
     shares = as_shares(train.attributes, train.kinds, ranges(train))
-    legs = train.attributes[:, measures.NAMES.index("legs")]
+    legs, leads = train.attributes[:, LEGS], Leads(train.kinds, shares)
     mean, spread = encode_all(recipe, run, train)
     model.mean.copy_(mean.mean(0))
     model.spread.copy_((mean.var(0) + spread.exp().mean(0)).sqrt())
@@ -248,8 +286,8 @@ def train_prior(recipe: Recipe, run: RunFolder) -> bool:
     for step in range(first, s.steps):
         optimiser.param_groups[0]["lr"] = s.lr * rate(step, s.steps, s.warmup, s.decay)
         rng = numbers_of_step(recipe, PRIOR, step)
-        rows = rng.integers(0, len(mean), s.batch)
-        wishes = wishes_of(rng, train.kinds[rows], shares[rows], legs[rows], recipe.prior.longest).to(where)
+        rows, led = leads.draw(rng, s.batch)
+        wishes = wishes_of(rng, train.kinds[rows], shares[rows], legs[rows], recipe.prior.longest, led).to(where)
         latents = mean[rows] + torch.randn_like(mean[rows]) * (spread[rows] / 2).exp()
         latents = (latents - model.mean) / model.spread
         noise, times = torch.randn_like(latents), torch.sigmoid(torch.randn(s.batch, device=where))

@@ -71,13 +71,14 @@ def encoded(text: str, longest: int) -> tuple[NDArray[np.int64], list[str]]:
     return row, [word for word, near in zip(found, plain, strict=True) if near not in _NUMBERS]
 
 
-def caption(rng: np.random.Generator, kind: str, shares: NDArray[np.float32], legs: float) -> str:
-    """A wish that a shape of this kind, shares (a,) and number of legs (nan: does not apply) would fulfil."""
+def caption(rng: np.random.Generator, kind: str, shares: NDArray[np.float32], legs: float, most: int = 3) -> str:
+    """A wish that a shape of this kind, shares (a,) and number of legs (nan: does not apply) would fulfil, with `most`
+    of its attributes at most."""
     pick: Callable[[tuple[str, ...]], str] = lambda words: words[int(rng.integers(len(words)))]  # noqa: E731
     said: list[str] = []
     for i in rng.permutation(len(measures.NAMES)):
         name, share = measures.NAMES[i], float(shares[i])
-        if np.isnan(share) or len(said) == 3 or rng.random() < 0.35:
+        if np.isnan(share) or len(said) == most or rng.random() < 0.35:
             continue
         if name == "legs":
             said += [pick(LEGS[int(legs)])] if legs in LEGS else []

@@ -16,9 +16,11 @@ from studio.families import shapes
 from studio.families.shapes import measures
 from studio.families.shapes.briefs import read_brief
 from studio.families.shapes.fitting import fitted_latent
+from studio.families.shapes.meshes import largest_share
 from studio.families.shapes.modelled import NAMES, nth
 from studio.families.shapes.pipeline import ShapePipeline, load
 from studio.families.shapes.printable import longer_legs, printable, together
+from studio.families.shapes.prior import Between
 from studio.families.shapes.train import overlap
 from studio.families.shapes.voxels import grid_of
 from tests.families.desk import CPU, Desk, asked
@@ -97,6 +99,20 @@ def test_a_morph_begins_and_ends_with_its_shapes(starter: ShapePipeline, vases: 
     ends = [about_inside(file.read_bytes())["latent"] for file in desk.files]
     assert np.allclose(ends, [about_inside(file.read_bytes())["latent"] for file in vases.files], atol=1e-5)
     assert [meta["amount"] for meta in desk.metas] == [0, 1] and all(m["watertight"] for m in desk.metas)
+
+
+def test_between_two_kinds_shapes_hang_together(starter: ShapePipeline) -> None:
+    """More often than halfway between their latents, where parts of both stand about."""
+    model = starter.model
+    kinds = ("chair", "lamp", "mug", "stool", "table", "bowl", "lamp", "planter", "chair", "pendant", "mug", "bottle")
+    pairs = torch.cat([model.latents(model.wish(kind=kind), [k]) for k, kind in enumerate(kinds)]).split(2)
+    ours = [Between(model.prior, pair).at([0.5, 0.5]) for pair in pairs]
+    plain = [pair.mean(0, keepdim=True) for pair in pairs]
+    whole = [
+        float(np.mean([largest_share(grid) for grid in model.autoencoder.decode(torch.cat(some), 48).numpy()]))
+        for some in (ours, plain)
+    ]
+    assert whole[0] > 0.9 and whole[0] > whole[1]
 
 
 def test_picks_are_mixed_by_weight(starter: ShapePipeline, vases: Desk, tmp_path: Path) -> None:

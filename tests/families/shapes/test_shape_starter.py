@@ -18,6 +18,8 @@ from studio.families.shapes.prior import PriorConfig
 from studio.families.shapes.recipe import AutoencoderTraining, JudgeTraining, PriorTraining, Recipe, Shapes
 from studio.families.shapes.starter import load_model, together
 from studio.families.shapes.train import (
+    LEGS,
+    Leads,
     distance_loss,
     export,
     overlap,
@@ -27,6 +29,7 @@ from studio.families.shapes.train import (
     train_autoencoder,
     train_judge,
     train_prior,
+    wishes_of,
 )
 from studio.families.training.run_folder import RunFolder
 
@@ -120,6 +123,22 @@ def test_shares_run_from_the_usual_least_to_the_usual_greatest(finished: RunFold
     shares = as_shares(cabinet.attributes, cabinet.kinds, ranges(cabinet))
     assert np.nanmin(shares) > -0.6 and np.nanmax(shares) < 1.6
     assert (np.isnan(shares) == np.isnan(cabinet.attributes)).all()
+
+
+def test_half_of_the_wishes_are_led_by_an_attribute_that_the_shape_has(finished: RunFolder) -> None:
+    cabinet = Cabinet.read(finished.folder / "shapes", "train")
+    shares = as_shares(cabinet.attributes, cabinet.kinds, ranges(cabinet))
+    rng = np.random.default_rng(1)
+    rows, led = Leads(cabinet.kinds, shares).draw(rng, 200)
+    asked = led >= 0
+    assert asked.sum() == 100 and len(set(led[asked])) > 3
+    assert (np.abs(shares[rows[asked], led[asked]] - 0.5) > 0.15).all()
+    wishes = wishes_of(rng, cabinet.kinds[rows], shares[rows], cabinet.attributes[rows, LEGS], 12, led)
+    told = wishes.attributes.numpy()[asked, led[asked]]
+    there = ~np.isnan(told)
+    assert 70 < there.sum() < 100  # one in ten wishes is dropped whole
+    sides = np.sign(shares[rows[asked], led[asked]] - 0.5)
+    assert (np.sign(told[there]) == sides[there]).all()
 
 
 def test_a_section_turns_what_is_read_with_the_height(finished: RunFolder) -> None:
