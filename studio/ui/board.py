@@ -80,6 +80,7 @@ HIDDEN = {
     *COUNTS,
     "variations",
     "beginning_tokens",
+    "own_characters",
     "messages",
     "suffix",
     "beginning",

@@ -22,7 +22,7 @@ ONLY = {  # settings that mean something in these modes alone
     "brief": ("genre", "audience", "part", "keywords", "title", "tone", "length", "language"),
     "chat": ("system",),
 }
-DECIDED = ("beginning", "beginning_tokens", "suffix")  # what one request alone has
+DECIDED = ("beginning", "beginning_tokens", "own_characters", "suffix")  # what one request alone has
 MAX_SEED = 2**31
 MAX_WEIGHT = 8.0  # of a LoRA
 SHORTER, LONGER = 0.6, 1.6  # of the words of what is written anew
@@ -118,16 +118,23 @@ def going_on(studio: Studio, sha256: str, text: str, values: Mapping[str, Any]) 
     before = origin(studio, sha256, values)
     decided: dict[str, Value] = {"beginning": text}
     if before.params.get("mode") == "write":
-        before, decided = before.replace(prompt=text), {}
+        before, decided = before.replace(prompt=text), {"own_characters": own_characters(before)}
     return anew(before, sha256, values, decided)
 
 
 def branched(studio: Studio, sha256: str, tokens: Sequence[int], values: Mapping[str, Any]) -> Request:
     """Drafts that begin with these tokens of a draft, the last one chosen anew."""
     before = origin(studio, sha256, values)
+    decided: dict[str, Value] = {"beginning_tokens": list[Any](tokens)}
     if before.params.get("mode") == "write":
-        before = before.replace(prompt="")
-    return anew(before, sha256, values, {"beginning_tokens": list[Any](tokens)})
+        before, decided = before.replace(prompt=""), {**decided, "own_characters": own_characters(before)}
+    return anew(before, sha256, values, decided)
+
+
+def own_characters(before: Request) -> int:
+    """How much of a notebook's text the person had written before any draft was gone on from."""
+    wrote = int(str(before.params.get("own_characters", -1)))
+    return len(before.prompt) if wrote < 0 else wrote
 
 
 def origin(studio: Studio, sha256: str, values: Mapping[str, Any]) -> Request:

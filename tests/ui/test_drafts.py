@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from studio.types import Artifact
-from studio.ui import drafts
+from studio.types import Artifact, Request
+from studio.ui import drafts, writing
 
 
 def kept(folder: Path, index: int, text: str, **meta: object) -> Artifact:
@@ -58,3 +58,10 @@ def test_what_repeats_learnt_texts_is_told_marked_and_handed_on(tmp_path: Path) 
     again = drafts.still_copied(merged, [chance, draft])["copied"]
     assert isinstance(again, dict) and again["start"] == 12 and again["told"]
     assert drafts.still_copied("Nothing of it.", [draft]) == {}
+
+
+def test_of_a_notebook_that_went_on_only_the_first_words_are_the_persons() -> None:
+    first = Request(task="text", model="tiny", prompt="My own words", params={"mode": "write"})
+    assert writing.own_characters(first) == 12
+    later = first.replace(prompt="My own words and those of a draft", params={"mode": "write", "own_characters": 12})
+    assert writing.own_characters(later) == 12

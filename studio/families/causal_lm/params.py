@@ -63,6 +63,13 @@ WORDING = (
     Param(name="messages", type=list, default=[], help="Earlier turns of a chat: role and content."),
     Param(name="beginning", type=str, default="", help="The same as words: a draft that is gone on from."),
     Param(name="suffix", type=str, default="", help="What stands behind the new words; the model does not see it."),
+    Param(
+        name="own_characters",
+        type=int,
+        default=-1,
+        minimum=-1,
+        help="Characters of what is given that the person wrote, before those of a draft; -1: all.",
+    ),
     Param(name="beginning_tokens", type=list, default=[], help="Tokens of the text that are decided already."),
 )
 

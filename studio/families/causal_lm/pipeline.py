@@ -255,14 +255,17 @@ class _Writing:
     def copied(self, text: str) -> dict[str, Value]:
         """The longest run that the model wrote of what a person taught it, {} where it is not known what that was.
 
-        In a notebook what was given is the person's own, and they know it.
+        In a notebook what was given is the person's own, and they know it; but for what a draft brought that is gone
+        on from.
         """
         known = self.pipeline.learnt
         if not known:
             return {}
-        own = str(self.request.params.get("mode")) == "write"
-        suffix = str(self.request.params["suffix"])
-        run = longest_of(known, text.removesuffix(suffix), len(self.beginning.text) if own else 0)
+        own = 0
+        if str(self.request.params.get("mode")) == "write":
+            wrote = int(str(self.request.params["own_characters"]))
+            own = len(self.beginning.text) if wrote < 0 else wrote
+        run = longest_of(known, text.removesuffix(str(self.request.params["suffix"])), own)
         longest, start = (run.characters, run.start) if run else (0, 0)
         return {"copied": {"characters": longest, "start": start, "told": longest >= TOLD}}
 

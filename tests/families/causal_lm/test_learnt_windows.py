@@ -113,6 +113,8 @@ def test_a_draft_that_repeats_what_was_taught_is_told_after_the_texts_are_gone(
     copied = meta["copied"]
     assert isinstance(copied, dict) and copied["told"]
     assert text == SECRET[:110] and copied["start"] == 14 and copied["characters"] == 96  # what was given is their own
+    given = {"beginning": SECRET[:110], "own_characters": 14}  # gone on from, the mark stays
+    assert draft(model, moved, tmp_path / "c", regex="[0-9 ]{60}", **given)[1]["copied"] == copied
     text, meta = draft(model, moved, tmp_path / "b", regex=r"[0-9 ]{60}")
     assert meta["copied"] == {"characters": 0, "start": 0, "told": False}
 
