@@ -141,7 +141,7 @@ class Critic(nn.Module):
         self.embed_found = nn.Linear(self.trunk.features, 192)
         self.embed_class = nn.Embedding(classes, 192)
         self.conv_out = nn.Linear(192, 1)
-        # torch's own start halves what a layer passes on; through eight of them, none normed, nothing is left to learn by
+        # torch's own start halves what a layer passes on: through eight of them, none normed, nothing is left
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(layer.weight, 0.2)
