@@ -15,8 +15,8 @@ DESCRIPTION = (
 )
 LIMITS = (
     "Trained for two and a half hours on part of one core. Between two kinds a part can come loose, which is then left "
-    "out, and a third kind can appear. Knows these twelve kinds only, each as its modeller draws it; other words change "
-    "nothing. Sees shapes on a grid of 48 cells a side: parts thinner than 1/28 of the cube are lost. No colours or "
+    "out, and a third kind can appear. Knows these twelve kinds only, each as its modeller draws it; other words change"
+    " nothing. Sees shapes on a grid of 48 cells a side: parts thinner than 1/28 of the cube are lost. No colours or "
     "materials."
 )
 
