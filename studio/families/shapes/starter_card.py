@@ -14,10 +14,9 @@ DESCRIPTION = (
     "'a tall slim ribbed vase' and from named attributes. Any two shapes can be blended."
 )
 LIMITS = (
-    "Trained for two and a half hours on part of one core. Between two kinds a part can come loose, which is then left "
-    "out, and a third kind can appear. Knows these twelve kinds only, each as its modeller draws it; other words change"
-    " nothing. Sees shapes on a grid of 48 cells a side: parts thinner than 1/28 of the cube are lost. No colours or "
-    "materials."
+    "Trained for two and a half hours on part of one core. Between two kinds a third can appear. Knows these twelve "
+    "kinds only, each as its modeller draws it; other words change nothing. Sees shapes on a grid of 48 cells a side: "
+    "parts thinner than 1/28 of the cube are lost. No colours or materials."
 )
 
 
