@@ -219,14 +219,14 @@ KL = Param(
     help="More makes random pictures likelier, less makes them sharper.",
 )
 ADVERSARIAL = (
-    Param(name="critic_learning_rate", type=float, default=4e-4, minimum=1e-7, maximum=0.1, label="Critic's rate"),
+    Param(name="critic_learning_rate", type=float, default=2e-4, minimum=1e-7, maximum=0.1, label="Critic's rate"),
     Param(
-        name="generator_learning_rate", type=float, default=2e-4, minimum=1e-7, maximum=0.1, label="Generator's rate"
+        name="generator_learning_rate", type=float, default=6e-4, minimum=1e-7, maximum=0.1, label="Generator's rate"
     ),
     Param(
         name="gamma",
         type=float,
-        default=1.0,
+        default=0.3,
         minimum=0.0,
         maximum=100.0,
         label="Calm",

@@ -119,3 +119,12 @@ def test_a_recipe_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("id = 3\n", encoding="utf-8")
     with pytest.raises(InvalidInput, match="bad.toml"):
         Recipe.read(tmp_path / "bad.toml")
+
+
+def test_a_fresh_critic_scores_pictures_apart() -> None:
+    """With torch's own start all scores are one number, and the critic never learns."""
+    pictures = torch.from_numpy(as_planes(drawings([1, 5], 0, 16, 64)))
+    torch.manual_seed(0)
+    with torch.no_grad():
+        scores = Critic(GanConfig(), len(CLASSES))(pictures, torch.zeros(16, dtype=torch.long))
+    assert scores.std() > 0.05
