@@ -118,7 +118,8 @@ def going_on(studio: Studio, sha256: str, text: str, values: Mapping[str, Any]) 
     before = origin(studio, sha256, values)
     decided: dict[str, Value] = {"beginning": text}
     if before.params.get("mode") == "write":
-        before, decided = before.replace(prompt=text), {"own_characters": own_characters(before)}
+        wrote = own_characters(before)
+        before, decided = before.replace(prompt=text), dict[str, Value](own_characters=wrote)
     return anew(before, sha256, values, decided)
 
 

@@ -71,6 +71,9 @@ class Desk:
     def heard(self, model: str) -> None:
         """The newest job is this model's, and its take is a sound that is drawn and plays."""
         wait_until(self.page, lambda: self.jobs()[-1:] != [] and self.jobs()[-1]["model"] == model, 20)
+        wait_until(self.page, lambda: self.jobs()[-1]["state"] == "done", SLOWLY / 1000)
+        key = f'[data-key^="{self.jobs()[-1]["id"]}"]'  # the take before this one may still stand there
+        expect(self.page.locator(f"#music-board .bd-grid .bd-tile{key}")).to_have_count(1, timeout=SLOWLY)
         self.done(1)
         assert self.jobs()[-1]["takes"][0]["media_type"] == "audio/flac"
         expect(self.tiles.locator(".mu-tile .mu-hear")).to_have_count(1)
