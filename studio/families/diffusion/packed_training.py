@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from studio.families.diffusion.acceleration import Budget
-from studio.families.diffusion.packed import PackedLinear, Residual, cast, gains, is_exact, is_usual, pack_layer
+from studio.families.diffusion.packed import Residual, gains, is_exact, is_usual, pack_layer
+from studio.families.diffusion.packed_layers import PackedLinear, cast
 
 
 class Adapted:

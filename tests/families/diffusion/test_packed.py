@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from studio.families.diffusion import packed
-from studio.families.diffusion.packed import PackedConvolution, PackedLinear, pack
+from studio.families.diffusion.packed import PackedLinear, pack
 from studio.families.diffusion.packed_training import pack_frozen
 from studio.families.diffusion.tiling import wrapped
 
@@ -101,9 +101,51 @@ def test_gradients_pass_a_convolution(kernel: int, stride: int, padding: int, si
     pull = torch.randn_like(true)
     (asked,) = torch.autograd.grad(true, x, pull)
     packed.pack_layer(layer, packed.Budget(MEMORY), through=True)
-    assert isinstance(vars(layer)["_conv_forward"], PackedConvolution)
+    assert packed.packed_convolution(layer) is not None
     made = layer(x)
     assert far(made, true) < 0.01 and far(torch.autograd.grad(made, x, pull)[0], asked) < 0.01
+
+
+def test_no_weight_is_put_in_order_again(capfd: pytest.CaptureFixture[str]) -> None:
+    """Sizes at which kernels want different orders; oneDNN tells of each thing that it does."""
+    layers = [nn.Conv2d(64, 192, kernel, padding=kernel // 2) for kernel in (1, 3)]
+    layers = [layer.bfloat16().requires_grad_(False) for layer in layers]
+    pack_all = packed.Budget(MEMORY)
+    for layer in layers:
+        packed.pack_layer(layer, pack_all, through=True)
+
+    def call(batch: int, side: int) -> None:
+        x = torch.randn(batch, 64, side, side).bfloat16().to(memory_format=torch.channels_last)
+        for layer in layers:
+            x.requires_grad_()
+            layer(x).sum().backward()
+
+    sizes = [(1, 8), (2, 8), (8, 8), (2, 16), (1, 32), (2, 5)]
+    for size in sizes:
+        call(*size)
+    held = pack_all.used
+    capfd.readouterr()
+    with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+        for size in sizes:
+            call(*size)
+    told = capfd.readouterr().out
+    assert told.count("exec,cpu,convolution") >= 2 * len(sizes)
+    assert not [line for line in told.splitlines() if "exec,cpu,reorder" in line and "src:bf16::blocked:A" in line]
+    assert pack_all.used == held <= MEMORY
+
+
+def test_a_size_whose_order_has_no_memory_goes_the_plain_way_in_both_directions() -> None:
+    layer = nn.Conv2d(24, 40, 3, padding=1).bfloat16().requires_grad_(False)
+    for room in (0, 2 * 48 * 64 * 9):  # none; one way at most
+        x = torch.randn(2, 24, 9, 7).bfloat16().to(memory_format=torch.channels_last).requires_grad_()
+        true = functional.conv2d(x, layer.weight, layer.bias, padding=1)
+        pull = torch.randn_like(true)
+        (asked,) = torch.autograd.grad(true, x, pull)
+        budget = packed.Budget(room)
+        packed.pack_layer(layer, budget, through=True)
+        made = layer(x)
+        assert far(made, true) < 0.01 and far(torch.autograd.grad(made, x, pull)[0], asked) < 0.01
+        assert budget.used <= room
 
 
 @pytest.mark.parametrize("room", [MEMORY, 2 * 24 * 40])
