@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from studio.cli import image_request, parser
+from studio.cli import parser
 from studio.errors import InvalidInput, NotFound
+from studio.image_commands import image_request
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.types import Request

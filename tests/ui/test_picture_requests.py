@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from studio.cli import image_request, listed_requests, parser
+from studio.cli import parser
 from studio.errors import InvalidInput
 from studio.families import family
+from studio.image_commands import image_request, listed_requests
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.types import Artifact, Request

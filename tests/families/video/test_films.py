@@ -11,12 +11,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from studio.cli import image_request, parser
+from studio.cli import parser
 from studio.design.films import frame_of, record_inside
 from studio.errors import Cancelled, InvalidInput, ModelError
 from studio.families import family
 from studio.families.video.film_folders import suggested, tasks_of
 from studio.families.video.pipeline import FilmPipeline, chunks_of, load
+from studio.image_commands import image_request
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.types import Device, Input, JobState, Request
