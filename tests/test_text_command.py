@@ -95,3 +95,11 @@ def test_a_draft_is_opened_up_and_branched(studio: Studio) -> None:
     start = "".join(token["text"] for token in odds["tokens"][:place]) + other["text"]
     for made in studio.library.outputs(job.id):
         assert made.path.read_text("utf-8").startswith(start) and made.meta["new_from"] == len(start)
+
+
+def test_a_brief_without_a_genre_gets_prose(studio: Studio) -> None:
+    for words in ("a small robot", "our new coffee shop in Berlin"):
+        job = studio.submit(asked(studio, words, mode="brief", num_return_sequences=4, max_new_tokens=40), panel="test")
+        studio.wait(job.id, timeout=120)
+        texts = [made.path.read_text("utf-8") for made in studio.library.outputs(job.id)]
+        assert len(texts) == 4 and not [text for text in texts if text.startswith("def ") or "self." in text]

@@ -22,7 +22,7 @@ MOST_KEYWORDS = 5  # as many as a brief of the training had
 ASKING = set(
     "write writing give make tell compose please about short long brief little new text piece draft want would like "
     "need something someone titled called entitled style manner tone words lines between how what why very really "
-    "because than then them also just only into over under one words sentence sentences paragraph".split()
+    "because than then them also just only into over under one once upon dear thank words sentence sentences paragraph".split()
 )
 GENRE_WORDS = {
     "story": "story stories tale fable novel narrative fairytale fiction chapter legend adventure",
@@ -32,6 +32,8 @@ GENRE_WORDS = {
     "letter": "letter letters email mail note postcard",
     "code": "code function functions python program class method",
 }
+OPENINGS = {"dear": "letter", "once upon": "story", "def": "code", "import": "code"}  # a brief that is a text's begin
+USUAL = "story"  # what a brief that names no genre gets: left open, a small model mostly writes code
 ALIKE = {"product text": "essay"}  # genres whose words alone do not tell
 GENRE_OF = {word: genre for genre, words in GENRE_WORDS.items() for word in words.split()}
 
@@ -155,7 +157,7 @@ def brief_of(request: Request, genres: Sequence[str], *, guess: bool) -> Brief:
     """The brief in a request's settings; with `guess`, what they leave open is read from the words of the prompt."""
     told = {name: str(request.params.get(name, "")).strip() for name in ("genre", "audience", "part", "title")}
     words = re.findall(r"[A-Za-z]+", request.prompt.lower()) if guess else []
-    genre = genre_of(told["genre"], genres) or next((GENRE_OF[w] for w in words if GENRE_OF.get(w) in genres), "")
+    genre = genre_of(told["genre"], genres) or (genre_told(words, genres) if guess else "")
     given = [word.strip() for word in str(request.params.get("keywords", "")).split(",") if word.strip()]
     audience = told["audience"]
     if guess and not audience and {"children", "child", "kids"} & set(words):
@@ -176,6 +178,15 @@ def genre_of(wanted: str, genres: Sequence[str]) -> str:
     if plain in genres:
         return plain
     return next((GENRE_OF[w] for w in re.findall(r"[a-z]+", plain) if GENRE_OF.get(w) in genres), "")
+
+
+def genre_told(words: Sequence[str], genres: Sequence[str]) -> str:
+    """The genre that a brief names, else that of a text which begins so, else the usual one; "" where the model has
+    none of them.
+    """
+    named = (GENRE_OF[word] for word in words if word in GENRE_OF)
+    begun = (genre for opening, genre in OPENINGS.items() if " ".join(words).startswith(f"{opening} "))
+    return next((genre for genre in (*named, *begun, USUAL) if genre in genres), "")
 
 
 def content_words(words: Sequence[str]) -> list[str]:
