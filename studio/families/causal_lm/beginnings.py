@@ -22,7 +22,8 @@ MOST_KEYWORDS = 5  # as many as a brief of the training had
 ASKING = set(
     "write writing give make tell compose please about short long brief little new text piece draft want would like "
     "need something someone titled called entitled style manner tone words lines between how what why very really "
-    "because than then them also just only into over under one once upon dear thank words sentence sentences paragraph".split()
+    "because than then them also just only into over under one once upon dear thank words sentence "
+    "sentences paragraph".split()
 )
 GENRE_WORDS = {
     "story": "story stories tale fable novel narrative fairytale fiction chapter legend adventure",

@@ -27,6 +27,12 @@ def words_known(things: dict[str, Thing]) -> list[str]:
     return [word for word in vocabulary(things.values()) if word.isalnum()]
 
 
+def scenery_known(things: dict[str, Thing]) -> list[str]:
+    """The words that are of places, times, styles, sizes and colours alone and name no thing."""
+    names = {word for thing in things.values() for name in thing.words for word in name.lower().split()}
+    return [word for word in vocabulary(()) if word.isalnum() and word not in names]
+
+
 def write_card(
     folder: Path,
     *,
@@ -59,6 +65,7 @@ def write_card(
         "styles": list(STYLES),
         "colours": list(COLOURS),
         "words": words_known(things),
+        "scenery": scenery_known(things),
     }
     write_starter_card(
         folder,
