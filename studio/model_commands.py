@@ -168,7 +168,9 @@ def _show_installed(model: Model, given: argparse.Namespace, memory: int) -> int
             if plain[key]:
                 print(f"{key:10} {plain[key]}")
         print(f"{'tasks':10} {', '.join(model.tasks)}")
-        print(f"{'size':10} {model.size / GIB:.2f} GB, {plain['freed_by_removing'] / GIB:.2f} GB freed by removing it")
+        freed = plain["freed_by_removing"]
+        told = f", {freed / GIB:.2f} GB freed by removing it" if model.source != "starter" else ""
+        print(f"{'size':10} {model.size / GIB:.2f} GB{told}")
         print(found.sentence)
     return 0
 

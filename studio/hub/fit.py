@@ -69,7 +69,9 @@ class Fit:
 
     @property
     def sentence(self) -> str:
-        need, there = f"{self.peak / GIB:.1f} GB", f"{self.memory / GIB:.0f} GB"
+        small = self.peak < GIB / 10
+        need = f"{self.peak / 2**20:.0f} MB" if small else f"{self.peak / GIB:.1f} GB"
+        there = f"{self.memory / GIB:.0f} GB"
         if not self.fits:
             instead = f" {', '.join(self.smaller)} would fit." if self.smaller else ""
             return f"Needs about {need} at least, more than the {there} there are.{instead}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from studio.errors import InvalidInput, NotFound
 from studio.families import family
-from studio.families.score.briefs import read_brief
+from studio.families.score.briefs import read_brief, unread
 from studio.music.midi import write_midi
 from studio.music.score import QUARTER, Note, Score, Track
 from studio.studio import Studio, new_id
@@ -165,7 +165,9 @@ def read_as(values: Mapping[str, Any], prompt: str) -> str:
         return ""
     found = read_brief(prompt)
     told = {name: value for name, value in found.items() if values.get(name) in (None, "", 0)}
-    return f"Read as: {' · '.join(words(told))}" if told else ""
+    left = unread(prompt)
+    lines = [f"Read as: {' · '.join(words(told))}"] if told else []
+    return "\n".join([*lines, f"Nothing is taken from: {', '.join(left[:8])}"] if left else lines)
 
 
 def words(params: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from studio.errors import InvalidInput
-from studio.families.score.instruments import instruments_in
+from studio.families.score.instruments import blanked, instruments_in
 from studio.families.score.params import FASTEST, KEYS, METRES, MOST_BARS, SLOWEST
 from studio.families.score.styles import style_of
 from studio.types import Value
@@ -51,7 +51,7 @@ PACES = {
 }
 MINOR_MOODS = (
     r"sad(?:ly|der)?|melanchol(?:y|ic)|mournful|gloomy|dark|tragic|lonely|wistful|sorrowful|tearful|grieving|funeral|"
-    r"angry|tense|haunting|spooky|mysterious|ominous|bittersweet|nostalgic|dramatic|stormy|somber|sombre"
+    r"angry|tense|haunting|spooky|scary|mysterious|ominous|bittersweet|nostalgic|dramatic|epic|stormy|somber|sombre"
 )
 MAJOR_MOODS = (
     r"happy|cheerful|joy(?:ful|ous)?|bright|sunny|merry|playful|triumphant|festive|glad|jolly|hopeful|proud|heroic|"
@@ -59,13 +59,21 @@ MAJOR_MOODS = (
 )
 # Moods that also slow down or hurry, where no word of tempo stands beside them.
 SLOW_MOODS = r"sad(?:ly|der)?|mournful|lonely|melanchol(?:y|ic)|tender|dreamy|sleepy|funeral|solemn|sorrowful"
-FAST_MOODS = r"joy(?:ful|ous)?|merry|jolly|festive|angry|stormy|playful|excited"
+FAST_MOODS = r"joy(?:ful|ous)?|merry|jolly|festive|angry|stormy|playful|excited|battle|epic"
 DENSITY_WORDS = {
     "very sparse": r"very sparse|very few notes|minimal(?:ist)?",
     "sparse": r"sparse|few notes|simple|bare|airy",
     "very dense": r"very dense|very busy|virtuos\w*",
     "dense": r"dense|busy|many notes|rich|ornate|running",
 }
+WORD = re.compile(r"[^\W\d_]{3,}(?:['’][^\W\d_]+)?")
+# Words that ask for nothing by themselves.
+IDLE = set(
+    "about accompaniment all also and another any are bars beat beats but composition for from give has have into its "
+    "just key kind like little loop made make melody metre mood music piece please quite really should some something "
+    "solo sound sounds style tempo than that the their theme then there this track tune two under very want which with "
+    "without write you your not too never less".split()
+)
 GENERAL = ("piano", "lied", "hymn")  # their words also stand beside another style's: "a romantic waltz"
 NUMBERS = {
     "two": 2,
@@ -144,10 +152,22 @@ def nearest_metre(metre: str) -> str:
 def unmet(words: str) -> list[str]:
     """Sentences about what a brief asks for and does not get as it is."""
     asked = {f"{int(beats)}/{int(unit)}" for beats, unit in METRE.findall(words)}
-    return [
+    told = [
         f"The metre {metre} is not one that this model can write; {nearest_metre(metre)} is the nearest."
         for metre in sorted(asked - set(METRES))
     ]
+    left = unread(words)
+    return [*told, f"Nothing was taken from the words: {', '.join(left[:8])}."] if left else told
+
+
+def unread(words: str) -> list[str]:
+    """The words of a brief that nothing is taken from, in their order."""
+    moods = (MINOR_MOODS, MAJOR_MOODS, SLOW_MOODS, FAST_MOODS)
+    said = [*STYLE_WORDS.values(), *ITALIAN, *PACES, *DENSITY_WORDS.values(), *moods, "major|minor|drums?"]
+    rest = blanked(words)
+    for pattern in (KEY, METRE, TEMPO, BARS, re.compile(rf"(?<![\w-])(?:{'|'.join(said)})(?![\w-])", re.I)):
+        rest = pattern.sub(" ", rest)
+    return [word for word in dict.fromkeys(WORD.findall(rest.lower())) if word not in IDLE and word not in NUMBERS]
 
 
 def _has(pattern: str, words: str) -> bool:

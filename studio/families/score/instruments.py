@@ -22,6 +22,9 @@ ENSEMBLES = {
     "wind quintet": ("flute", "oboe", "clarinet", "horn", "bassoon"),
     "brass quartet": ("trumpet", "trumpet", "horn", "tuba"),
     "brass quintet": ("trumpet", "trumpet", "horn", "trombone", "tuba"),
+    "orchestral": ("violin", "oboe", "horn", "cello"),
+    "symphonic": ("violin", "oboe", "horn", "cello"),
+    "cinematic": ("violin", "horn", "cello"),
     "rock band": ("electric guitar", "electric piano", "bass guitar", "drums"),
 }
 # Words that mean an instrument only where instruments are listed ("with", "for", "on" before them).
@@ -31,6 +34,7 @@ VAGUE = {"beat", "beats", "bottle", "chip", "chiptune", "chorus", "horn", "keys"
 POLYPHONIC = {"piano", "chromatic percussion", "organ", "guitar", "ensemble", "synth pad", "synth effects"}
 LOW = {"Contrabass", "Cello", "Tuba", "Bassoon", "Trombone", "Baritone Sax", "Timpani"}
 LISTED = re.compile(r"\b(?:with|for|by|on|played|featuring|and|plus)\b", re.I)
+UNWANTED = re.compile(r"\b(?:no|not|without|except) (?:any |a |the )?$")
 TWO = re.compile(r"^(?:two|2)\s", re.I)
 
 
@@ -41,12 +45,18 @@ def instruments_in(words: str) -> list[str]:
     for name in sorted({**ENSEMBLES, **EVERYDAY}, key=len, reverse=True):
         for match in re.finditer(rf"\b{re.escape(name)}(?:e?s)?\b", plain):
             before = plain[: match.start()]
-            if name not in VAGUE or LISTED.search(before):
+            if (name not in VAGUE or LISTED.search(before)) and not UNWANTED.search(before):
                 twice = re.search(r"\b(?:two|2) $", before) is not None
                 players = ENSEMBLES.get(name, (name,) * (1 + twice))
                 found += [(match.start(), player) for player in players]
             plain = before + " " * len(match[0]) + plain[match.end() :]
     return [name for _, name in sorted(found, key=lambda pair: pair[0])][:MOST]
+
+
+def blanked(words: str) -> str:
+    """A brief without the instruments that it names."""
+    names = "|".join(re.escape(name) for name in sorted({**ENSEMBLES, **EVERYDAY}, key=len, reverse=True))
+    return re.sub(rf"\b(?:{names})(?:e?s)?\b", " ", words, flags=re.I)
 
 
 def programs_of(text: str) -> list[Instrument]:

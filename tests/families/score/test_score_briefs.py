@@ -3,7 +3,7 @@
 import pytest
 
 from studio.errors import InvalidInput
-from studio.families.score.briefs import read_brief, unmet
+from studio.families.score.briefs import read_brief, unmet, unread
 from studio.families.score.decoding import chance_of
 from studio.families.score.instruments import programs_of, voices_for
 from studio.families.score.piece import BASS, CHORDS, DRUMS, MELODY
@@ -93,3 +93,26 @@ def test_keys_have_their_spelling() -> None:
 def test_who_plays_what(words: str, style: str, played: list) -> None:
     voices, warnings = voices_for(programs_of(words), style)
     assert [(voice.part, voice.program) for voice in voices] == played and not warnings
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        ("a sad slow waltz in D minor for cello and piano, 16 bars", []),
+        ("a song about my grandmother's garden in spring", ["grandmother's", "garden", "spring"]),
+        ("not too fast, 6/8, 120 bpm, no drums", []),
+        ("jazz with two violins, très joyeux", ["jazz", "très", "joyeux"]),
+        ("", []),
+    ],
+)
+def test_words_that_nothing_is_taken_from_are_named(words: str, left: list[str]) -> None:
+    assert unread(words) == left
+    assert [sentence for sentence in unmet(words) if "Nothing was taken" in sentence] == (
+        [f"Nothing was taken from the words: {', '.join(left)}."] if left else []
+    )
+
+
+def test_what_a_brief_does_not_want_is_not_played() -> None:
+    assert read_brief("a march for trumpet, no drums")["instruments"] == "trumpet"
+    assert "instruments" not in read_brief("lo-fi without a piano")
+    assert read_brief("an epic orchestral battle")["instruments"] == "violin, oboe, horn, cello"
