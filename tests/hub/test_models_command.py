@@ -105,7 +105,7 @@ def test_tables_for_people(settings: Settings, capsys: pytest.CaptureFixture) ->
     for words, expected in (
         (("available",), "limits use"),
         (("fit", "--memory", "8G"), "would fit."),
-        (("show", "starter-image", "--memory", "8G"), "freed by removing it"),
+        (("show", "starter-image", "--memory", "8G"), "Fits in 8 GB with about"),
         (("show", "sdxl", "--offline", "--memory", "8G"), "Not checked:"),
         (("token",), "Access token: none."),
         (("list",), "starter-image"),
