@@ -34,10 +34,15 @@ class Wishes:
     kinds: Tensor
     attributes: Tensor
 
+    @classmethod
+    def empty(cls, many: int, longest: int, attributes: int) -> "Wishes":
+        """Wishes that ask for nothing."""
+        words = torch.zeros(many, longest, dtype=torch.long)
+        return cls(words, words[:, 0], torch.full((many, attributes), torch.nan))
+
     def nothing(self) -> "Wishes":
-        return Wishes(
-            torch.zeros_like(self.words), torch.zeros_like(self.kinds), torch.full_like(self.attributes, torch.nan)
-        )
+        """As many that ask for nothing."""
+        return Wishes.empty(*self.words.shape, self.attributes.shape[1]).to(self.words.device)
 
     def to(self, device: torch.device) -> "Wishes":
         return Wishes(self.words.to(device), self.kinds.to(device), self.attributes.to(device))
@@ -168,7 +173,5 @@ class Between:
 
     @torch.no_grad()
     def _flow(self, x: Tensor, start: float, end: float) -> Tensor:
-        words = torch.zeros(len(x), self.prior.config.longest, dtype=torch.long, device=x.device)
-        attributes = x.new_full((len(x), self.prior.attributes), torch.nan)
-        nothing = Wishes(words, words[:, 0], attributes)
+        nothing = Wishes.empty(len(x), self.prior.config.longest, self.prior.attributes).to(x.device)
         return carried(lambda x, times: self.prior(x, times, nothing), x, start, end, self.steps)
