@@ -57,6 +57,7 @@
       this.at = -1; // in the history; -1 is what is being written
       document.addEventListener("input", (event) => this.typed(event));
       document.addEventListener("keydown", (event) => this.key(event));
+      document.addEventListener("change", (event) => this.chosen(event)); // another mode reads the words otherwise
       this.paint();
       setTimeout(() => this.input?.value && this.note(this.input.value), 600); // typed or put back before this was here
     }
@@ -77,8 +78,15 @@
       if (event.target !== this.input) return;
       if (!this.moving) this.at = -1;
       this.paintChange();
+      this.noteSoon();
+    }
+    chosen(event) {
+      const panel = this.element.closest("[role=tabpanel]");
+      if (event.target.type === "radio" && this.input?.value && panel?.contains(event.target)) this.noteSoon();
+    }
+    noteSoon() {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.note(event.target.value), 350);
+      this.timer = setTimeout(() => this.note(this.input.value), 350);
     }
     /** Arrow up at the very start of the field goes back in the history, arrow down at its end forward again. */
     key(event) {

@@ -10,6 +10,7 @@ from typing import Any
 
 from studio.errors import InvalidInput, NotFound
 from studio.families import family
+from studio.families.causal_lm.brief_words import brief_of
 from studio.families.causal_lm.defaults import knows_conversations
 from studio.studio import Studio
 from studio.types import Adapter, Artifact, Input, Job, Json, Request, Value
@@ -93,6 +94,20 @@ def settings_of(studio: Studio, values: Mapping[str, Any], mode: str) -> dict[st
     if words and values.get("filtered"):
         found["word_filter"] = list[Any](words)
     return {**found, "mode": mode}
+
+
+def read_as(studio: Studio, values: Mapping[str, Any], prompt: str) -> str:
+    """What a model of briefs takes the words for, as a line; fields that are set win over words."""
+    asked = studio.catalog.model(model_of(studio, values))
+    genres = asked.knows.get("genres", ())
+    if str(values.get("mode") or "brief") != "brief" or not genres or not prompt.strip():
+        return ""
+    given = {name: str(values.get(name) or "") for name in ("genre", "audience", "keywords", "title")}
+    found = brief_of(Request(task=TASK, model=asked.id, prompt=prompt, params=given), genres, guess=True)
+    told = [found.genre] if not given["genre"] else []
+    told += [f"for {found.audience}"] if found.audience and not given["audience"] else []
+    told += [f"with the words {', '.join(found.keywords)}"] if found.keywords and not given["keywords"] else []
+    return f"Read as: {' · '.join(told)}" if told else ""
 
 
 def made_by(studio: Studio, sha256: str) -> tuple[Artifact, Job]:

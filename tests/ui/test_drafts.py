@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from studio.settings import Settings
+from studio.studio import Studio
 from studio.types import Artifact, Request
 from studio.ui import drafts, writing
 
@@ -65,3 +67,11 @@ def test_of_a_notebook_that_went_on_only_the_first_words_are_the_persons() -> No
     assert writing.own_characters(first) == 12
     later = first.replace(prompt="My own words and those of a draft", params={"mode": "write", "own_characters": 12})
     assert writing.own_characters(later) == 12
+
+
+def test_what_a_brief_is_read_as_leaves_out_what_is_set(home: Path) -> None:
+    with Studio(Settings(home=home)) as studio:
+        said = "a poem for children about the winter sea"
+        assert writing.read_as(studio, {}, said) == "Read as: poem · for children · with the words winter, sea"
+        assert writing.read_as(studio, {"genre": "play", "keywords": "gull"}, said) == "Read as: for children"
+        assert not writing.read_as(studio, {"mode": "write"}, said) and not writing.read_as(studio, {}, " ")

@@ -317,6 +317,10 @@ class TextPanel:
     # --- small answers
 
     def noted(self, given: dict[gr.components.Component, Any], event: gr.EventData) -> Any:
-        """The end of a branch; texts have no notes on single words."""
+        """What the words are read as, or the end of a branch."""
+        notes = given[self.drawn.notes] or {}
         asked: Json = dict(event._data or {})
-        return self.notes_now() if asked.get("do") == "detach" else gr.skip()
+        if asked.get("do") == "detach":
+            return self.notes_now(note=notes.get("note", ""))
+        text = writing.read_as(self.studio, self.form.read(given), str(asked.get("prompt") or ""))
+        return gr.skip() if text == notes.get("note", "") else {**notes, "note": text}

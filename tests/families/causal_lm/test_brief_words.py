@@ -2,7 +2,7 @@
 
 import pytest
 
-from studio.families.causal_lm.beginnings import brief_of
+from studio.families.causal_lm.brief_words import brief_of
 from studio.families.causal_lm.briefs import GENRES
 from studio.types import Request
 
