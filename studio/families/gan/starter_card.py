@@ -14,8 +14,9 @@ DESCRIPTION = (
     "styles mixed from coarse to fine."
 )
 LIMITS = (
-    "Trained for an hour on part of one core: characters and land are clear, small things in landscapes - houses, "
-    "cacti, boats - are blots. Knows these sixteen classes only, takes no words, and draws pictures of 64 x 64 pixels."
+    "Trained for two hours on one to two cores: characters and land are clear; small things in landscapes - houses, "
+    "boats, stars - are a few pixels that sometimes break up. Knows these sixteen classes only, takes no words, and "
+    "draws pictures of 64 x 64 pixels."
 )
 TRUNCATION = 0.9  # how far from the middle of a class its pictures lie, as a share of how far real ones do
 
