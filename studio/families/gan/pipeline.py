@@ -26,7 +26,7 @@ from studio.errors import InvalidInput
 from studio.families.family import Context
 from studio.families.gan.drawn import as_rgba
 from studio.families.gan.one_pass import OnePass, load_one_pass
-from studio.families.gan.places import ROWS, Place, Space, at_even_pace, between
+from studio.families.gan.places import ROWS, Place, Space, at_even_pace, between, steadied
 from studio.families.gan.sheets import flicker, grid_sheet, sprite_sheet
 from studio.families.training.checkpoint import as_pictures
 from studio.types import Device, Request
@@ -135,7 +135,7 @@ class ExplorePipeline:
         loop, scale = bool(p["loop"]), int(p["scale"])
         styles = between(torch.stack([self.space.style(stop) for stop in stops]), int(p["frames"]), loop)
         styles = at_even_pace(styles, self._planes(styles, context), loop)
-        planes, frames = self._planes(styles, context), []
+        planes, frames = steadied(self._planes(styles, context), loop), []
         for picture in map(as_image, planes):
             ground = Image.new("RGB", picture.size, GROUND)
             ground.paste(picture, mask=picture.getchannel("A") if picture.mode == "RGBA" else None)

@@ -143,3 +143,14 @@ def at_even_pace(styles: Tensor, pictures: Tensor, closed: bool) -> Tensor:
     share = share.clamp(0, 1).to(rows)[:, None]
     after = after.to(rows.device)
     return rows[after - 1] * (1 - share) + rows[after] * share
+
+
+def steadied(frames: Tensor, closed: bool) -> Tensor:
+    """A film (n, ...) whose frames hold a quarter of each neighbour, as an open shutter would; open ends stay.
+
+    What comes and goes within a frame or two otherwise seems to flicker.
+    """
+    before, after = frames.roll(1, 0), frames.roll(-1, 0)
+    if not closed:
+        before[0], after[0], before[-1], after[-1] = frames[0], frames[0], frames[-1], frames[-1]
+    return (before + 2 * frames + after) / 4

@@ -15,7 +15,7 @@ from studio.families.gan.drawn import CLASSES, drawing
 from studio.families.gan.networks import GanConfig, Generator
 from studio.families.gan.one_pass import OnePass
 from studio.families.gan.pipeline import ExplorePipeline
-from studio.families.gan.places import at_even_pace, between
+from studio.families.gan.places import at_even_pace, between, steadied
 from studio.families.gan.sheets import flicker, sprite_sheet
 from tests.families.desk import Desk, asked
 
@@ -156,3 +156,13 @@ def test_the_skyline_is_where_land_begins() -> None:
     assert np.corrcoef(heights[14], -ridge)[0, 1] > 0.8, "the ridge is high where the skyline is"
     mesh, tints = block_of(heights, colours, 50, 10, 2)
     assert len(tints) == len(mesh.vertices) and np.array_equal(heights, heights_of(picture, 64)[0])
+
+
+def test_a_film_is_steadied_and_its_ends_stay() -> None:
+    film = torch.rand(20, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    for closed in (True, False):
+        calm = steadied(film, closed)
+        assert flicker(calm.numpy()) < 0.75 * flicker(film.numpy())
+        assert torch.allclose(calm[5], (film[4] + 2 * film[5] + film[6]) / 4)
+        assert torch.equal(calm[[0, -1]], film[[0, -1]]) != closed
+    assert torch.allclose(steadied(film, True)[0], (film[-1] + 2 * film[0] + film[1]) / 4)
