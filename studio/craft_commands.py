@@ -1,7 +1,6 @@
 """The benches of `design` that need no model: tools on files, a JSON line for each file that comes of it."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from studio.errors import InvalidInput
 from studio.families import family
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import clear_progress, print_json, show_progress
-from studio.types import Artifact, Input, JobState, Request, Value
+from studio.terminal import finished, print_json, tell_end
+from studio.types import Artifact, Input, Request, Value
 
 TASKS = {
     "pattern": ("make_seamless",),
@@ -55,12 +54,7 @@ def craft(settings: Settings, given: argparse.Namespace) -> int:
     (task,) = TASKS[given.act]
     with Studio(settings) as studio:
         job = studio.submit(craft_request(studio, task, given), panel="cli")
-        try:
-            done = studio.wait(job.id, each=show_progress)
-        except KeyboardInterrupt:  # what is finished is kept
-            studio.cancel(job.id)
-            done = studio.wait(job.id, timeout=30)
-        clear_progress()
+        done = finished(studio, job.id)
         for artifact in studio.library.outputs(job.id):
             facts = {name: artifact.meta[name] for name in FACTS if name in artifact.meta}
             path = copied(artifact, given.files, given.act, given.out) if given.out else artifact.path
@@ -68,12 +62,7 @@ def craft(settings: Settings, given: argparse.Namespace) -> int:
                 facts |= exported(path)
             about = {"media_type": artifact.media_type, "job": job.id, "sha256": artifact.sha256}
             print_json({"path": str(path), **facts, **about})
-        if done.message:
-            print(done.message, file=sys.stderr)
-        if done.state is not JobState.done:
-            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
-            return 1
-    return 0
+        return tell_end(done)
 
 
 def craft_request(studio: Studio, task: str, given: argparse.Namespace) -> Request:

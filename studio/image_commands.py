@@ -2,7 +2,6 @@
 
 import argparse
 import secrets
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from studio.families.diffusion.painting_params import SIDES
 from studio.families.video.film_folders import IN_PLACE_OF
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import adapter_of, clear_progress, copy_out, print_json, show_progress
+from studio.terminal import adapter_of, copy_out, finished, print_json, tell_end
 from studio.types import Input, Job, JobState, Model, Request, Value
 
 
@@ -78,7 +77,14 @@ def image(settings: Settings, given: argparse.Namespace) -> int:
         requests = listed_requests(studio, given) if given.list else (image_request(studio, given),)
         group = f"list.{secrets.token_hex(6)}" if given.list else ""
         jobs = [studio.submit(request, panel="cli", group=group) for request in requests]
-        return max(_tell_pictures(studio, job, given.out) for job in jobs)
+        codes = []
+        for job in jobs:
+            codes.append(_tell_pictures(studio, job, given.out))
+            if studio.library.job(job.id).state is JobState.cancelled:  # Ctrl+C stops the whole list
+                for left in jobs:
+                    studio.cancel(left.id)
+                break
+        return max(codes)
 
 
 def _describe(settings: Settings, given: argparse.Namespace) -> int:
@@ -88,14 +94,10 @@ def _describe(settings: Settings, given: argparse.Namespace) -> int:
         source = studio.adopt(given.describe, role="source").sha256
         asked = Request(task="describe", model=model.id, inputs=(Input(role="source", artifact=source),))
         job = studio.submit(asked, panel="cli")
-        done = studio.wait(job.id, each=show_progress)
-        clear_progress()
-        made = studio.library.outputs(job.id)
-        if done.state is not JobState.done or not made:
-            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
-            return 1
-        print_json({"words": made[0].path.read_text("utf-8"), "model": model.id})
-    return 0
+        done = finished(studio, job.id)
+        for artifact in studio.library.outputs(job.id):
+            print_json({"words": artifact.path.read_text("utf-8"), "model": model.id})
+        return tell_end(done)
 
 
 def _enlarge_request(studio: Studio, given: argparse.Namespace) -> Request:
@@ -109,8 +111,7 @@ def _enlarge_request(studio: Studio, given: argparse.Namespace) -> Request:
 
 def _tell_pictures(studio: Studio, job: Job, out: Path | None) -> int:
     """Waits for a job and prints a line for each of its pictures; the exit code."""
-    done = studio.wait(job.id, each=show_progress)
-    clear_progress()
+    done = finished(studio, job.id)
     if out:
         out.mkdir(parents=True, exist_ok=True)
     for artifact in studio.library.outputs(job.id):
@@ -126,12 +127,7 @@ def _tell_pictures(studio: Studio, job: Job, out: Path | None) -> int:
                 "sha256": artifact.sha256,
             }
         )
-    if done.message:
-        print(done.message, file=sys.stderr)
-    if done.state is not JobState.done:
-        print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
-        return 1
-    return 0
+    return tell_end(done)
 
 
 def listed_requests(studio: Studio, given: argparse.Namespace) -> tuple[Request, ...]:

@@ -16,8 +16,8 @@ from studio.hub.listed import Listed, listed, listed_by_repo
 from studio.hub.single_file import import_file
 from studio.settings import Settings, parse_bytes
 from studio.studio import Studio
-from studio.terminal import adapter_of, clear_progress, print_json, show_progress
-from studio.types import JobState, Model, Request
+from studio.terminal import adapter_of, clear_progress, finished, print_json, tell_end
+from studio.types import Model, Request
 
 ACTS = ("list", "available", "search", "show", "get", "import", "remove", "fit", "token", "merge", "export-lora")
 NAME = {
@@ -307,11 +307,9 @@ def merge(settings: Settings, given: argparse.Namespace) -> int:
         adapters = tuple(adapter_of(text) for text in given.lora)
         request = Request(task="merge_lora", model=given.name, prompt=given.out, adapters=adapters)
         job = studio.submit(request, panel="models")
-        done = studio.wait(job.id, each=show_progress)
-        clear_progress()
-        if done.state is not JobState.done:
-            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
-            return 1
+        done = finished(studio, job.id)
+        if code := tell_end(done):
+            return code
         made = studio.catalog.model(studio.catalog.model_of_job(job.id))
         print_json({"model": made.id, "folder": str(made.folder), "size": made.size, "job": job.id})
     return 0

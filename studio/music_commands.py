@@ -1,7 +1,6 @@
 """The command `music`: takes of a brief as MIDI, MusicXML and sound, a JSON line each."""
 
 import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from studio.families import family
 from studio.music.files import read_score, write_score
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import clear_progress, copy_out, print_json, show_progress
-from studio.types import Input, JobState, Request, Value
+from studio.terminal import copy_out, finished, print_json, tell_end
+from studio.types import Input, Request, Value
 
 TASK = "text_to_score"
 WORDS = ("style", "key", "metre", "instruments", "density")
@@ -52,13 +51,7 @@ def music(settings: Settings, given: argparse.Namespace) -> int:
                 raise InvalidInput(f"There is no file {given.beginning}.", "Check the path.")
             inputs = (Input(role="beginning", artifact=studio.adopt(given.beginning, role="beginning").sha256),)
         job = studio.submit(music_request(studio.catalog, given, inputs), panel="cli")
-        try:
-            done = studio.wait(job.id, each=show_progress)
-        except KeyboardInterrupt:  # whole bars that were written until now are kept
-            studio.cancel(job.id)
-            done = studio.wait(job.id, timeout=30)
-        clear_progress()
-        told: set[str] = set()
+        done = finished(studio, job.id)
         for artifact in studio.library.outputs(job.id):
             paths = {"path": str(artifact.path)}
             if given.out:
@@ -69,16 +62,7 @@ def music(settings: Settings, given: argparse.Namespace) -> int:
             facts = {name: artifact.meta[name] for name in names if name in artifact.meta}
             about = {"model": done.request.model, "device": done.device, "job": job.id, "sha256": artifact.sha256}
             print_json({**paths, **facts, **about})
-            warned = artifact.meta.get("warnings")
-            told.update(str(warning) for warning in (warned if isinstance(warned, list) else []))
-        for warning in sorted(told):
-            print(warning, file=sys.stderr)
-        if done.message:
-            print(done.message, file=sys.stderr)
-        if done.state is not JobState.done:
-            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
-            return 1
-    return 0
+        return tell_end(done)
 
 
 def written(midi: Path, given: argparse.Namespace, asked: Mapping[str, Any]) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """The commands `design shape` and `design explore`: a JSON line for each thing that was made."""
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,8 @@ from studio.families import family
 from studio.families.family import Param
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import clear_progress, copy_out, print_json, show_progress
-from studio.types import Artifact, Input, Job, JobState, Request, Value
+from studio.terminal import copy_out, finished, print_json, tell_end
+from studio.types import Artifact, Input, Job, Request, Value
 
 FORMATS = ("stl", "3mf", "obj", "gif", "mp4", "png")
 ACTS = {
@@ -148,19 +147,10 @@ def _made(
             seed=given.seed,
         )
         job = studio.submit(request, panel="cli")
-        done = studio.wait(job.id, each=show_progress)
-        clear_progress()
-        told: set[str] = set()
+        done = finished(studio, job.id)
         for artifact in studio.library.outputs(job.id):
             print_json(_line(artifact, done, given.out, more))
-            warned = artifact.meta.get("warnings")
-            told.update(str(warning) for warning in (warned if isinstance(warned, list) else []))
-        for warning in sorted(told):
-            print(warning, file=sys.stderr)
-        if done.state is not JobState.done:
-            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
-            return 1
-    return 0
+        return tell_end(done)
 
 
 def _line(artifact: Artifact, done: Job, out: Path | None, more: Any) -> dict[str, Value]:

@@ -1,7 +1,6 @@
 """The command `speech`: a text spoken by a speech model, a JSON line a take."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ from studio.errors import InvalidInput
 from studio.families import family
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import clear_progress, copy_out, print_json, show_progress
-from studio.types import JobState, Request, Value
+from studio.terminal import copy_out, finished, print_json, tell_end
+from studio.types import Request, Value
 
 TASK = "text_to_speech"
 SET = {"voice": str, "speed": float, "language": str, "pause": float, "temperature": float}
@@ -38,12 +37,7 @@ def _help_of(name: str) -> str:
 def speech(settings: Settings, given: argparse.Namespace) -> int:
     with Studio(settings) as studio:
         job = studio.submit(speech_request(studio.catalog, given), panel="cli")
-        try:
-            done = studio.wait(job.id, each=show_progress)
-        except KeyboardInterrupt:  # what was said until now is kept
-            studio.cancel(job.id)
-            done = studio.wait(job.id, timeout=30)
-        clear_progress()
+        done = finished(studio, job.id)
         for artifact in studio.library.outputs(job.id):
             path = artifact.path
             if given.out:
@@ -52,12 +46,7 @@ def speech(settings: Settings, given: argparse.Namespace) -> int:
             names = ("seed", "seconds", "sample_rate", "lufs", "voice", "sentences", "took")
             facts = {name: artifact.meta[name] for name in names if name in artifact.meta}
             print_json({"path": str(path), **facts, "model": done.request.model, "job": job.id})
-        if done.message:
-            print(done.message, file=sys.stderr)
-        if done.state is not JobState.done:
-            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
-            return 1
-    return 0
+        return tell_end(done)
 
 
 def speech_request(catalog: Catalog, given: argparse.Namespace) -> Request:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from studio.studio import Live
-from studio.types import Adapter, Artifact, Request
+from studio.studio import Live, Studio
+from studio.types import Adapter, Artifact, Job, JobState, Request
 
 
 def print_json(plain: Any) -> None:
@@ -24,6 +24,27 @@ def show_progress(live: Live) -> None:
 def clear_progress() -> None:
     if sys.stderr.isatty():
         print("\r" + " " * 60 + "\r", end="", file=sys.stderr, flush=True)
+
+
+def finished(studio: Studio, id: str, each: Callable[[Live], None] = show_progress) -> Job:
+    """The job when it has ended, its progress shown meanwhile; Ctrl+C stops it and keeps what is there."""
+    try:
+        return studio.wait(id, each=each)
+    except KeyboardInterrupt:
+        studio.cancel(id)
+        return studio.wait(id, timeout=30)
+    finally:
+        clear_progress()
+
+
+def tell_end(done: Job) -> int:
+    """Says on stderr what a person should know of a finished job, its warnings among it; the command's exit code."""
+    if done.message:
+        print(done.message, file=sys.stderr)
+    if done.state is JobState.done:
+        return 0
+    print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
+    return 1
 
 
 def json_progress(job: str) -> Callable[[Live], None]:

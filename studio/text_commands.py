@@ -1,7 +1,6 @@
 """The command `text`: drafts of one brief, a JSON line each, or the first of them as it comes."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ from studio.errors import InvalidInput
 from studio.families import family
 from studio.settings import Settings
 from studio.studio import Live, Studio
-from studio.terminal import adapter_of, clear_progress, copy_out, print_json, show_progress
-from studio.types import JobState, Request, Value
+from studio.terminal import adapter_of, copy_out, finished, print_json, show_progress, tell_end
+from studio.types import Request, Value
 
 MODES = ("brief", "write", "chat")
 # options of the command that are settings of the task under the same name
@@ -75,12 +74,7 @@ def text(settings: Settings, given: argparse.Namespace) -> int:
     with Studio(settings) as studio:
         job = studio.submit(text_request(studio, given), panel="cli")
         stream = Stream() if given.stream else None
-        try:
-            done = studio.wait(job.id, each=stream or show_progress)
-        except KeyboardInterrupt:  # what was written until now is kept
-            studio.cancel(job.id)
-            done = studio.wait(job.id, timeout=30)
-        clear_progress()
+        done = finished(studio, job.id, stream or show_progress)
         kept = studio.library.outputs(job.id)
         if given.out:
             given.out.mkdir(parents=True, exist_ok=True)
@@ -97,12 +91,7 @@ def text(settings: Settings, given: argparse.Namespace) -> int:
                     facts["copied"] = artifact.meta["copied"]
                 about = {"model": done.request.model, "device": done.device, "job": job.id, "sha256": artifact.sha256}
                 print_json({"path": str(path), "text": words, **facts, **about})
-        if done.message:
-            print(done.message, file=sys.stderr)
-        if done.state is not JobState.done:
-            print(f"{done.error or done.state}\n{done.hint}".strip(), file=sys.stderr)
-            return 1
-    return 0
+        return tell_end(done)
 
 
 def text_request(studio: Studio, given: argparse.Namespace) -> Request:

@@ -17,7 +17,7 @@ from studio.lab.recipe import CHOICES, LEARNS, PRESETS, scratch_advice
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.teaching import evaluation_request, lora_request, scratch_request
-from studio.terminal import adapter_of, clear_progress, json_progress, print_json, show_progress
+from studio.terminal import adapter_of, finished, json_progress, print_json, show_progress
 from studio.types import Artifact, Job, JobState, Request
 
 
@@ -145,12 +145,7 @@ def _data_set(studio: Studio, source: Path, name: str, given: argparse.Namespace
 def _learnt(studio: Studio, request: Request, given: argparse.Namespace, panel: str = "cli") -> Job:
     """The finished job of a training, its progress shown meanwhile; Ctrl+C stops it and keeps what is there."""
     job = studio.submit(request, panel=panel)
-    try:
-        done = studio.wait(job.id, each=json_progress(job.id) if given.json else show_progress)
-    except KeyboardInterrupt:
-        studio.cancel(job.id)
-        done = studio.wait(job.id, timeout=30)
-    clear_progress()
+    done = finished(studio, job.id, json_progress(job.id) if given.json else show_progress)
     print("\n".join(part for part in (done.message, done.error, done.hint) if part), file=sys.stderr)
     return done
 

@@ -1,6 +1,7 @@
 """Layers in bfloat16 on a CPU whose weights lie in the order of oneDNN's kernels; see packed.py for who uses them."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,17 +21,13 @@ class PackedLinear:
     def __init__(self, weight: Tensor, bias: Tensor | None, budget: Budget, through: bool = False) -> None:
         self._plain, self._bias = weight, bias
         self._budget = budget
-        self._through = through
+        self.through = through
         self._weight: Tensor | None = None
         self._back: Tensor | None = None
         self._refused = False
 
     def __call__(self, x: Tensor) -> Tensor:
-        if self._through:
-            x = cast(x)
-        if not self.ready(x):
-            return functional.linear(x, self._plain, self._bias)
-        return Through.apply(x, self) if x.requires_grad and torch.is_grad_enabled() else self.forward(x)
+        return _called(self, x, functional.linear, self._plain, self._bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return KERNELS._linear_pointwise(x, self._weight, self._bias, "none", [], "")
@@ -61,7 +58,7 @@ class PackedLinear:
 
     def ready(self, x: Tensor) -> bool:
         """Whether this call can go the packed way."""
-        if not fits(x, self._through):
+        if not fits(x, self.through):
             return False
         if self._weight is None and not self._refused:
             self._refused = not self._budget.take(self._plain.nbytes)
@@ -108,17 +105,14 @@ class PackedConvolution:
         beyond = [size - 1 - edge for size, edge in zip(layer.kernel_size, layer.padding, strict=True)]
         self._back_shape = (beyond, [1, 1], [*layer.dilation], layer.groups)
         self._layer = layer
+        self._layer_forward = partial(nn.Conv2d._conv_forward, layer)
         self._budget = budget
-        self._through = through
+        self.through = through
         self._orders = Orders(layer.weight.detach, self._shape)
         self._back_orders = Orders(self._mirrored, self._back_shape)
 
     def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self._through:
-            x = cast(x)
-        if not self.ready(x):
-            return nn.Conv2d._conv_forward(self._layer, x, weight, bias)
-        return Through.apply(x, self) if x.requires_grad and torch.is_grad_enabled() else self.forward(x)
+        return _called(self, x, self._layer_forward, weight, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self._orders.wanted(x.shape, self._budget)
@@ -147,7 +141,7 @@ class PackedConvolution:
         return KERNELS._convolution_pointwise.binary(x, other, weight, self._layer.bias, *how)
 
     def ready(self, x: Tensor) -> bool:
-        return fits(x, self._through) and x.ndim == 4 and self._orders.wanted(x.shape, self._budget) is not None
+        return fits(x, self.through) and x.ndim == 4 and self._orders.wanted(x.shape, self._budget) is not None
 
     def _mirrored(self) -> Tensor:
         weight = self._layer.weight.detach()
@@ -162,16 +156,12 @@ class PackedPixels:
 
     def __init__(self, layer: nn.Conv2d, budget: Budget, through: bool = False) -> None:
         bias = None if layer.bias is None else layer.bias.detach()
-        self._layer = layer
+        self._layer_forward = partial(nn.Conv2d._conv_forward, layer)
         self._rows = PackedLinear(layer.weight.detach().flatten(1), bias, budget, through)
-        self._through = through
+        self.through = through
 
     def __call__(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self._through:
-            x = cast(x)
-        if not self.ready(x):
-            return nn.Conv2d._conv_forward(self._layer, x, weight, bias)
-        return Through.apply(x, self) if x.requires_grad and torch.is_grad_enabled() else self.forward(x)
+        return _called(self, x, self._layer_forward, weight, bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return _as_pixels(self._rows.forward(_as_rows(x)))
@@ -194,6 +184,21 @@ def _as_rows(x: Tensor) -> Tensor:
 
 def _as_pixels(rows: Tensor) -> Tensor:
     return rows.permute(0, 3, 1, 2)
+
+
+def _called(
+    layer: "PackedLinear | PackedConvolution | PackedPixels",
+    x: Tensor,
+    plain: Callable[..., Tensor],
+    weight: Tensor,
+    bias: Tensor | None,
+) -> Tensor:
+    """The packed way where it can be gone, with gradients where they are wanted, else the plain one."""
+    if layer.through:
+        x = cast(x)
+    if not layer.ready(x):
+        return plain(x, weight, bias)
+    return Through.apply(x, layer) if x.requires_grad and torch.is_grad_enabled() else layer.forward(x)
 
 
 class Through(torch.autograd.Function):

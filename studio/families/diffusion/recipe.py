@@ -31,9 +31,9 @@ class AutoencoderTraining:
 class DenoiserTraining:
     """How text encoder and U-Net are trained; `scenes` are encoded beforehand in files of `part` scenes.
 
-    The first `alone` of them show one thing of the usual size; those of the recipe's first `common` things are
-    trained on `favour` times as often. An error where things stand counts 1 + `heed` times: most of a scene is
-    scenery, much of which no words foretell.
+    The first `alone` of them show one thing of the usual size; a share `sights` of each file are places in which
+    nothing stands. An error where things stand counts 1 + `heed` times: most of a scene is scenery, much of which no
+    words foretell.
     """
 
     scenes: int
@@ -50,8 +50,7 @@ class DenoiserTraining:
     save_every: int
     alone: int = 0
     shift: float = 0.0
-    common: int = 0
-    favour: int = 1
+    sights: float = 0.0
     heed: float = 0.0
     bf16: bool = True  # multiply in bf16; weights and optimiser stay float32
     compile: bool = False  # the U-Net, by torch.compile: minutes at the start, a quarter more pictures a second then

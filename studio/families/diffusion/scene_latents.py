@@ -18,26 +18,33 @@ from studio.families.diffusion.scene_canvas import TIMES
 from studio.families.diffusion.scene_places import BACKGROUNDS, PLACES
 from studio.families.diffusion.scene_sprites import Sprites, Thing
 from studio.families.diffusion.scene_styles import STYLES
-from studio.families.diffusion.scenes import Scene, compose, held_out, vocabulary
+from studio.families.diffusion.scenes import Scene, compose, composed, draw_sight, held_out, vocabulary
 from studio.families.diffusion.train_autoencoder import autoencoder_of
 from studio.families.training.checkpoint import as_tensor, device
 from studio.families.training.run_folder import RunFolder
 
 
-def draw_part(sprites: Sprites, many: int, seed: list[int], unseen: bool, alone: bool = False) -> list[Scene]:
-    """`many` scenes; with `unseen` single things in such places as training never shows them in."""
+def draw_part(
+    sprites: Sprites, many: int, seed: list[int], unseen: bool, alone: bool = False, sights: float = 0.0
+) -> list[Scene]:
+    """`many` scenes; with `unseen` single things in such places as training never shows them in.
+
+    A share `sights` of the others are places in which nothing stands.
+    """
     rng = np.random.default_rng(seed)
     if not unseen:
-        return [compose(sprites, rng, alone=alone) for _ in range(many)]
+        empty = round(many * sights)
+        shown = [compose(sprites, rng, alone=alone) for _ in range(many - empty)]
+        return shown + [composed(draw_sight(rng), sprites, rng) for _ in range(empty)]
     pairs = [(thing, place) for thing in sprites.names for place in PLACES if held_out(thing, place)]
     order = rng.permutation(len(pairs))
     return [compose(sprites, rng, thing=pairs[i][0], place=pairs[i][1], alone=True) for i in np.resize(order, many)]
 
 
-def part_of(recipe: Recipe, number: int) -> tuple[list[int], bool, bool]:
-    """Seed, `unseen` and `alone` of `draw_part` for a part of the training scenes."""
+def part_of(recipe: Recipe, number: int) -> tuple[list[int], bool, bool, float]:
+    """Seed, `unseen`, `alone` and `sights` of `draw_part` for a part of the training scenes."""
     s = recipe.denoiser_training
-    return [recipe.seed, 3, number], False, number * s.part < s.alone
+    return [recipe.seed, 3, number], False, number * s.part < s.alone, s.sights
 
 
 def kinds(things: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -80,13 +87,13 @@ def cache_scenes(recipe: Recipe, run: RunFolder, sprites: Sprites) -> bool:
     model = autoencoder_of(recipe, run).to(device(), memory_format=torch.channels_last)
     if rank == 0:
         keep_words(run, sprites)
-    words, names = vocabulary(sprites.things.values()), kinds(sprites.things)
+    words = vocabulary(sprites.things.values())
     tokenizer = starter.build_tokenizer(words, recipe.text_encoder["max_position_embeddings"])
     folder = run.folder / "latents"
     folder.mkdir(exist_ok=True)
     parts = range(math.ceil(s.scenes / s.part))
     jobs = [(f"part_{i:04d}.npz", s.part, part_of(recipe, i)) for i in parts]
-    jobs.insert(1, ("held_out.npz", s.held_out, ([recipe.seed, 4], True, False)))
+    jobs.insert(1, ("held_out.npz", s.held_out, ([recipe.seed, 4], True, False, 0.0)))
     for name, many, lot in jobs[rank::count]:
         if run.should_stop():
             return False
@@ -99,7 +106,6 @@ def cache_scenes(recipe: Recipe, run: RunFolder, sprites: Sprites) -> bool:
             partial,
             latents=encode(model, np.stack([scene.pixels for scene in scenes]), s.bf16).numpy().astype(np.float16),
             tokens=np.array(tokens, np.int16),
-            labels=np.array([labels(scene, names) for scene in scenes], np.int16),
             covers=np.stack([scene.cover for scene in scenes]).astype(np.float16),
         )
         partial.replace(folder / name)
@@ -120,15 +126,12 @@ def encode(model: AutoencoderKL, pictures: np.ndarray, bf16: bool = False) -> Te
 
 
 class Latents:
-    """The cached scenes: latents (n, 16, 16, 16) and what things cover (n, 16, 16) in float16, token ids (n, length).
+    """The cached scenes: latents (n, 16, 16, 16), token ids (n, length) and what things cover (n, 16, 16)."""
 
-    Scenes of the first `common` things of the recipe are drawn `favour` times as often as the others.
-    """
-
-    def __init__(self, folder: Path, common: int = 0, favour: int = 1) -> None:
-        self.folder, self.common, self.favour = folder, common, favour
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-        self.rows = np.empty((0, 2), np.int64)  # part and row of every scene, the favoured ones several times
+        self.rows = np.empty((0, 2), np.int64)  # part and row of every scene
         self.names: set[str] = set()
         self.refresh()
         if not self.parts:
@@ -141,8 +144,7 @@ class Latents:
                 continue
             with np.load(path) as file:
                 self.parts.append((file["latents"], file["tokens"], file["covers"]))
-                times = np.where(file["labels"][:, 0] < self.common, self.favour, 1)
-            rows = np.repeat(np.arange(len(times)), times)
+            rows = np.arange(len(self.parts[-1][0]))
             new = np.stack([np.full(len(rows), len(self.parts) - 1), rows], 1)
             self.rows = np.concatenate([self.rows, new])
             self.names.add(path.name)

@@ -242,3 +242,22 @@ PLACES: dict[str, tuple[Callable[[Canvas], None], tuple[str, ...]]] = {
     "space": (space, ("in space", "in outer space", "among the stars in space")),
     "room": (room, ("in a room", "in the living room", "indoors")),
 }
+
+# What a place is called where nothing stands in it.
+SIGHTS = {
+    "hills": ("green hills", "rolling hills", "a hilly landscape", "the countryside"),
+    "forest": ("a forest", "the woods", "the forest", "a forest landscape"),
+    "desert": ("a desert", "sand dunes", "the desert", "a desert landscape"),
+    "snow": ("a snowy landscape", "a winter landscape", "snowy hills", "snow"),
+    "sea": ("the sea", "the ocean", "a seascape", "the open sea"),
+    "beach": ("a beach", "a sandy beach", "the seaside", "an empty beach"),
+    "city": ("a city", "a city street", "a cityscape", "a city skyline"),
+    "mountains": ("mountains", "a mountain landscape", "snowy mountains", "the mountains"),
+    "meadow": ("a field of flowers", "a flower meadow", "a meadow", "a spring landscape"),
+    "lake": ("a lake", "a quiet lake", "a lake landscape", "the water of a lake"),
+    "autumn": ("an autumn park", "an autumn landscape", "autumn woods", "autumn"),
+    "road": ("a road", "a country road", "an empty road", "a road to the horizon"),
+    "underwater": ("an underwater landscape", "under the sea", "underwater", "the bottom of the sea"),
+    "space": ("outer space", "space", "deep space", "a galaxy in space"),
+    "room": ("a room", "an empty room", "a living room", "an interior"),
+}

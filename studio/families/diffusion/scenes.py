@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from studio.families.diffusion.scene_canvas import SIZE, TIMES, Canvas, rgb, weather
-from studio.families.diffusion.scene_places import BACKGROUNDS, PLACES, backdrop
+from studio.families.diffusion.scene_places import BACKGROUNDS, PLACES, SIGHTS, backdrop
 from studio.families.diffusion.scene_sprites import COLOURS, THINGS, Sprites, Thing
 from studio.families.diffusion.scene_styles import STYLES
 
@@ -31,7 +31,7 @@ class Scene:
     place: str
     time: str
     style: str
-    kinds: int = 1  # how many different things stand in it; `thing` is the first
+    kinds: int = 1  # how many different things stand in it; `thing` is the first, "" where there is none
     cover: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))  # see `covered`
 
 
@@ -44,7 +44,7 @@ def held_out(thing: str, place: str) -> bool:
 class Plan:
     """What a scene shall show; every choice is made before a pixel is drawn."""
 
-    things: tuple[str, ...]
+    things: tuple[str, ...]  # none in a scene of a place alone
     colours: tuple[str, ...]
     size: str
     relation: str  # "", "and", "left of", "right of", "next to", "same"
@@ -93,11 +93,27 @@ def draw_plan(
         colours = colours[:1] * len(chosen)
     usual = bool(relation or alone)
     size = "" if usual else str(rng.choice(list(SIZES), p=[0.03, 0.04, 0.84, 0.06, 0.03]))
-    timeless = where in BACKGROUNDS or where in ("underwater", "space")
-    when = "day" if timeless else time or str(rng.choice(list(TIMES), p=[0.3, 0.2, 0.1, 0.18, 0.08, 0.07, 0.07]))
+    when = time if time and not _timeless(where) else _draw_time(rng, where)
+    return Plan(chosen, colours, size, relation, where, when, style or _draw_style(rng))
+
+
+def draw_sight(rng: np.random.Generator) -> Plan:
+    """Choose a scene of a place in which nothing stands."""
+    place = str(rng.choice(list(PLACES)))
+    return Plan((), (), "", "", place, _draw_time(rng, place), _draw_style(rng))
+
+
+def _timeless(place: str) -> bool:
+    return place in BACKGROUNDS or place in ("underwater", "space")
+
+
+def _draw_time(rng: np.random.Generator, place: str) -> str:
+    return "day" if _timeless(place) else str(rng.choice(list(TIMES), p=[0.3, 0.2, 0.1, 0.18, 0.08, 0.07, 0.07]))
+
+
+def _draw_style(rng: np.random.Generator) -> str:
     looks = list(STYLES)
-    look = style or str(rng.choice(looks, p=[0.68] + [0.32 / (len(looks) - 1)] * (len(looks) - 1)))
-    return Plan(chosen, colours, size, relation, where, when, look)
+    return str(rng.choice(looks, p=[0.68] + [0.32 / (len(looks) - 1)] * (len(looks) - 1)))
 
 
 def article(words: str) -> str:
@@ -131,48 +147,59 @@ def plural(words: str) -> str:
 
 def describe(plan: Plan, things: dict[str, Thing], rng: np.random.Generator) -> str:
     """One of many ways to say a plan in words."""
-
-    def pick(words: tuple[str, ...]) -> str:
-        return words[0] if rng.random() < 0.6 else str(rng.choice(words))
-
-    names = [
-        f"{colour} {pick(things[name].words)}".strip() for name, colour in zip(plan.things, plan.colours, strict=True)
-    ]
-    size = {
-        "tiny": "tiny",
-        "small": "small",
-        "": "",
-        "big": str(rng.choice(["big", "large"])),
-        "huge": "huge",
-    }[plan.size]
-    if plan.relation == "same":
-        subject = f"{NUMBERS[len(names)]} {plural(names[0])}"
-    elif plan.relation:
-        link = (
-            plan.relation
-            if plan.relation == "and"
-            else str(rng.choice([plan.relation, "to the " + plan.relation]))
-            if plan.relation != "next to"
-            else "next to"
-        )
-        subject = f"{article(names[0])} {link} {article(names[1])}"
-    else:
-        subject = article(f"{size} {names[0]}".strip())
+    when = "" if _timeless(plan.place) else str(rng.choice(TIMES[plan.time].words))
+    if not plan.things:
+        return _in_style(_sight(plan, when, rng), plan.style, rng)
+    subject = _subject(plan, things, rng)
     if plan.place in BACKGROUNDS:
         where = str(rng.choice([f"on {article(plan.place)} background", f"on a plain {plan.place} background"]))
     else:
-        where = pick(PLACES[plan.place][1])
-    timeless = plan.place in BACKGROUNDS or plan.place in ("underwater", "space")
-    when = "" if timeless else str(rng.choice(TIMES[plan.time].words))
+        where = _pick(PLACES[plan.place][1], rng)
     parts = " ".join(part for part in (subject, where, when) if part)
     if rng.random() < 0.12:
         parts = ", ".join(part for part in (subject, where, when) if part)
     elif when.startswith("at ") and rng.random() < 0.1:
         parts = f"{when}, {subject} {where}"
-    if plan.style == "flat" and rng.random() < 0.85:
-        return parts
-    look = pick(STYLES[plan.style][1])
-    return f"{article(look)} of {parts}" if rng.random() < 0.35 and plan.style not in ("neon",) else f"{parts}, {look}"
+    return _in_style(parts, plan.style, rng)
+
+
+def _pick(words: tuple[str, ...], rng: np.random.Generator) -> str:
+    """The usual one of several names, or any."""
+    return words[0] if rng.random() < 0.6 else str(rng.choice(words))
+
+
+def _subject(plan: Plan, things: dict[str, Thing], rng: np.random.Generator) -> str:
+    """What stands in the scene: a big red car, a cat to the left of a dog, two foxes."""
+    names = [
+        f"{colour} {_pick(things[name].words, rng)}".strip()
+        for name, colour in zip(plan.things, plan.colours, strict=True)
+    ]
+    if plan.relation == "same":
+        return f"{NUMBERS[len(names)]} {plural(names[0])}"
+    if plan.relation:
+        link = plan.relation
+        if link in ("left of", "right of"):
+            link = str(rng.choice([link, "to the " + link]))
+        return f"{article(names[0])} {link} {article(names[1])}"
+    size = str(rng.choice(["big", "large"])) if plan.size == "big" else plan.size
+    return article(f"{size} {names[0]}".strip())
+
+
+def _sight(plan: Plan, when: str, rng: np.random.Generator) -> str:
+    """A place with nothing in it: a mountain landscape at night, sunset over the sea."""
+    sight = str(rng.choice(SIGHTS[plan.place]))
+    if plan.place != "room" and when in ("at sunset", "at sunrise", "at dawn") and rng.random() < 0.35:
+        return f"{when.removeprefix('at ')} over {sight}"
+    if rng.random() < 0.12:
+        sight = f"a view of {sight}"
+    return " ".join(part for part in (sight, when) if part)
+
+
+def _in_style(words: str, style: str, rng: np.random.Generator) -> str:
+    if style == "flat" and rng.random() < 0.85:
+        return words
+    look = _pick(STYLES[style][1], rng)
+    return f"{article(look)} of {words}" if rng.random() < 0.35 and style not in ("neon",) else f"{words}, {look}"
 
 
 def paint(plan: Plan, sprites: Sprites, rng: np.random.Generator) -> np.ndarray:
@@ -279,13 +306,18 @@ def compose(
     alone: bool = False,
 ) -> Scene:
     """One captioned scene; every part that is not named is drawn by chance."""
-    plan = draw_plan(rng, sprites.things, thing=thing, place=place, time=time, style=style, alone=alone)
+    return composed(
+        draw_plan(rng, sprites.things, thing=thing, place=place, time=time, style=style, alone=alone), sprites, rng
+    )
+
+
+def composed(plan: Plan, sprites: Sprites, rng: np.random.Generator) -> Scene:
+    """A plan in words and pixels."""
     caption = describe(plan, sprites.things, rng)
     canvas = scenery(plan, rng)
     pixels = finish(canvas, plan, sprites)
-    return Scene(
-        pixels, caption, plan.things[0], plan.place, plan.time, plan.style, len(set(plan.things)), covered(canvas)
-    )
+    first, *_ = (*plan.things, "")
+    return Scene(pixels, caption, first, plan.place, plan.time, plan.style, len(set(plan.things)), covered(canvas))
 
 
 def covered(canvas: Canvas) -> np.ndarray:
@@ -301,11 +333,12 @@ def vocabulary(things: Iterable[Thing] = THINGS.values()) -> list[str]:
     """Every word that a caption about these things can hold, sorted."""
     phrases = [word for thing in things for word in (*thing.words, *(plural(name) for name in thing.words))]
     phrases += [words for _, all_words in PLACES.values() for words in all_words]
+    phrases += [words for all_words in SIGHTS.values() for words in all_words]
     phrases += [words for time in TIMES.values() for words in time.words]
     phrases += [words for _, all_words in STYLES.values() for words in all_words]
     phrases += [
         *COLOURS,
         *BACKGROUNDS,
-        "tiny small big large huge two three a an of and next to some the left right on plain background",
+        "tiny small big large huge two three a an of and next to some the left right on plain background view over",
     ]
     return sorted({word for phrase in phrases for word in phrase.lower().replace("-", " - ").split()} | {","})

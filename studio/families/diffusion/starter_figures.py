@@ -118,10 +118,9 @@ def measure(
     """All figures of the model in `model`, on `many` prompts of held-out pairs in its default number of steps.
 
     `judge` is read from the model's folder when none is given. `photos` add the figure that needs them; `cache` holds
-    the training scenes as latents, which are drawn again without it; `sheet` is where a contact sheet goes. The first
-    things of the recipe, where training favours some, are counted for themselves too.
+    the training scenes as latents, which are drawn again without it; `sheet` is where a contact sheet goes.
     """
-    seed, common = recipe.seed, recipe.denoiser_training.common
+    seed = recipe.seed
     pipeline = StableDiffusionPipeline.from_pretrained(model).to(device())
     pipeline.set_progress_bar_config(disable=True)
     pipeline.unet.to(memory_format=torch.channels_last)
@@ -149,9 +148,6 @@ def measure(
         sure = judge(drawn)[0].argmax(1).numpy() == truth[:, 0]
     if sure.any():  # the judge's own mistakes left out: where it tells the thing on the real render
         figures["thing_where_judge_is_sure"] = agreement(judge, made[sure], truth[sure])["thing"]
-    if common:
-        often = truth[:, 0] < common
-        figures["common_thing"] = agreement(judge, made[often], truth[often])["thing"]
     twice = [i for i, plan in enumerate(plans) if len(sprites.things[plan.things[0]].words) > 1][: many // 4]
     others = make(pipeline, captions_of([plans[i] for i in twice], sprites.things, seed, synonym=True), *settings)
     figures["thing_by_main_name"] = agreement(judge, made[twice], truth[twice])["thing"]

@@ -153,7 +153,7 @@ def train_denoiser(recipe: Recipe, run: RunFolder, start: Path | None = None) ->
         model.unet.compile(dynamic=False)
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     parts = optimisers({"text": model.text_encoder, "unet": model.unet}, s.lr, bf16=s.bf16)
-    latents = Latents(run.folder / "latents", s.common, s.favour)
+    latents = Latents(run.folder / "latents")
     alphas = DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod
     empty = torch.tensor(model.tokenizer("", padding="max_length").input_ids)
     first, began, heard = 0, time.monotonic(), 0.0

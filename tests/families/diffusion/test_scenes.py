@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw
 
 from studio.families.diffusion import scenes
 from studio.families.diffusion.scene_canvas import TIMES
-from studio.families.diffusion.scene_places import PLACES
+from studio.families.diffusion.scene_latents import draw_part
+from studio.families.diffusion.scene_places import PLACES, SIGHTS
 from studio.families.diffusion.scene_sprites import THINGS, Sprites, SpritesMissing
 from studio.families.diffusion.scene_styles import STYLES
 from studio.families.diffusion.scene_textures import dead_leaves
@@ -77,10 +78,25 @@ def test_training_never_sees_a_held_out_pair(sprites: Sprites) -> None:
 def test_every_word_of_every_caption_is_known(sprites: Sprites) -> None:
     rng, known = np.random.default_rng(4), set(scenes.vocabulary())
     for _ in range(1500):
-        caption = scenes.describe(scenes.draw_plan(rng, THINGS), THINGS, rng)
-        words = caption.replace(",", " ,").replace("-", " - ").split()
-        assert set(words) <= known, caption
+        captions = [
+            scenes.describe(plan, THINGS, rng) for plan in (scenes.draw_plan(rng, THINGS), scenes.draw_sight(rng))
+        ]
+        for caption in captions:
+            words = caption.replace(",", " ,").replace("-", " - ").split()
+            assert set(words) <= known, caption
+        caption = captions[0]
         assert not caption.startswith(("a a", "a e", "a i", "an b", "an uni")), caption
+
+
+def test_a_share_of_a_part_are_places_in_which_nothing_stands(sprites: Sprites) -> None:
+    part = draw_part(sprites, 40, [1, 3, 0], unseen=False, sights=0.25)
+    empty = [scene for scene in part if not scene.thing]
+    assert len(empty) == 10 and all(scene.cover.max() == 0 and scene.kinds == 0 for scene in empty)
+    assert all(scene.cover.max() > 0 for scene in part if scene.thing)
+    assert len({scene.place for scene in empty}) > 3 and {scene.place for scene in empty} <= set(PLACES)
+    for scene in empty:
+        named = {word for words in SIGHTS[scene.place] for word in words.split()} - {"a", "the", "of", "an"}
+        assert named & set(scene.caption.replace(",", "").split()), scene.caption
 
 
 def test_synonyms_and_plurals(sprites: Sprites) -> None:

@@ -176,7 +176,6 @@ def test_the_figures_can_be_measured(finished: RunFolder, sprites: Sprites, tmp_
     photos.mkdir()
     Image.new("RGB", (40, 30), "green").save(photos / "one.jpg")
     recipe = tiny_recipe()
-    recipe = replace(recipe, denoiser_training=replace(recipe.denoiser_training, common=2))
     figures = measure(tmp_path, sprites, recipe, many=4, photos=photos, cache=finished.folder / "latents")
     assert 0 < figures["autoencoder_psnr_scenes"] < 40 and 0 < figures["autoencoder_psnr_photographs"] < 60
     assert figures["prompts"] == 4 and figures["things"] == 3
