@@ -50,11 +50,11 @@ async def state(desk: TrainDesk, _: Request) -> Response:
 
 
 async def dataset(desk: TrainDesk, request: Request) -> Response:
-    return fresh(await to_thread.run_sync(desk.dataset_state, request.path_params["id"]))
+    return fresh(await to_thread.run_sync(desk.data.state, request.path_params["id"]))
 
 
 async def picture(desk: TrainDesk, request: Request) -> Response:
-    path = await to_thread.run_sync(desk.picture, request.path_params["id"], request.path_params["item"])
+    path = await to_thread.run_sync(desk.data.picture, request.path_params["id"], request.path_params["item"])
     return FileResponse(path, media_type="image/webp", headers={"cache-control": "private, max-age=3600"})
 
 
@@ -128,6 +128,6 @@ def take_batch(desk: TrainDesk, given: Json, folder: Path) -> Json:
         names = {folder / file: name for file, _, name in (line.partition("\t") for line in lines)}
         if not names:
             raise InvalidInput("No file came.", "Drop them again.")
-        return desk.add(given.get("dataset"), list(names), names, {})
+        return desk.data.add(given.get("dataset"), list(names), names, {})
     finally:
         shutil.rmtree(folder, ignore_errors=True)

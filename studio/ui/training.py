@@ -1,65 +1,43 @@
-"""The Train panel's side of the studio: data sets, plans and runs as plain JSON, and what may be done with them.
+"""The Train panel's side of the studio: plans and runs as plain JSON, and what may be done with them.
 
-It draws nothing and trains nothing: data sets are studio.lab's, runs are jobs, and a run's curve and samples are read
+It draws nothing and trains nothing: data sets are data_desk.py's, runs are jobs, and a run's curve and samples are read
 from its folder while the worker writes there.
 """
 
-import contextlib
-import json
-import re
 import secrets
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from studio import checkpoints, presets
-from studio.errors import Busy, InvalidInput, NotFound
+from studio.errors import InvalidInput, NotFound
 from studio.families import families, family
 from studio.families.family import Param
-from studio.lab.captions import to_caption
 from studio.lab.crops import buckets_of, shapes_told
-from studio.lab.dataset import Dataset, datasets
 from studio.lab.estimate import Estimate, seconds_a_picture, training_estimate
 from studio.lab.items import Item
 from studio.lab.probe import ATTRIBUTES, Probe
 from studio.lab.recipe import CHOICES, LEARNS, PRESETS, advice, lora_params, scratch_advice
-from studio.lab.report import Report
-from studio.library.thumbnails import Thumbnails
 from studio.loras import LIMIT
 from studio.studio import Studio
 from studio.teaching import evaluation_request, lora_request, scratch_request
-from studio.types import Adapter, Input, Job, JobState, Json, Request, Value
+from studio.types import Adapter, Job, JobState, Json, Request, Value
+from studio.ui import data_desk
+from studio.ui.data_desk import PANEL, RUNS, DataDesk
+from studio.ui.given import Given, changes, number, word
 from studio.ui.run import new_group
 from studio.ui.run_files import SAMPLE, read_json, read_rows, samples_of, sheets_of, texts_of, thinned
 from studio.ui.text_teaching import text_plan
 
-PANEL = "train"
 FACTS = ("steps", "best_step", "seconds", "pictures", "held_out", "trigger", "shapes")  # of what a training delivered
 PANELS = (PANEL, "cli")  # whose trainings are listed
-RUNS = 60
-THUMB = 320  # pixels
-ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-
-Given = Mapping[str, Any]
 
 
 class TrainDesk:
-    """One for a studio: it alone knows which data sets are being filled just now."""
+    """One for a studio, with its data sets."""
 
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
-        self.thumbnails = Thumbnails(studio.settings.cache / "datasets")
-        self._adding: dict[str, tuple[int, int]] = {}
-        self._lock = threading.Lock()
-
-    # --- data sets
-
-    def dataset(self, id: Any) -> Dataset:
-        """The data set of that id. NotFound."""
-        if not isinstance(id, str) or not ID.fullmatch(id) or not (self.studio.datasets / id).is_dir():
-            raise NotFound("There is no such data set.", "It may have been deleted; reload the page.")
-        return Dataset.open(self.studio.datasets / id)
+        self.data = DataDesk(studio)
 
     def overview(self) -> Json:
         """What the panel's side shows: data sets, models that can be taught, runs."""
@@ -68,7 +46,7 @@ class TrainDesk:
         readers = [m for m in models if "train_text_lora" in family(m.family).trainings]
         return {
             "rev": self.studio.revision,
-            "datasets": self.dataset_lines(),
+            "datasets": self.data.lines(),
             "bases": [
                 {"id": m.id, "name": m.name, "size": m.size, "learns": kind}
                 for kind, able in (("image", bases), ("text", readers))
@@ -83,69 +61,10 @@ class TrainDesk:
             "presets": list(PRESETS),
             "own": [p.name for p in self.own_presets()],
             "runs": [self.run_line(job) for job in self.runs()],
-            "adding": {id: list(done) for id, done in dict(self._adding).items()},
+            "adding": self.data.adding(),
             "captioners": [{"id": m.id, "name": m.name} for m in models if "caption" in m.tasks],
-            "captioning": self.captioning(),
+            "captioning": {id: self.run_line(job) for id, job in self.data.captioning().items()},
         }
-
-    def dataset_lines(self) -> list[Json]:
-        lines = []
-        for dataset in datasets(self.studio.datasets):
-            with contextlib.suppress(NotFound):  # another tab deletes it meanwhile
-                count = sum(item.usable and item.included for item in dataset.items)
-                lines.append({"id": dataset.id, "name": dataset.name, "kind": dataset.kind, "count": count})
-        return lines
-
-    def captioning(self) -> Json:
-        """For each data set the newest job that captions it."""
-        newest: dict[str, Job] = {}
-        for job in self.studio.library.jobs(panel=PANEL, limit=RUNS):
-            if job.request.task == "caption":
-                newest.setdefault(job.group, job)
-        return {group: self.run_line(job) for group, job in newest.items()}
-
-    def dataset_state(self, id: Any) -> Json:
-        """A whole data set: its entries, the report, and which change can be undone."""
-        dataset = self.dataset(id)
-        past, undone, adding = dataset.history, dataset.undone, self._adding.get(dataset.id)
-        return {
-            "id": dataset.id,
-            "name": dataset.name,
-            "kind": dataset.kind,
-            "trigger": dataset.trigger,
-            "consent": dataset.consent,
-            "items": [item_state(dataset.id, item) for item in dataset.items],
-            "report": report_state(dataset.report()),
-            "undo": past[-1].what if past else None,
-            "redo": undone[-1].what if undone else None,
-            "adding": list(adding) if adding else None,
-        }
-
-    def picture(self, id: str, item: str) -> Path:
-        """A thumbnail of one entry. NotFound."""
-        dataset = self.dataset(id)
-        found = dataset.item(item)
-        return self.thumbnails.get(found.sha256, dataset.path(found), THUMB)
-
-    def add(self, id: Any, sources: Sequence[Path], names: Mapping[Path, str], captions: Mapping[Path, str]) -> Json:
-        """Files into a data set, checked and mended; the report of what came. Busy while others are still coming."""
-        dataset = self.dataset(id)
-        with self._lock:
-            if dataset.id in self._adding:
-                raise Busy(f"{dataset.name} is still taking in files.", "Wait until they are there.")
-            self._adding[dataset.id] = (0, 0)
-
-        def tell(done: int, all: int) -> None:
-            self._adding[dataset.id] = (done, all)
-            if done == all or done % 50 == 0:
-                self.studio.touch()
-
-        try:
-            report = dataset.add(sources, names=names, captions=captions, progress=tell)
-        finally:
-            self._adding.pop(dataset.id, None)
-            self.studio.touch()
-        return report_state(report)
 
     # --- plans
 
@@ -156,7 +75,7 @@ class TrainDesk:
 
     def plan(self, given: Given) -> Json:
         """The settings that a preset would train with, and what that costs. InvalidInput, NotFound."""
-        dataset = self.dataset(given.get("dataset"))
+        dataset = self.data.dataset(given.get("dataset"))
         if given.get("mode") == "scratch":
             many = sum(item.usable and item.included for item in dataset.items)
             return {"advice": scratch_advice(many) if dataset.kind == "image" else ""}
@@ -311,88 +230,20 @@ class TrainDesk:
 
     def act(self, given: Given) -> Json:
         """Does what `action` names; InvalidInput for what is unknown or ill-formed."""
-        name = given.get("action")
-        if not isinstance(name, str) or name not in ACTIONS:
-            raise InvalidInput(f"There is no action {str(name)[:40]!r}.", f"There are: {', '.join(ACTIONS)}.")
-        told = ACTIONS[name](self, given)
+        name = str(given.get("action"))
+        if name in data_desk.ACTIONS:
+            told = data_desk.ACTIONS[name](self.data, given)
+        elif name in ACTIONS:
+            told = ACTIONS[name](self, given)
+        else:
+            known = (*data_desk.ACTIONS, *ACTIONS)
+            raise InvalidInput(f"There is no action {name[:40]!r}.", f"There are: {', '.join(known)}.")
         self.studio.touch()
         return {"ok": True, **(told or {})}
 
-    def create(self, given: Given) -> Json:
-        return {"dataset": Dataset.create(self.studio.datasets, word(given, "name"), word(given, "kind", "image")).id}
-
-    def delete(self, given: Given) -> None:
-        self.dataset(given.get("dataset")).delete()
-
-    def rename(self, given: Given) -> None:
-        self.dataset(given.get("dataset")).rename(word(given, "name"))
-
-    def caption(self, given: Given) -> None:
-        self.dataset(given.get("dataset")).set_caption(word(given, "item"), word(given, "text", ""))
-
-    def caption_all(self, given: Given) -> None:
-        dataset = self.dataset(given.get("dataset"))
-        dataset.set_captions({item.id: word(given, "text", "") for item in dataset.items if item.usable})
-
-    def caption_by_model(self, given: Given) -> Json:
-        """A job in which an installed model says what is in the pictures; they get its words when it is done."""
-        dataset = self.dataset(given.get("dataset"))
-        doing = self.captioning().get(dataset.id)
-        if doing and not JobState(doing["state"]).finished:
-            raise Busy(f"{dataset.name} is being captioned already.", "Wait until that is done, or stop it.")
-        wanted = to_caption(dataset, bool(given.get("missing")))
-        target = self.studio.settings.staging / f"adopt-{secrets.token_hex(6)}.json"
-        target.write_text(json.dumps(wanted), "utf-8")
-        meta: dict[str, Value] = {"name": dataset.name, "role": "pictures", "dataset": dataset.id}
-        try:
-            listed = self.studio.library.keep(target, media_type="application/json", meta=meta)
-        finally:
-            target.unlink(missing_ok=True)
-        request = Request(
-            task="caption",
-            model=word(given, "model"),
-            prompt=word(given, "text", ""),
-            inputs=(Input(role="pictures", artifact=listed.sha256),),
-            seed=0,
-        )
-        return {"job": self.studio.submit(request, panel=PANEL, group=dataset.id).id}
-
-    def replace(self, given: Given) -> Json:
-        dataset = self.dataset(given.get("dataset"))
-        return {"count": dataset.replace_in_captions(word(given, "find", ""), word(given, "by", ""))}
-
-    def include(self, given: Given) -> None:
-        self.dataset(given.get("dataset")).set_included(word(given, "item"), bool(given.get("on")))
-
-    def split(self, given: Given) -> None:
-        self.dataset(given.get("dataset")).set_split(word(given, "item"), word(given, "side"))
-
-    def trigger(self, given: Given) -> None:
-        self.dataset(given.get("dataset")).set_trigger(word(given, "text", ""))
-
-    def consent(self, given: Given) -> None:
-        self.dataset(given.get("dataset")).set_consent(bool(given.get("on")))
-
-    def undo(self, given: Given) -> Json:
-        return {"done": self.dataset(given.get("dataset")).undo()}
-
-    def redo(self, given: Given) -> Json:
-        return {"done": self.dataset(given.get("dataset")).redo()}
-
-    def add_library(self, given: Given) -> Json:
-        """Works of the library, with their prompts as captions."""
-        shas = given.get("shas")
-        if not isinstance(shas, list) or not shas:
-            raise InvalidInput("Nothing is selected.", "Select pictures in the library first.")
-        kept = [self.studio.library.artifact(str(sha)) for sha in shas]
-        names = {a.path: str(a.meta.get("name") or a.meta.get("prompt") or a.sha256[:8])[:60] for a in kept}
-        names = {path: f"{name}{path.suffix}" if not Path(name).suffix else name for path, name in names.items()}
-        captions = {a.path: str(a.meta["prompt"]) for a in kept if a.meta.get("prompt")}
-        return {"report": self.add(given.get("dataset"), [a.path for a in kept], names, captions)}
-
     def start_scratch(self, given: Given) -> Json:
         """Models from nothing on the same pictures, one after the other, each with the same time."""
-        dataset = self.dataset(given.get("dataset"))
+        dataset = self.data.dataset(given.get("dataset"))
         kinds = given.get("kinds")
         if not isinstance(kinds, list) or not kinds:
             raise InvalidInput("No kind of model is chosen.", "Choose one, or several to lay side by side.")
@@ -420,14 +271,14 @@ class TrainDesk:
         if prompts:
             attribute = word(given, "attribute", ATTRIBUTES[0])
             probe = Probe.of(prompts, attribute, word(given, "words", ""), number(given, "seeds") or 24)
-        dataset = self.dataset(given["dataset"]) if given.get("dataset") else None
+        dataset = self.data.dataset(given["dataset"]) if given.get("dataset") else None
         adapters = (Adapter(id=word(given, "lora")),) if given.get("lora") else ()
         request = evaluation_request(self.studio, word(given, "base"), dataset, adapters, probe, number(given, "seed"))
         return {"job": self.studio.submit(request, panel=PANEL).id}
 
     def start(self, given: Given) -> Json:
         """One click: the data set is frozen and the training queued."""
-        dataset = self.dataset(given.get("dataset"))
+        dataset = self.data.dataset(given.get("dataset"))
         base, preset = word(given, "base"), word(given, "preset", PRESETS[1])
         if preset not in PRESETS and dataset.kind == "text":
             preset, wanted = PRESETS[1], changes(given)
@@ -488,20 +339,6 @@ class TrainDesk:
 ACTIONS: Mapping[str, Callable[[TrainDesk, Given], Json | None]] = {
     function.__name__: function
     for function in (
-        TrainDesk.create,
-        TrainDesk.delete,
-        TrainDesk.rename,
-        TrainDesk.caption,
-        TrainDesk.caption_all,
-        TrainDesk.caption_by_model,
-        TrainDesk.replace,
-        TrainDesk.include,
-        TrainDesk.split,
-        TrainDesk.trigger,
-        TrainDesk.consent,
-        TrainDesk.undo,
-        TrainDesk.redo,
-        TrainDesk.add_library,
         TrainDesk.start,
         TrainDesk.start_scratch,
         TrainDesk.start_evaluation,
@@ -513,65 +350,6 @@ ACTIONS: Mapping[str, Callable[[TrainDesk, Given], Json | None]] = {
         TrainDesk.delete_preset,
     )
 }
-
-
-def word(given: Given, name: str, default: str | None = None) -> str:
-    """A text of what the page sent; InvalidInput where it must be there and is not."""
-    value = given.get(name, default)
-    if not isinstance(value, str) or (default is None and not value.strip()):
-        raise InvalidInput(f"{name.capitalize()} is missing.", "Fill it in, then try again.", field=name)
-    return value
-
-
-def number(given: Given, name: str) -> int:
-    value = given.get(name, 0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
-        raise InvalidInput(f"{name.capitalize()} is {value!r}.", "Type a whole number.", field=name)
-    return int(value)
-
-
-def changes(given: Given) -> dict[str, Value]:
-    """The settings that the person changed."""
-    wanted = given.get("params") or {}
-    if not isinstance(wanted, dict):
-        raise InvalidInput("The settings are not a table.", "Reload the page.")
-    return {str(k): v for k, v in wanted.items() if v not in (None, "") and isinstance(v, str | int | float | bool)}
-
-
-def item_state(dataset: str, item: Item) -> Json:
-    return {
-        "id": item.id,
-        "name": item.name,
-        "usable": item.usable,
-        "included": item.included and item.usable,
-        "split": item.split,
-        "caption": item.caption,
-        "width": item.width,
-        "height": item.height,
-        "length": item.length,
-        "language": item.language,
-        "alike": len(item.near),
-        "problems": [{**problem.to_dict(), "mended": problem.mended, "how": problem.how} for problem in item.problems],
-        "thumb": f"/atelier/train/data/{dataset}/{item.id}" if item.usable and item.width else None,
-    }
-
-
-def report_state(report: Report) -> Json:
-    return {
-        "items": report.items,
-        "included": report.included,
-        "train": report.train,
-        "held_out": report.held_out,
-        "problems": dict(report.problems),
-        "found": [{"name": name, "kind": p.kind, "sentence": p.sentence, "how": p.how} for name, p in report.found],
-        "sentences": list(report.sentences),
-        "words": [vars(share) for share in report.words],
-        "balance": [
-            {"group": b.group, "skewed": b.skewed, "words": [vars(share) for share in b.words[:6]]}
-            for b in report.balance
-        ],
-        "sizes": dict(report.sizes),
-    }
 
 
 def field_state(param: Param, value: Value) -> Json:

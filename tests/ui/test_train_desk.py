@@ -26,8 +26,8 @@ def test_data_sets_that_come_and_go_while_they_are_shown(home: Path) -> None:
             try:
                 desk.overview()  # always there
                 with contextlib.suppress(NotFound):  # that one is gone
-                    for item in desk.dataset_state(shown)["items"]:
-                        desk.picture(shown, item["id"])
+                    for item in desk.data.state(shown)["items"]:
+                        desk.data.picture(shown, item["id"])
             except Exception as error:  # noqa: BLE001  (whatever it is, a thread must not keep it to itself)
                 wrong.append(error)
 
@@ -36,7 +36,7 @@ def test_data_sets_that_come_and_go_while_they_are_shown(home: Path) -> None:
         thread.start()
     for number in range(8):
         shown = Dataset.create(studio.datasets, f"Mine {number}").id
-        desk.add(shown, pictures, {path: path.name for path in pictures}, {})
+        desk.data.add(shown, pictures, {path: path.name for path in pictures}, {})
         desk.act({"action": "delete", "dataset": shown})
     over.set()
     for thread in looking:
