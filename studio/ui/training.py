@@ -97,7 +97,7 @@ class TrainDesk:
             "measured": each.measured,
             "memory": each.memory,
             "room": self.studio.engine.device.memory if self.studio.engine.device else None,
-            "advice": advice(pictures),
+            "advice": " ".join(told for told in (advice(pictures), str(model.card.get("teaching") or "")) if told),
             "shapes": self.shapes(items, values),
             "pictures": pictures,
             "held_out": len(items) - pictures,

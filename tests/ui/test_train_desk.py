@@ -42,3 +42,15 @@ def test_data_sets_that_come_and_go_while_they_are_shown(home: Path) -> None:
     for thread in looking:
         thread.join()
     assert not wrong, wrong[0]
+
+
+def test_a_model_says_what_it_can_be_taught(home: Path) -> None:
+    with Studio(Settings.load({"home": str(home)})) as studio:
+        desk = TrainDesk(studio)
+        pictures = [home / f"{number}.png" for number in range(2)]
+        for number, path in enumerate(pictures):
+            Image.new("RGB", (300 + 20 * number, 300), (90 * number, 20, 90)).save(path)
+        mine = Dataset.create(studio.datasets, "Mine").id
+        desk.data.add(mine, pictures, {path: path.name for path in pictures}, {})
+        told = desk.plan({"dataset": mine, "base": "starter-image", "preset": "quick"})["advice"]
+    assert "are few" in told and "never seen a photograph" in told

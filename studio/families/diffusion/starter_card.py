@@ -22,6 +22,11 @@ LIMITS = (
     "No people, no lettering, no photographs. Anything else gives a picture of what it did understand."
 )
 
+TEACHING = (
+    "Drawings of one thing in several places teach this model best. It has never seen a photograph: of those it takes "
+    "up colours and textures, not the subject; get a larger model for them."
+)
+
 
 def words_known(things: dict[str, Thing]) -> list[str]:
     return [word for word in vocabulary(things.values()) if word.isalnum()]
@@ -75,6 +80,7 @@ def write_card(
         tasks=["text_to_image", "image_to_image", "inpaint"],
         description=DESCRIPTION,
         limits=LIMITS,
+        teaching=TEACHING,
         data=data,
         trained=trained,
         defaults=defaults,

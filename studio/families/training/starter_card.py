@@ -25,9 +25,10 @@ def write_starter_card(
     tasks: Sequence[str],
     description: str,
     limits: str,
+    teaching: str = "",
     **tables: Mapping[str, Any],
 ) -> None:
-    """Write `card.toml` beside the weights; `size_mb` is measured in `folder`."""
+    """Write `card.toml` beside the weights; `size_mb` is measured in `folder`. `teaching` is told before a LoRA."""
     head = {
         "id": id,
         "family": family,
@@ -37,6 +38,7 @@ def write_starter_card(
         "tasks": list(tasks),
         "description": description,
         "limits": limits,
+        **({"teaching": teaching} if teaching else {}),
         "size_mb": round(sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6, 1),
     }
     write_card(folder, {**head, **tables})
