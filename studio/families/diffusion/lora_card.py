@@ -1,6 +1,7 @@
 """What a fine-tune did to its model, in figures with intervals and one sentence each, and alarms.
 
-Pictures are compared by what the untouched model itself sees in them, see denoiser_features.
+Pictures are compared by what the untouched model itself sees in them, see denoiser_features; those of one seed, with
+and without the adapter, place by place in their latents.
 """
 
 import time
@@ -8,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -38,25 +40,25 @@ def result_card(training: "Training") -> dict[str, Any]:
     aims = features_of_latents(training, held_out) if held_out else train
     first, each = time.monotonic(), 0.0
     with training.without():
-        plain, seen_plain = shown(training, subject, 1)
+        plain, seen_plain, _ = shown(training, subject, 1)
         each = time.monotonic() - first
         affordable = int((SHARE * state.seconds - (first - began)) / max(each, 1e-6))
         kept = lora_checkpoints.kept_steps(training.adapters) or [state.best_step]
         steps, count = lora_checkpoints.to_compare(kept, state.best_step, affordable)
         count = min(MOST, max(FEWEST, count))
         unlearnt = mirror_losses(training)
-        more, seen_more = shown(training, subject, count - 1, 101)
-        others, seen_others = shown(training, unrelated, count)
+        more, seen_more, _ = shown(training, subject, count - 1, 101)
+        others, seen_others, before = shown(training, unrelated, count)
     seen = {"plain": np.concatenate([seen_plain, seen_more]), "others": seen_others}
     keep_sheets(training, {"card-plain": [*plain, *more], "card-others": others})
     by_step: dict[int, dict[str, np.ndarray]] = {}
     for step in steps:
         training.context.progress(state.step, training.steps, f"Comparing checkpoints, step {step}")
         with training.using(training.weights_at(step)):
-            taught, seen_taught = shown(training, subject, count)
-            drifted, seen_drifted = shown(training, unrelated, count)
+            taught, seen_taught, _ = shown(training, subject, count)
+            drifted, _, after = shown(training, unrelated, count)
             by_heart = memorised(unlearnt, mirror_losses(training))
-        by_step[step] = {**seen, "taught": seen_taught, "drifted": seen_drifted}
+        by_step[step] = {**seen, "taught": seen_taught, "drift": moved(before, after)}
         by_step[step] |= {"copies": copies(training, taught), "memorised": by_heart}
         keep_sheets(training, {f"checkpoint-{step:06d}": [*taught, *drifted]})
         if step == state.best_step:
@@ -74,10 +76,19 @@ def result_card(training: "Training") -> dict[str, Any]:
     }
 
 
-def shown(training: "Training", prompt: str, count: int, first_seed: int = 100) -> tuple[list[Image.Image], np.ndarray]:
-    """Takes of a prompt, and what the untouched model sees in them [count, channels]."""
+def shown(
+    training: "Training", prompt: str, count: int, first_seed: int = 100
+) -> tuple[list[Image.Image], np.ndarray, np.ndarray]:
+    """Takes of a prompt, what the untouched model sees in them [count, channels], their latents [count, numbers]."""
     pictures = training.pictures(prompt, count, first_seed)
-    return pictures, features(training, pictures)
+    latents = latents_of(training.pipe, pictures)
+    return pictures, features_of_latents(training, latents), torch.cat(latents).flatten(1).numpy()
+
+
+def moved(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """How far each of the same takes [n, numbers] has moved, as a share of the usual distance between two of them."""
+    pairs = [np.linalg.norm(a - b) for i, a in enumerate(before) for b in before[:i]]
+    return np.linalg.norm(after - before, axis=1) / max(float(np.median(pairs or [1])), 1e-6)
 
 
 def copies(training: "Training", pictures: Sequence[Image.Image]) -> np.ndarray:
@@ -99,18 +110,16 @@ def keep_sheets(training: "Training", sheets: Mapping[str, Sequence[Image.Image]
 def measured(seen: Mapping[str, np.ndarray], train: np.ndarray, aims: np.ndarray) -> dict[str, Any]:
     """Likeness, drift and copying one a picture, diversity and what was memorised one of all.
 
-    `seen["copies"]`: which of the taught are; `seen["memorised"]`: value, low, high.
+    `seen["drift"]`: by `moved`; `seen["copies"]`: which of the taught are; `seen["memorised"]`: value, low, high.
     """
-    repeated, by_heart = seen["copies"], seen["memorised"]
-    seen = {name: found for name, found in seen.items() if name not in ("copies", "memorised")}
+    drift, repeated, by_heart = seen["drift"], seen["copies"], seen["memorised"]
+    seen = {name: found for name, found in seen.items() if name not in ("drift", "copies", "memorised")}
     centre = np.concatenate([seen["plain"], seen["others"], train]).mean(0)
     seen = {name: unit(found - centre) for name, found in seen.items()}
     train, aims = unit(train - centre), unit(aims - centre)
-    pairs = [np.linalg.norm(a - b) for i, a in enumerate(seen["others"]) for b in seen["others"][:i]]
-    usual = float(np.median(pairs or [1]))
     return {
         "likeness": (seen["taught"] @ aims.T).mean(1) - (seen["plain"] @ aims.T).mean(1),
-        "drift": distance(seen["others"], seen["drifted"]) / max(usual, 1e-6),
+        "drift": drift,
         "copying": repeated.astype(float),
         "memorised": float(by_heart[0]),
         "diversity": round(vendi(seen["taught"]) / max(vendi(seen["plain"]), 1e-6), 3),
@@ -146,7 +155,8 @@ def judged(
         "held_out": {"value": round(better, 4), "means": "How much better it predicts pictures that it never saw."},
         "drift": figure(
             found["drift"],
-            "How far a prompt that has nothing to do with it moved, as a share of the distance between two takes.",
+            "How far a prompt that has nothing to do with it moved, place by place, as a share of the distance between "
+            "two takes.",
         ),
         "diversity": {
             "value": found["diversity"],
@@ -170,16 +180,6 @@ def judged(
         "encoder": f"middle of {training.request.model}'s denoiser at timestep {SEEN_AT}",
         "prompts": training.prompts(),
     }
-
-
-def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Between row k of one and row k of the other."""
-    return np.linalg.norm(a - b, axis=1)
-
-
-def features(training: "Training", pictures: Sequence[Image.Image]) -> np.ndarray:
-    """[n, channels] of pictures."""
-    return features_of_latents(training, latents_of(training.pipe, pictures))
 
 
 def features_of_latents(training: "Training", latents: Sequence[Tensor]) -> np.ndarray:

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from safetensors import safe_open
@@ -145,3 +146,11 @@ def test_what_stopped_early_can_go_on_as_if_it_had_not(
     assert gone_on.metas[0]["steps"] == 16
     mine, theirs = (load_file(lora_checkpoints.file_of(heard.kept / "adapters", 16)) for heard in (gone_on, whole))
     assert all((mine[name] == theirs[name]).all() for name in theirs)
+
+
+def test_drift_is_a_share_of_the_distance_between_two_takes() -> None:
+    takes = np.random.default_rng(0).normal(size=(4, 64))
+    assert lora_card.moved(takes, takes).max() == 0
+    assert lora_card.moved(takes, takes[::-1]).mean() == pytest.approx(1, abs=0.2)
+    assert lora_card.moved(takes, 0.5 * (takes + takes[::-1])).mean() == pytest.approx(0.5, abs=0.1)
+    assert np.isfinite(lora_card.moved(takes[:1], takes[1:2])).all()
