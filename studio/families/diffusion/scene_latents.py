@@ -58,8 +58,9 @@ def kinds(things: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def labels(scene: Scene, names: dict[str, tuple[str, ...]]) -> list[int]:
-    """What a scene shows, as indices into the lists of `kinds`, and how many different things it holds."""
-    return [*(known.index(getattr(scene, kind)) for kind, known in names.items()), scene.kinds]
+    """What a scene shows, as indices into the lists of `kinds` (-1 for no thing), and how many kinds of thing."""
+    shown = (getattr(scene, kind) for kind in names)
+    return [*(known.index(one) if one else -1 for one, known in zip(shown, names.values(), strict=True)), scene.kinds]
 
 
 def keep_words(run: RunFolder, sprites: Sprites) -> None:

@@ -21,7 +21,7 @@ from studio.families.diffusion.recipe import Recipe
 from studio.families.diffusion.scene_latents import draw_part, encode, labels, part_of
 from studio.families.diffusion.scene_places import PLACES
 from studio.families.diffusion.scene_sprites import Sprites, Thing
-from studio.families.diffusion.scenes import Plan, Scene, describe, draw_plan, held_out, paint
+from studio.families.diffusion.scenes import Plan, Scene, describe, draw_plan, draw_sight, held_out, paint
 from studio.families.diffusion.starter_judge import (
     JUDGE,
     Judge,
@@ -152,6 +152,12 @@ def measure(
     others = make(pipeline, captions_of([plans[i] for i in twice], sprites.things, seed, synonym=True), *settings)
     figures["thing_by_main_name"] = agreement(judge, made[twice], truth[twice])["thing"]
     figures["thing_by_synonym"] = agreement(judge, as_seen(others), truth[twice])["thing"]
+    places = [draw_sight(rng) for _ in range(max(1, many // 4))]
+    where = np.array([labels(shown(plan), judge.names) for plan in places])
+    bare = make(pipeline, [describe(plan, sprites.things, rng) for plan in places], *settings)
+    figures["places_alone"] = {k: v for k, v in agreement(judge, as_seen(bare), where).items() if k != "thing"}
+    if sheet:
+        contact_sheet(bare[:SHEET], sheet.with_stem(f"{sheet.stem}-places"))
     more = np.stack([paint(plan, sprites, rng) for plan in held_out_plans(sprites.things, many, seed + 100)])
     with torch.inference_mode():
         known, ours, others = (unit(judge.features(some).double().numpy()) for some in (drawn, made, as_seen(more)))
@@ -176,7 +182,8 @@ def contact_sheet(pictures: np.ndarray, path: Path, columns: int = 8, size: int 
 
 def shown(plan: Plan) -> Scene:
     """A plan as the scene that it would be, for its labels."""
-    return Scene(np.empty(0), "", plan.things[0], plan.place, plan.time, plan.style, len(set(plan.things)))
+    first, *_ = (*plan.things, "")
+    return Scene(np.empty(0), "", first, plan.place, plan.time, plan.style, len(set(plan.things)))
 
 
 def main(argv: list[str]) -> int:

@@ -181,6 +181,7 @@ def test_the_figures_can_be_measured(finished: RunFolder, sprites: Sprites, tmp_
     assert figures["prompts"] == 4 and figures["things"] == 3
     for seen in (figures["judge_on_real_scenes"], figures["judge_on_made_pictures"]):
         assert set(seen) == {"thing", "place", "time", "style"} and all(0 <= share <= 1 for share in seen.values())
+    assert set(figures["places_alone"]) == {"place", "time", "style"}
     for share in ("thing_by_main_name", "thing_by_synonym", "copied"):
         assert 0 <= figures[share] <= 1
 
