@@ -173,16 +173,6 @@ def unknown_words(prompt: str, known_words: Iterable[str]) -> tuple[str, ...]:
     return tuple(word for word in asked if known.isdisjoint(_roots(word)))
 
 
-def nothing_named(prompt: str, knows: Mapping[str, Any]) -> str:
-    """A sentence where a model that draws things in places, by its card's [knows], is told of no thing; else ""."""
-    scenery, things = set(knows.get("scenery", ())), knows.get("things", ())
-    nouns = {root for word in knows.get("words", ()) if word not in scenery for root in _roots(word)}
-    said = [word for word in _words(_TAG.sub(" ", prompt)) if word not in _STOP]
-    if not (scenery and things and said) or any(not nouns.isdisjoint(_roots(word)) for word in said):
-        return ""
-    return f"The prompt names no thing that this model draws, such as {', '.join(things[:2])} or {things[2]}."
-
-
 def style_is_known(style: Style, known_words: Iterable[str]) -> bool:
     """Whether a model that knows these words can be expected to draw in that style."""
     return not unknown_words(" ".join(style.words), known_words)

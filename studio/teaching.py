@@ -9,7 +9,9 @@ from studio.lab.dataset import Dataset
 from studio.lab.probe import Probe
 from studio.lab.recipe import lora_params, scratch_params, text_lora_params
 from studio.studio import Studio, inputs_of
-from studio.types import Adapter, Artifact, Input, Request, Value
+from studio.types import Adapter, Artifact, Input, Model, Request, Value
+
+SAMPLED = 12  # denoising steps of the pictures on the way of a training
 
 
 def freeze(studio: Studio, dataset: Dataset) -> Artifact:
@@ -43,8 +45,7 @@ def lora_request(
         task = "train_text_lora"
         params = text_lora_params(preset, sum(item.length for item in dataset.items), model.size, 512)
     else:
-        task, side = "train_lora", int(str(studio.catalog.defaults(model, "text_to_image").get("width") or 512))
-        params = lora_params(preset, int(str(frozen.meta["pictures"])), model.size, side)
+        task, params = "train_lora", lora_settings(studio, model, preset, int(str(frozen.meta["pictures"])))
     given = {k: v for k, v in (changes or {}).items() if v is not None}
     return Request(
         task=task,
@@ -54,6 +55,17 @@ def lora_request(
         params={**params, **given},
         seed=seed,
     )
+
+
+def lora_settings(studio: Studio, model: Model, preset: str, pictures: int) -> Mapping[str, Value]:
+    """Params of train_lora by a preset; samples are drawn as the model draws in its panel, in SAMPLED steps at most."""
+    used = studio.catalog.defaults(model, "text_to_image")
+    side, steps = (int(str(used.get(name) or usual)) for name, usual in (("width", 512), ("num_inference_steps", 25)))
+    return {
+        **lora_params(preset, max(1, pictures), model.size, side),
+        "guidance_scale": used.get("guidance_scale", 7.0),
+        "num_inference_steps": min(SAMPLED, steps),
+    }
 
 
 def evaluation_request(

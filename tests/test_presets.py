@@ -18,7 +18,6 @@ from studio.presets import (
     apply_style,
     file_name,
     load_presets,
-    nothing_named,
     read_presets,
     read_styles,
     save_preset,
@@ -141,24 +140,6 @@ def test_unknown_words(prompt: str, unknown: tuple[str, ...]) -> None:
         "glass",
     ]
     assert unknown_words(prompt, known) == unknown
-
-
-@pytest.mark.parametrize(
-    ("prompt", "told"),
-    [
-        ("a mountain landscape with a lake", True),
-        ("portrait of a woman at sunset", True),
-        ("a slice of pizza in the mountains", False),
-        ("two cats", False),
-        ("", False),
-    ],
-)
-def test_a_prompt_that_names_no_thing_is_told_of(prompt: str, told: bool) -> None:
-    words = ["a", "slice", "of", "pizza", "cat", "dog", "fox", "in", "at", "mountains", "landscape", "lake", "sunset"]
-    scenery = ["a", "in", "at", "mountains", "landscape", "lake", "sunset"]
-    knows = {"things": ["cat", "dog", "fox", "pizza"], "words": words, "scenery": scenery}
-    assert bool(nothing_named(prompt, knows)) == told
-    assert not nothing_named(prompt, {"words": words}) and not nothing_named(prompt, {})
 
 
 def test_styles_that_a_model_does_not_know_are_marked() -> None:

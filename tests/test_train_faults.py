@@ -22,7 +22,6 @@ from safetensors.torch import load_file
 
 from studio.engine.exits import explain_error
 from studio.errors import Cancelled
-from studio.families.diffusion import train_lora
 from studio.families.diffusion.train_lora import Training, run
 from studio.lab.dataset import Dataset
 from studio.settings import ROOT, Settings
@@ -46,7 +45,6 @@ RUNNER = textwrap.dedent("""
     from transformers import CLIPTextModel, CLIPTokenizer
     from studio.families.diffusion import train_lora
     from tests.families.diffusion.lessons import asked, context
-    train_lora.SAMPLES = 1
     model, manifest = map(Path, sys.argv[1:3])
     request = asked(max_train_steps=int(sys.argv[3]), early_stopping=False, train_batch_size=1, prior_loss_weight=0.0)
     for line in sys.stdin:
@@ -67,11 +65,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return drawn_manifest(tmp_path_factory.mktemp("set"))
-
-
-@pytest.fixture(autouse=True)
-def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_lora, "SAMPLES", 1)
 
 
 def curve(folder: Path) -> list[dict[str, Any]]:

@@ -74,7 +74,7 @@ def lora_params(preset: str, pictures: int, size: int, resolution: int) -> Mappi
         raise InvalidInput(f"There is no preset {preset!r}.", f"Choose one of {', '.join(PRESETS)}.", field="preset")
     place = PRESETS.index(preset)
     if size < SMALL:
-        steps = (160, 400, 1000)[place]
+        steps = (320, 640, 1280)[place]
         rank, rate = (16, 16, 32)[place], 1e-3
         batch, resolution = 4, resolution
     else:

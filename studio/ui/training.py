@@ -16,10 +16,10 @@ from studio.lab.crops import buckets_of, shapes_told
 from studio.lab.estimate import Estimate, seconds_a_picture, training_estimate
 from studio.lab.items import Item
 from studio.lab.probe import ATTRIBUTES, Probe
-from studio.lab.recipe import CHOICES, LEARNS, PRESETS, advice, lora_params, scratch_advice
+from studio.lab.recipe import CHOICES, LEARNS, PRESETS, advice, scratch_advice
 from studio.loras import LIMIT
 from studio.studio import Studio
-from studio.teaching import evaluation_request, lora_request, scratch_request
+from studio.teaching import evaluation_request, lora_request, lora_settings, scratch_request
 from studio.types import Adapter, Job, JobState, Json, Request, Value
 from studio.ui import data_desk
 from studio.ui.data_desk import PANEL, RUNS, DataDesk
@@ -113,11 +113,10 @@ class TrainDesk:
         """Params by a preset of ours or of the person's."""
         own = {p.name: p for p in self.own_presets()}
         model = self.studio.catalog.model(base)
-        side = int(str(self.studio.catalog.defaults(model, "text_to_image").get("width") or 512))
         if preset in own:
             kept = own[preset].fields.get("params")
-            return {**lora_params(PRESETS[1], max(1, pictures), model.size, side), **(kept or {})}
-        return dict(lora_params(preset, max(1, pictures), model.size, side))
+            return {**lora_settings(self.studio, model, PRESETS[1], pictures), **(kept or {})}
+        return dict(lora_settings(self.studio, model, preset, pictures))
 
     def estimate(self, base: str, values: Mapping[str, Value]) -> Estimate:
         model = self.studio.catalog.model(base)

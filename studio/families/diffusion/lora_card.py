@@ -34,29 +34,32 @@ def result_card(training: "Training") -> dict[str, Any]:
     """
     training.context.progress(training.state.step, training.steps, "Measuring what it learnt")
     began, state = time.monotonic(), training.state
-    subject, _, unrelated = training.prompts()
+    unrelated = training.prompts()[-1]
+    aimed_at = training.lessons.held_out or training.lessons.train
     train = features_of_latents(training, [example.mean for example in training.lessons.train])
-    held_out = [example.mean for example in training.lessons.held_out]
-    aims = features_of_latents(training, held_out) if held_out else train
+    aims = features_of_latents(training, [example.mean for example in aimed_at])
+    subjects = [example.caption for example in aimed_at]  # of take k is number k, from the first again after the last
     first, each = time.monotonic(), 0.0
     with training.without():
-        plain, seen_plain, _ = shown(training, subject, 1)
+        plain, seen_plain, _ = shown(training, subjects[:1], 1)
         each = time.monotonic() - first
         affordable = int((SHARE * state.seconds - (first - began)) / max(each, 1e-6))
         kept = lora_checkpoints.kept_steps(training.adapters) or [state.best_step]
         steps, count = lora_checkpoints.to_compare(kept, state.best_step, affordable)
         count = min(MOST, max(FEWEST, count))
         unlearnt = mirror_losses(training)
-        more, seen_more, _ = shown(training, subject, count - 1, 101)
-        others, seen_others, before = shown(training, unrelated, count)
-    seen = {"plain": np.concatenate([seen_plain, seen_more]), "others": seen_others}
+        more, seen_more, _ = shown(training, [*subjects[1:], subjects[0]], count - 1, 101)
+        others, seen_others, before = shown(training, [unrelated], count)
+    asked = [subjects[k % len(subjects)] for k in range(count)]
+    wanted = np.array([[caption == one for caption in subjects] for one in asked])
+    seen = {"plain": np.concatenate([seen_plain, seen_more]), "others": seen_others, "wanted": wanted}
     keep_sheets(training, {"card-plain": [*plain, *more], "card-others": others})
     by_step: dict[int, dict[str, np.ndarray]] = {}
     for step in steps:
         training.context.progress(state.step, training.steps, f"Comparing checkpoints, step {step}")
         with training.using(training.weights_at(step)):
-            taught, seen_taught, _ = shown(training, subject, count)
-            drifted, _, after = shown(training, unrelated, count)
+            taught, seen_taught, _ = shown(training, subjects, count)
+            drifted, _, after = shown(training, [unrelated], count)
             by_heart = memorised(unlearnt, mirror_losses(training))
         by_step[step] = {**seen, "taught": seen_taught, "drift": moved(before, after)}
         by_step[step] |= {"copies": copies(training, taught), "memorised": by_heart}
@@ -77,10 +80,12 @@ def result_card(training: "Training") -> dict[str, Any]:
 
 
 def shown(
-    training: "Training", prompt: str, count: int, first_seed: int = 100
+    training: "Training", prompts: Sequence[str], count: int, first_seed: int = 100
 ) -> tuple[list[Image.Image], np.ndarray, np.ndarray]:
-    """Takes of a prompt, what the untouched model sees in them [count, channels], their latents [count, numbers]."""
-    pictures = training.pictures(prompt, count, first_seed)
+    """Takes of the prompts in turn, what the untouched model sees in them [count, channels], and their latents
+    [count, numbers].
+    """
+    pictures = [training.pictures(prompts[k % len(prompts)], 1, first_seed + k)[0] for k in range(count)]
     latents = latents_of(training.pipe, pictures)
     return pictures, features_of_latents(training, latents), torch.cat(latents).flatten(1).numpy()
 
@@ -110,15 +115,16 @@ def keep_sheets(training: "Training", sheets: Mapping[str, Sequence[Image.Image]
 def measured(seen: Mapping[str, np.ndarray], train: np.ndarray, aims: np.ndarray) -> dict[str, Any]:
     """Likeness, drift and copying one a picture, diversity and what was memorised one of all.
 
-    `seen["drift"]`: by `moved`; `seen["copies"]`: which of the taught are; `seen["memorised"]`: value, low, high.
+    `seen["wanted"]`: which of the aims each take was asked for; `seen["drift"]`: by `moved`; `seen["copies"]`: which of
+    the taught are; `seen["memorised"]`: value, low, high.
     """
-    drift, repeated, by_heart = seen["drift"], seen["copies"], seen["memorised"]
-    seen = {name: found for name, found in seen.items() if name not in ("drift", "copies", "memorised")}
+    wanted, drift, repeated, by_heart = (seen[name] for name in ("wanted", "drift", "copies", "memorised"))
+    seen = {name: seen[name] for name in ("plain", "others", "taught")}
     centre = np.concatenate([seen["plain"], seen["others"], train]).mean(0)
     seen = {name: unit(found - centre) for name, found in seen.items()}
     train, aims = unit(train - centre), unit(aims - centre)
     return {
-        "likeness": (seen["taught"] @ aims.T).mean(1) - (seen["plain"] @ aims.T).mean(1),
+        "likeness": ((seen["taught"] - seen["plain"]) @ aims.T * wanted).sum(1) / wanted.sum(1),
         "drift": drift,
         "copying": repeated.astype(float),
         "memorised": float(by_heart[0]),
@@ -150,7 +156,8 @@ def judged(
     better = 1 - state.best / state.base if state.base == state.base and state.base > 0 else 0.0
     figures = {
         "likeness": figure(
-            found["likeness"], "How much nearer its pictures are to yours than without it (cosine, -2 to 2)."
+            found["likeness"],
+            "How much nearer its pictures are to yours of the same words than without it (cosine, -2 to 2).",
         ),
         "held_out": {"value": round(better, 4), "means": "How much better it predicts pictures that it never saw."},
         "drift": figure(

@@ -51,7 +51,7 @@ from studio.families.diffusion.weighted_words import read
 from studio.families.family import Context
 from studio.families.model_card import read_card
 from studio.families.training.short_memory import is_out_of_memory
-from studio.presets import nothing_named, unknown_words
+from studio.presets import unknown_words
 from studio.types import Device, Request, Value
 
 WAYS = {
@@ -326,9 +326,6 @@ class PicturePipeline:
         unknown = unknown_words(words, [*known, *taught.split(), *named]) if known else ()
         if unknown:
             context.warn(f"{self._card.get('name', self._name)} does not know: {', '.join(unknown[:8])}.")
-        plain = request.task == "text_to_image" and not (taught or named)
-        if missing := nothing_named(words, self._card.get("knows", {})) if plain else "":
-            context.warn(missing)
         if read(request.prompt).meant and not reads_weights(self._own):
             context.warn("This model reads no weights in the prompt: its brackets were left out.")
         limit = read_limit(self._own, words)

@@ -12,7 +12,7 @@ from studio.families.training.starter_card import write_starter_card
 
 DESCRIPTION = (
     "A small text-to-image model, trained by this project on scenes that it composes itself: one or two "
-    "everyday things in a place, at a time of day, in a style. Simple words work best: "
+    "everyday things in a place, or the place alone, at a time of day, in a style. Simple words work best: "
     "'a red fox in the snow at sunset'."
 )
 LIMITS = (
@@ -30,12 +30,6 @@ TEACHING = (
 
 def words_known(things: dict[str, Thing]) -> list[str]:
     return [word for word in vocabulary(things.values()) if word.isalnum()]
-
-
-def scenery_known(things: dict[str, Thing]) -> list[str]:
-    """The words that are of places, times, styles, sizes and colours alone and name no thing."""
-    names = {word for thing in things.values() for name in thing.words for word in name.lower().split()}
-    return [word for word in vocabulary(()) if word.isalnum() and word not in names]
 
 
 def write_card(
@@ -70,7 +64,6 @@ def write_card(
         "styles": list(STYLES),
         "colours": list(COLOURS),
         "words": words_known(things),
-        "scenery": scenery_known(things),
     }
     write_starter_card(
         folder,

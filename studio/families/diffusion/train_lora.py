@@ -25,6 +25,7 @@ from studio.errors import Cancelled, InvalidInput
 from studio.families.diffusion import lora_checkpoints, lora_files
 from studio.families.diffusion.acceleration import SPARE
 from studio.families.diffusion.attention import learning
+from studio.families.diffusion.call_arguments import fitting
 from studio.families.diffusion.loading import DTYPES, modules, open_folder
 from studio.families.diffusion.lora_calls import Noising, denoiser_of, predict, together
 from studio.families.diffusion.lora_card import result_card
@@ -57,7 +58,6 @@ OPTIMISERS: Mapping[str, Any] = {
     "nadam": torch.optim.NAdam,
     "adafactor": torch.optim.Adafactor,
 }
-SAMPLES = 12  # denoising steps of a sample
 WORSE = 1.03  # held-out loss, as a multiple of the best, that counts as turned
 CHECKPOINT = "lora.pt"
 
@@ -345,13 +345,15 @@ class Training:
         side = int(self.params["resolution"])
         for seed in range(first_seed, first_seed + count):
             self.context.check()
-            made += self.pipe(
-                prompt=prompt,
-                width=side,
-                height=side,
-                num_inference_steps=SAMPLES,
-                generator=torch.Generator().manual_seed(seed),
-            ).images
+            asked = {
+                "prompt": prompt,
+                "width": side,
+                "height": side,
+                "num_inference_steps": int(self.params["num_inference_steps"]),
+                "guidance_scale": float(self.params["guidance_scale"]),
+                "generator": torch.Generator().manual_seed(seed),
+            }
+            made += self.pipe(**fitting(asked, self.pipe)).images
         return made
 
     def sample(self, name: str) -> None:

@@ -61,6 +61,7 @@ def asked(**params: Any) -> Request:
         "lora_alpha": 4,
         "learning_rate": 1e-2,
         "lr_warmup_steps": 1,
+        "num_inference_steps": 1,
     }
     request = Request(
         task="train_lora",

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from studio.errors import Cancelled
-from studio.families.diffusion import lora_card, lora_checkpoints, train_lora
+from studio.families.diffusion import lora_card, lora_checkpoints
 from studio.families.diffusion.train_lora import Training, run
 from studio.lab.training_folders import begin_from, folder_of
 from tests.families.diffusion import tiny
@@ -27,11 +27,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return drawn_manifest(tmp_path_factory.mktemp("set"))
-
-
-@pytest.fixture(autouse=True)
-def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_lora, "SAMPLES", 1)
 
 
 @pytest.mark.parametrize("best", [20, 60, 400])
@@ -101,7 +96,6 @@ def test_a_run_keeps_them_and_compares_them(
     with safe_open(tmp_path / "whole" / "run" / "adapters" / "000016.safetensors", "pt") as last:
         assert last.metadata()["ss_steps"] == "16" and "lora_adapter_metadata" in last.metadata()
     monkeypatch.undo()
-    monkeypatch.setattr(train_lora, "SAMPLES", 1)
     for until in (5, 11, None):  # stopped between two looks, and gone on with
         parts = context(tmp_path / "parts", manifest, until)
         if until is None:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from safetensors.torch import load_file
 
 from studio.errors import Cancelled, InvalidInput
-from studio.families.diffusion import lora_card, lora_files, train_lora
+from studio.families.diffusion import lora_card, lora_files
 from studio.families.diffusion.lora_data import small
 from studio.families.diffusion.lora_memorised import memorised
 from studio.families.diffusion.train_lora import Training, run
@@ -33,11 +33,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return drawn_manifest(tmp_path_factory.mktemp("set"))
-
-
-@pytest.fixture(autouse=True)
-def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_lora, "SAMPLES", 1)
 
 
 def adapter(heard: Learner) -> dict[str, torch.Tensor]:
@@ -189,7 +184,8 @@ def judged(
     training = SimpleNamespace(state=state, request=request, lessons=lessons, prompts=lambda: ["a", "b", "c"])
     others = np.random.default_rng(1).normal(size=taught.shape)
     copies = lora_card.copied(taught, train)
-    seen = {"taught": taught, "plain": plain, "others": others, "drifted": others, "copies": copies}
+    seen = {"taught": taught, "plain": plain, "others": others, "copies": copies}
+    seen |= {"drift": np.zeros(len(taught)), "wanted": np.ones((len(taught), 1), bool)}
     seen["memorised"] = np.array([by_heart, by_heart, by_heart])
     return lora_card.judged(training, seen, train, train[:1], len(taught))  # type: ignore[arg-type]
 
@@ -223,3 +219,16 @@ def test_a_picture_that_repeats_one_that_was_learnt_is_told() -> None:
     near = Image.blend(learnt[2], learnt[3], 0.1)
     found = lora_card.copies(training, [near, Image.blend(learnt[0], learnt[1], 0.5)])  # type: ignore[arg-type]
     assert list(found) == [True, False]
+
+
+def test_a_take_is_compared_with_the_pictures_of_its_words() -> None:
+    chance = np.random.default_rng(2)
+    aims, plain, others = chance.normal(size=(2, 32)), chance.normal(size=(4, 32)), chance.normal(size=(4, 32))
+    taught = aims[[0, 1, 0, 1]] + 0.1 * chance.normal(size=(4, 32))
+    rest = {"plain": plain, "others": others, "drift": np.zeros(4), "copies": np.zeros(4), "memorised": np.zeros(3)}
+    right = np.array([[True, False], [False, True]] * 2)
+    near, far = (
+        lora_card.measured({**rest, "taught": taught, "wanted": wanted}, aims, aims)["likeness"].mean()
+        for wanted in (right, ~right)
+    )
+    assert near > 0.5 > far
