@@ -6,6 +6,7 @@ unknown keys of newer versions are ignored, so that old and new rows load foreve
 
 import dataclasses
 import enum
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,6 +180,13 @@ class Model:
     @property
     def knows(self) -> Mapping[str, Any]:
         return self.card.get("knows", {})
+
+    @property
+    def summary(self) -> str:
+        """What it is, in 90 characters at most."""
+        return textwrap.shorten(
+            str(self.card.get("summary") or self.card.get("description") or ""), 90, placeholder=" …"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

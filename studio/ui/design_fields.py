@@ -1,7 +1,6 @@
 """The fields of the Design panel as components: benches, the acts of each, and the settings of each act."""
 
 import secrets
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -233,8 +232,7 @@ class DesignFields:
         model = next((m for m in self.studio.catalog.models() if m.id == id), None)
         if model is None:
             return "No model for this is installed. Put its folder into the home's models folder."
-        told = str(model.card.get("summary") or model.card.get("description") or "")
-        return textwrap.shorten(told, 90, placeholder=" …")
+        return model.summary
 
     def wished(self) -> dict[str, dict[str, Any]]:
         """By model id, what it wants in the fields of WISHED."""

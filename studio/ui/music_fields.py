@@ -1,7 +1,6 @@
 """The fields of the Music panel as components: what every mode has, and those that one mode alone has."""
 
 import secrets
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -173,5 +172,4 @@ def described(model: Model | None, mode: str) -> str:
     if model is None:
         kind = {"score": "composes", "audio": "makes sounds", "speech": "speaks"}[mode]
         return f"No model that {kind} is installed. Put its folder into the home's models folder."
-    told = str(model.card.get("summary") or model.card.get("description") or "")
-    return textwrap.shorten(told, 90, placeholder=" …")
+    return model.summary

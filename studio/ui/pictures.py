@@ -4,7 +4,6 @@ two takes.
 Pure: it queues nothing and knows no component's state.
 """
 
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,8 +32,7 @@ def style_menu(studio: Studio, model: Model | None) -> list[tuple[str, str]]:
 def described(model: Model | None) -> str:
     if model is None:
         return "No picture model is installed. Put a diffusers folder into the home's models folder."
-    told = str(model.card.get("summary") or model.card.get("description") or "")
-    return textwrap.shorten(told, 90, placeholder=" …")
+    return model.summary
 
 
 def sizes(width: int, height: int) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """The fields of the Text panel as components, with what the installed models want in them."""
 
 import secrets
-import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -230,5 +229,4 @@ class TextFields:
 def described(model: Model | None) -> str:
     if model is None:
         return "No text model is installed. Put a transformers folder into the home's models folder."
-    told = str(model.card.get("summary") or model.card.get("description") or "")
-    return textwrap.shorten(told, 90, placeholder=" …")
+    return model.summary

@@ -7,6 +7,7 @@ from studio.families.causal_lm.briefs import GENRES, PARTS
 from studio.families.causal_lm.recipe import Recipe
 from studio.families.training.starter_card import write_starter_card
 
+SUMMARY = "Stories, poems, letters and scenes in the English of 1600-1930, and short Python."
 DESCRIPTION = (
     "A small language model, trained by this project on public-domain books: drafts of stories, poems, scenes of "
     "plays, essays and letters in the English of 1600-1930, and short Python functions, from a brief of genre, "
@@ -32,6 +33,7 @@ def write_card(folder: Path, recipe: Recipe, trained: dict[str, Any]) -> None:
         family="causal_lm",
         name=recipe.name,
         tasks=["text"],
+        summary=SUMMARY,
         description=DESCRIPTION,
         limits=LIMITS,
         data={

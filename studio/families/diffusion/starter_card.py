@@ -10,6 +10,7 @@ from studio.families.diffusion.scene_styles import STYLES
 from studio.families.diffusion.scenes import vocabulary
 from studio.families.training.starter_card import write_starter_card
 
+SUMMARY = "Everyday things and places, small and soft: 'a red fox in the snow at sunset'."
 DESCRIPTION = (
     "A small text-to-image model, trained by this project on scenes that it composes itself: one or two "
     "everyday things in a place, or the place alone, at a time of day, in a style. Simple words work best: "
@@ -71,6 +72,7 @@ def write_card(
         family="diffusion",
         name="Starter image",
         tasks=["text_to_image", "image_to_image", "inpaint"],
+        summary=SUMMARY,
         description=DESCRIPTION,
         limits=LIMITS,
         teaching=TEACHING,

@@ -8,6 +8,7 @@ from studio.families.gan.landscapes import LANDSCAPES
 from studio.families.gan.recipe import Recipe
 from studio.families.training.starter_card import write_starter_card
 
+SUMMARY = "Game characters and landscapes of 64 x 64 pixels, made in one pass."
 DESCRIPTION = (
     "A small GAN, trained by this project on pictures that it draws itself: eight kinds of game characters on "
     "transparent ground and eight kinds of landscapes, 64 x 64 pixels, made in one pass. Latents can be walked and "
@@ -29,6 +30,7 @@ def write_card(folder: Path, recipe: Recipe, trained: dict[str, Any]) -> None:
         family="gan",
         name=recipe.name,
         tasks=["explore"],
+        summary=SUMMARY,
         description=DESCRIPTION,
         limits=LIMITS,
         data={

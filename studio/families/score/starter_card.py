@@ -8,6 +8,7 @@ from studio.families.score.piece import COMPOSED_STYLES, CORPUS_STYLES, METRES, 
 from studio.families.score.recipe import Recipe
 from studio.families.training.starter_card import write_starter_card
 
+SUMMARY = "Hymns, dances, rags, blues and lo-fi as scores, in any key, from a few words."
 DESCRIPTION = (
     "A small model of musical scores, trained by this project on public-domain hymns, songs and piano pieces and on "
     "pieces that a composer by rule writes: melody, chords, bass and drums in whole bars, in any key, from a wish of "
@@ -35,6 +36,7 @@ def write_card(folder: Path, recipe: Recipe, trained: dict[str, Any]) -> None:
         family="score",
         name=recipe.name,
         tasks=list(FAMILY.tasks),
+        summary=SUMMARY,
         description=DESCRIPTION,
         limits=LIMITS,
         data={**recipe.data, "credits": CREDITS, "learned": list(CORPUS_STYLES), "composed": list(COMPOSED_STYLES)},

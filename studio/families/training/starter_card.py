@@ -23,12 +23,16 @@ def write_starter_card(
     family: str,
     name: str,
     tasks: Sequence[str],
+    summary: str,
     description: str,
     limits: str,
     teaching: str = "",
     **tables: Mapping[str, Any],
 ) -> None:
-    """Write `card.toml` beside the weights; `size_mb` is measured in `folder`. `teaching` is told before a LoRA."""
+    """Write `card.toml` beside the weights; `size_mb` is measured in `folder`.
+
+    `summary`, of 90 characters at most, stands over the model's name in its panel; `teaching` is told before a LoRA.
+    """
     head = {
         "id": id,
         "family": family,
@@ -36,6 +40,7 @@ def write_starter_card(
         "source": "starter",
         "licence": "Apache-2.0",
         "tasks": list(tasks),
+        "summary": summary,
         "description": description,
         "limits": limits,
         **({"teaching": teaching} if teaching else {}),
