@@ -80,7 +80,7 @@ def test_what_is_typed_after_a_model_was_chosen_stays(panel: Board) -> None:
     panel.field("model").click()
     panel.page.get_by_role("option", name="Starter image", exact=True).last.click()
     panel.fill(width=96)
-    expect(panel.page.locator("#image-model")).to_contain_text("trained by this project")  # what the server adds
+    expect(panel.page.locator("#image-model")).to_contain_text("Everyday things")  # what the server adds
     found = {name: panel.field(name).input_value() for name in ("size", "width", "height", "steps")}
     assert found == {"size": "Custom", "width": "96", "height": "256", "steps": "12"}
 
