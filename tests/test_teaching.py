@@ -172,7 +172,7 @@ def test_the_command_teaches_and_stays_plain(tmp_path: Path, pictures: Path) -> 
 def test_samples_are_drawn_as_the_panel_draws(studio: Studio, pictures: Path) -> None:
     request = lora_request(studio, data(studio, pictures), base="starter-image", name="toys", preset="quick")
     used = studio.catalog.defaults(studio.catalog.model("starter-image"), "text_to_image")
-    assert request.params["guidance_scale"] == used["guidance_scale"] == 2.5
+    assert request.params["guidance_scale"] == used["guidance_scale"] == 2.0
     assert request.params["num_inference_steps"] == used["num_inference_steps"]
     chosen = lora_request(
         studio, data(studio, pictures), base="tiny", name="toys", preset="quick", changes={"guidance_scale": 4.0}

@@ -53,7 +53,7 @@ def write_card(
     }
     defaults = {
         "num_inference_steps": 12,
-        "guidance_scale": 2.5,
+        "guidance_scale": 2.0,
         "width": 256,
         "height": 256,
         "scheduler": "default",

@@ -219,7 +219,7 @@ def denoiser_sheet(recipe: Recipe, run: RunFolder, average: dict[str, Tensor], n
     pipeline.set_progress_bar_config(disable=True)
     seeds = [torch.Generator().manual_seed(i) for i in range(len(SHEET))]
     pictures = pipeline(
-        list(SHEET), num_inference_steps=12, guidance_scale=2.5, generator=seeds, output_type="np"
+        list(SHEET), num_inference_steps=12, guidance_scale=2.0, generator=seeds, output_type="np"
     ).images
     run.sheet(name, (pictures * 255).round().astype(np.uint8), 8)
     torch.set_rng_state(state)
