@@ -257,7 +257,7 @@
       const rows = Math.max(...run.samples.map((one) => one.pictures.length));
       const label = (one) => (one.label === "base" ? "before" : `step ${one.step}`);
       const table = el("table", { class: "trn-samples" });
-      table.append(el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "unseen", text: "Prompt" }), ...run.samples.map((one) => el("th", { scope: "col", text: label(one) })))));
+      table.append(el("thead", {}, el("tr", {}, el("th", { scope: "col" }, el("span", { class: "unseen", text: "Prompt" })), ...run.samples.map((one) => el("th", { scope: "col", text: label(one) })))));
       const body = el("tbody");
       for (let k = 0; k < rows; k++) {
         body.append(el("tr", {}, el("th", { scope: "row", text: run.prompts[k] || "", dir: "auto" }), ...run.samples.map((one) => el("td", {}, one.pictures[k] ? el("img", { src: one.pictures[k], alt: `${run.prompts[k] || "sample"}, ${label(one)}`, loading: "lazy" }) : null))));
@@ -271,7 +271,8 @@
       const steps = [...new Set([...(run.kept || []), ...rows.keys()])].sort((a, b) => a - b);
       if (!steps.length) return null;
       const sheet = (step) => (rows.has(step) ? `/atelier/train/sample/${run.id}/checkpoint-${String(step).padStart(6, "0")}.webp` : run.samples.find((one) => one.step === step)?.pictures[0]);
-      const figures = (row) => Object.keys(row).filter((name) => Number.isFinite(row[name]) && name !== "step").map((name) => el("span", { text: `${(FIGURES[name] || name).toLowerCase()} ${short(row[name])}` }));
+      const LOSSES = { held_out: "Held-out loss", smoothed: "Smoothed" }; // of a checkpoint; the result has the gain
+      const figures = (row) => Object.keys(row).filter((name) => Number.isFinite(row[name]) && name !== "step").map((name) => el("span", { text: `${(LOSSES[name] || FIGURES[name] || name).toLowerCase()} ${short(row[name])}` }));
       const card = (step) => {
         const used = step === run.offered;
         const remarks = [used && "in use", step === run.card?.suggested_step && "suggested"].filter(Boolean);
