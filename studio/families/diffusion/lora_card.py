@@ -85,7 +85,7 @@ def shown(
     """Takes of the prompts in turn, what the untouched model sees in them [count, channels], and their latents
     [count, numbers].
     """
-    pictures = [training.pictures(prompts[k % len(prompts)], 1, first_seed + k)[0] for k in range(count)]
+    pictures = [training.picture(prompts[k % len(prompts)], first_seed + k) for k in range(count)]
     latents = latents_of(training.pipe, pictures)
     return pictures, features_of_latents(training, latents), torch.cat(latents).flatten(1).numpy()
 

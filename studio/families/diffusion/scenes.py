@@ -52,6 +52,11 @@ class Plan:
     time: str
     style: str
 
+    def shown(self, pixels: np.ndarray, caption: str, cover: np.ndarray) -> Scene:
+        """The scene that it became."""
+        first = self.things[0] if self.things else ""
+        return Scene(pixels, caption, first, self.place, self.time, self.style, len(set(self.things)), cover)
+
 
 def draw_plan(
     rng: np.random.Generator,
@@ -316,8 +321,7 @@ def composed(plan: Plan, sprites: Sprites, rng: np.random.Generator) -> Scene:
     caption = describe(plan, sprites.things, rng)
     canvas = scenery(plan, rng)
     pixels = finish(canvas, plan, sprites)
-    first, *_ = (*plan.things, "")
-    return Scene(pixels, caption, first, plan.place, plan.time, plan.style, len(set(plan.things)), covered(canvas))
+    return plan.shown(pixels, caption, covered(canvas))
 
 
 def covered(canvas: Canvas) -> np.ndarray:

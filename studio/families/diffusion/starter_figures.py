@@ -182,8 +182,7 @@ def contact_sheet(pictures: np.ndarray, path: Path, columns: int = 8, size: int 
 
 def shown(plan: Plan) -> Scene:
     """A plan as the scene that it would be, for its labels."""
-    first, *_ = (*plan.things, "")
-    return Scene(np.empty(0), "", first, plan.place, plan.time, plan.style, len(set(plan.things)))
+    return plan.shown(np.empty(0), "", np.empty(0))
 
 
 def main(argv: list[str]) -> int:

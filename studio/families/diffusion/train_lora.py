@@ -339,29 +339,26 @@ class Training:
         return [common, f"{subject} in the snow at sunset", UNRELATED]
 
     @torch.no_grad()
-    def pictures(self, prompt: str, count: int, first_seed: int = 0) -> list[Image.Image]:
-        """Takes of one prompt at the seeds first_seed, first_seed + 1 ..."""
-        made: list[Image.Image] = []
+    def picture(self, prompt: str, seed: int = 0) -> Image.Image:
+        """A take of a prompt, drawn as the model draws in its panel."""
+        self.context.check()
         side = int(self.params["resolution"])
-        for seed in range(first_seed, first_seed + count):
-            self.context.check()
-            asked = {
-                "prompt": prompt,
-                "width": side,
-                "height": side,
-                "num_inference_steps": int(self.params["num_inference_steps"]),
-                "guidance_scale": float(self.params["guidance_scale"]),
-                "generator": torch.Generator().manual_seed(seed),
-            }
-            made += self.pipe(**fitting(asked, self.pipe)).images
-        return made
+        asked = {
+            "prompt": prompt,
+            "width": side,
+            "height": side,
+            "num_inference_steps": int(self.params["num_inference_steps"]),
+            "guidance_scale": float(self.params["guidance_scale"]),
+            "generator": torch.Generator().manual_seed(seed),
+        }
+        return self.pipe(**fitting(asked, self.pipe)).images[0]
 
     def sample(self, name: str) -> None:
         """One picture of each prompt into the run's `samples`, and as previews."""
         folder = self.run.folder / "samples"
         folder.mkdir(exist_ok=True)
         for k, prompt in enumerate(self.prompts()):
-            picture = self.pictures(prompt, 1)[0]
+            picture = self.picture(prompt)
             picture.save(folder / f"{name}-{k}.webp", quality=90)
             self.context.preview(k, lambda path, shown=picture: shown.save(path, quality=85))
 
