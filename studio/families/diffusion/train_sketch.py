@@ -9,7 +9,6 @@ seed and its own number.
 
 import argparse
 import json
-import os
 import sys
 import time
 import tomllib
@@ -34,6 +33,7 @@ from studio.families.training.checkpoint import device
 from studio.families.training.muon import optimisers
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
+from studio.families.training.starter_card import keep_cost_of, training_cost
 from studio.settings import ASSETS
 
 DESCRIPTION = (
@@ -232,22 +232,27 @@ def sketch_loss(
     return (guess.float() - goal).pow(2).mean()
 
 
-def train_sketch(recipe: SketchRecipe, run: RunFolder, sprites: Sprites, base: Base) -> bool:
-    """Train until the recipe's steps are done (True) or a stop is wished (False)."""
+def train_sketch(recipe: SketchRecipe, run: RunFolder, sprites: Sprites, base: Base, start: Path | None = None) -> bool:
+    """Train until the recipe's steps are done (True) or a stop is wished (False).
+
+    With `start`, the folder of a finished ControlNet of the same sizes, begin with its weights.
+    """
     s = recipe.training
     model = build_controlnet(recipe, base).to(device(), memory_format=torch.channels_last)  # type: ignore[arg-type]
+    if start:
+        model.load_state_dict(ControlNetModel.from_pretrained(start, local_files_only=True).state_dict())
     average = {name: value.detach().clone() for name, value in model.state_dict().items()}
     parts = optimisers({"controlnet": model}, s.lr, bf16=s.bf16)
     data = DrawnScenes(recipe, run, base, sprites)
     unseen = data.held_out()
     alphas = DDPMScheduler(beta_schedule="squaredcos_cap_v2").alphas_cumprod
-    first, heard, spent, began = 0, 0.0, 0.0, time.monotonic()
+    first, heard, before, began = 0, 0.0, 0.0, time.monotonic()
     if state := run.load(CHECKPOINT):
         model.load_state_dict(state["model"])
         for part, kept in zip(parts, state["optimisers"], strict=True):
             part.load_state_dict(kept)
         average = {name: value.clone() for name, value in state["average"].items()}
-        first, heard, spent = int(state["step"]), float(state["heard"]), float(state["spent"])
+        first, heard, before = int(state["step"]), float(state["heard"]), float(state["seconds"])
         run.forget_after(first)
     for step in range(first, s.steps):
         share = rate(step, s.steps, s.warmup, s.decay)
@@ -267,15 +272,15 @@ def train_sketch(recipe: SketchRecipe, run: RunFolder, sprites: Sprites, base: B
         for name, value in model.state_dict().items():
             average[name].lerp_(value, 1 - keep)
         done, stop = step + 1 == s.steps, run.should_stop()
-        seconds = spent + time.monotonic() - began
+        seconds = before + time.monotonic() - began
         looking = done or (step + 1) % s.look_every == 0
         if looking or step % 10 == 0:
             figures = held_out_loss(recipe, base, average, unseen, alphas) if looking else {}
             run.log(stage="controlnet", step=step + 1, loss=round(heard, 5), pictures=(step + 1) * s.batch,
-                    parts=s.parts_at(step), spent=round(seconds), **figures)  # fmt: skip
+                    parts=s.parts_at(step), seconds=round(seconds), **figures)  # fmt: skip
         if done or stop or (step + 1) % s.save_every == 0:
             optimised = [part.state_dict() for part in parts]
-            state = {"step": step + 1, "heard": heard, "spent": seconds, "model": model.state_dict()}
+            state = {"step": step + 1, "heard": heard, "seconds": seconds, "model": model.state_dict()}
             run.save(CHECKPOINT, {**state, "optimisers": optimised, "average": average})
         if looking:
             sheet(recipe, run, base, average, unseen, f"sketch_{step + 1:06d}.png")
@@ -343,13 +348,11 @@ def export(recipe: SketchRecipe, run: RunFolder, base: Base, folder: Path) -> No
         weights.chmod(0o644)  # safetensors creates them for their owner alone
     measured = run.folder / "figures.json"
     figures = json.loads(measured.read_text("utf-8")) if measured.exists() else {}
-    write_card(folder, card_of(recipe, state, figures))
+    cost = training_cost(run, {"steps": ("controlnet", "step"), "pictures": ("controlnet", "pictures")})
+    write_card(folder, card_of(recipe, cost, figures))
 
 
-def card_of(recipe: SketchRecipe, state: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
-    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else f"one of {os.cpu_count()} shared CPU cores"
-    steps = int(state["step"])
-    cost = {"date": time.strftime("%Y-%m-%d"), "machine": machine, "minutes": round(float(state["spent"]) / 60)}
+def card_of(recipe: SketchRecipe, cost: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": recipe.id,
         "family": "diffusion",
@@ -369,7 +372,7 @@ def card_of(recipe: SketchRecipe, state: Mapping[str, Any], figures: Mapping[str
                 "at 41e31b110b4eb929dffb410264694a06205b7ad7"
             ],
         },
-        "trained": {**cost, "steps": steps, "pictures": steps * recipe.training.batch},
+        "trained": dict(cost),
         "figures": dict(figures),
     }
 
@@ -381,6 +384,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     parser.add_argument("--stage", choices=["train", "export"], required=True)
     parser.add_argument("--base", type=Path, help="folder of the base, if it is not the installed one")
+    parser.add_argument("--start", type=Path, help="train: finished ControlNet whose weights to begin with")
     parser.add_argument("--to", type=Path, help="where export writes the model")
     args = parser.parse_args(argv)
     recipe, run = SketchRecipe.read(args.recipe), RunFolder(args.out)
@@ -390,8 +394,11 @@ def main(argv: list[str]) -> int:
         return 0
     if args.data is None:
         parser.error("--data is needed for the stage train")
+    if args.start:
+        keep_cost_of(args.start, run)
     run.listen()
-    return 0 if train_sketch(recipe, run, Sprites.load(args.data, base.things), base) else 3
+    finished = train_sketch(recipe, run, Sprites.load(args.data, base.things), base, args.start)
+    return 0 if finished else 3
 
 
 if __name__ == "__main__":

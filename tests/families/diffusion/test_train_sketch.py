@@ -25,6 +25,7 @@ from studio.families.diffusion.train_sketch import (
     train_sketch,
 )
 from studio.families.training.run_folder import RunFolder
+from studio.families.training.starter_card import keep_cost_of
 from tests.families.diffusion import tiny
 from tests.families.diffusion.listener import CPU
 
@@ -145,6 +146,21 @@ def test_what_is_exported_steers_its_base(base: Base, finished: RunFolder, tmp_p
     assert "_name_or_path" not in config and "/" not in config
     with pytest.raises(InvalidInput, match="no ControlNet"):
         export(tiny_recipe(), RunFolder(tmp_path / "empty"), base, tmp_path / "other")
+
+
+def test_training_goes_on_from_a_finished_model(
+    base: Base, sprites: Sprites, finished: RunFolder, tmp_path: Path
+) -> None:
+    recipe = tiny_recipe()
+    export(recipe, finished, base, tmp_path / "first")
+    still, run = replace(recipe, training=replace(recipe.training, lr=0.0)), RunFolder(tmp_path / "run")
+    keep_cost_of(tmp_path / "first", run)
+    assert train_sketch(still, run, sprites, base, tmp_path / "first")
+    export(recipe, run, base, tmp_path / "second")
+    first, second = (open_controlnet(tmp_path / name, CPU).state_dict() for name in ("first", "second"))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    trained = read_controlnet(tmp_path / "second").card["trained"]
+    assert (trained["steps"], trained["before"]["steps"]) == (3, 3)
 
 
 def test_a_damaged_recipe_is_named(tmp_path: Path) -> None:
