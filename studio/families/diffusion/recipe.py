@@ -32,8 +32,8 @@ class DenoiserTraining:
     """How text encoder and U-Net are trained; `scenes` are encoded beforehand in files of `part` scenes.
 
     The first `alone` of them show one thing of the usual size; a share `sights` of each file are places in which
-    nothing stands. An error where things stand counts 1 + `heed` times: most of a scene is scenery, much of which no
-    words foretell.
+    nothing stands, a share `lines` drawings in lines beside those that chance makes. An error where things stand
+    counts 1 + `heed` times: most of a scene is scenery, much of which no words foretell.
     """
 
     scenes: int
@@ -51,6 +51,7 @@ class DenoiserTraining:
     alone: int = 0
     shift: float = 0.0
     sights: float = 0.0
+    lines: float = 0.0
     heed: float = 0.0
     bf16: bool = True  # multiply in bf16; weights and optimiser stay float32
     compile: bool = False  # the U-Net, by torch.compile: minutes at the start, a quarter more pictures a second then

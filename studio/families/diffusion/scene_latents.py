@@ -17,7 +17,7 @@ from studio.families.diffusion.recipe import Recipe
 from studio.families.diffusion.scene_canvas import TIMES
 from studio.families.diffusion.scene_places import BACKGROUNDS, PLACES
 from studio.families.diffusion.scene_sprites import Sprites, Thing
-from studio.families.diffusion.scene_styles import STYLES
+from studio.families.diffusion.scene_styles import LINES, STYLES
 from studio.families.diffusion.scenes import Scene, compose, composed, draw_sight, held_out, vocabulary
 from studio.families.diffusion.train_autoencoder import autoencoder_of
 from studio.families.training.checkpoint import as_tensor, device
@@ -25,26 +25,33 @@ from studio.families.training.run_folder import RunFolder
 
 
 def draw_part(
-    sprites: Sprites, many: int, seed: list[int], unseen: bool, alone: bool = False, sights: float = 0.0
+    sprites: Sprites,
+    many: int,
+    seed: list[int],
+    unseen: bool,
+    alone: bool = False,
+    sights: float = 0.0,
+    lines: float = 0.0,
 ) -> list[Scene]:
     """`many` scenes; with `unseen` single things in such places as training never shows them in.
 
-    A share `sights` of the others are places in which nothing stands.
+    A share `sights` of the others are places in which nothing stands, a share `lines` are drawings in lines.
     """
     rng = np.random.default_rng(seed)
     if not unseen:
-        empty = round(many * sights)
-        shown = [compose(sprites, rng, alone=alone) for _ in range(many - empty)]
+        empty, drawn = round(many * sights), round(many * lines)
+        shown = [compose(sprites, rng, alone=alone) for _ in range(many - empty - drawn)]
+        shown += [compose(sprites, rng, style=str(rng.choice(LINES)), alone=alone) for _ in range(drawn)]
         return shown + [composed(draw_sight(rng), sprites, rng) for _ in range(empty)]
     pairs = [(thing, place) for thing in sprites.names for place in PLACES if held_out(thing, place)]
     order = rng.permutation(len(pairs))
     return [compose(sprites, rng, thing=pairs[i][0], place=pairs[i][1], alone=True) for i in np.resize(order, many)]
 
 
-def part_of(recipe: Recipe, number: int) -> tuple[list[int], bool, bool, float]:
-    """Seed, `unseen`, `alone` and `sights` of `draw_part` for a part of the training scenes."""
+def part_of(recipe: Recipe, number: int) -> tuple[list[int], bool, bool, float, float]:
+    """Seed, `unseen`, `alone`, `sights` and `lines` of `draw_part` for a part of the training scenes."""
     s = recipe.denoiser_training
-    return [recipe.seed, 3, number], False, number * s.part < s.alone, s.sights
+    return [recipe.seed, 3, number], False, number * s.part < s.alone, s.sights, s.lines
 
 
 def kinds(things: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -94,7 +101,7 @@ def cache_scenes(recipe: Recipe, run: RunFolder, sprites: Sprites) -> bool:
     folder.mkdir(exist_ok=True)
     parts = range(math.ceil(s.scenes / s.part))
     jobs = [(f"part_{i:04d}.npz", s.part, part_of(recipe, i)) for i in parts]
-    jobs.insert(1, ("held_out.npz", s.held_out, ([recipe.seed, 4], True, False, 0.0)))
+    jobs.insert(1, ("held_out.npz", s.held_out, ([recipe.seed, 4], True, False, 0.0, 0.0)))
     for name, many, lot in jobs[rank::count]:
         if run.should_stop():
             return False

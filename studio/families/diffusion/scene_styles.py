@@ -149,3 +149,4 @@ STYLES: dict[str, tuple[Style, tuple[str, ...]]] = {
     "blueprint": (blueprint, ("blueprint", "technical blueprint")),
     "sepia": (sepia_photo, ("sepia photo", "old photo", "vintage sepia photo")),
 }
+LINES = ("pencil", "ink", "neon", "blueprint")  # of these, drawings in lines: the hardest to learn

@@ -11,7 +11,7 @@ from studio.families.diffusion.scene_canvas import TIMES
 from studio.families.diffusion.scene_latents import draw_part
 from studio.families.diffusion.scene_places import PLACES, SIGHTS
 from studio.families.diffusion.scene_sprites import THINGS, Sprites, SpritesMissing
-from studio.families.diffusion.scene_styles import STYLES
+from studio.families.diffusion.scene_styles import LINES, STYLES
 from studio.families.diffusion.scene_textures import dead_leaves
 from studio.families.diffusion.scenes import compose, held_out
 
@@ -97,6 +97,13 @@ def test_a_share_of_a_part_are_places_in_which_nothing_stands(sprites: Sprites) 
     for scene in empty:
         named = {word for words in SIGHTS[scene.place] for word in words.split()} - {"a", "the", "of", "an"}
         assert named & set(scene.caption.replace(",", "").split()), scene.caption
+
+
+def test_a_share_of_a_part_are_drawings_in_lines(sprites: Sprites) -> None:
+    by_lot, part = (draw_part(sprites, 40, [1, 3, 0], unseen=False, lines=share) for share in (0.0, 0.5))
+    drawn = [sum(scene.style in LINES for scene in some) for some in (by_lot, part)]
+    assert drawn[0] < 15 and 20 <= drawn[1] < 30
+    assert {scene.style for scene in part} > set(LINES)
 
 
 def test_synonyms_and_plurals(sprites: Sprites) -> None:
