@@ -19,28 +19,25 @@ from diffusers import (
 from PIL import Image
 
 from studio.design.films import write_film
-from studio.design.outlines import agreement
 from studio.errors import InvalidInput
 from studio.families.diffusion import attention, previews, schedulers
 from studio.families.diffusion.acceleration import SPARE, Budget, accelerate
 from studio.families.diffusion.adapters import Adapters
 from studio.families.diffusion.call_arguments import fitting
-from studio.families.diffusion.controlnets import ControlNets, looked_at_once, steered, steering
-from studio.families.diffusion.detail import part_of
-from studio.families.diffusion.embedding_files import replaced
+from studio.families.diffusion.controlnets import ControlNets, looked_at_once, steered
 from studio.families.diffusion.embeddings import Embeddings
 from studio.families.diffusion.hires import enlarged, second_pass
 from studio.families.diffusion.loading import modules, open_folder
 from studio.families.diffusion.masked import kept_outside, needs_this
-from studio.families.diffusion.memory import Sparing, first_batch, scale_factor, slice_decoding
+from studio.families.diffusion.memory import Sparing, first_batch, slice_decoding
 from studio.families.diffusion.noise import Noise, Take
 from studio.families.diffusion.packed import pack
-from studio.families.diffusion.pictures import mask_picture, put_back, start_picture, whole_picture
+from studio.families.diffusion.picture_job import PictureJob, unit_of
 from studio.families.diffusion.prompt_weights import plain_words, reads_weights, words_for
 from studio.families.diffusion.prompts import Mix, PromptMemory, read_limit
 from studio.families.diffusion.reference_folders import USUAL_SCALE
 from studio.families.diffusion.references import References
-from studio.families.diffusion.safety import BLACKED, filtered
+from studio.families.diffusion.safety import filtered
 from studio.families.diffusion.siblings import sibling
 from studio.families.diffusion.steps import heard
 from studio.families.diffusion.takes import starts
@@ -121,13 +118,13 @@ class PicturePipeline:
         self._adapters.use(context.adapters, context.warn)
         self._embeddings.use(context.inputs.get("embedding", ()), context.warn)
         self._tiny.use(next(iter(context.inputs.get("preview", ())), None), context.warn)
-        job = _Job(request, context, pipe, width, height, unit_of(pipe), tokens=self._embeddings.tokens)
+        job = PictureJob(request, context, pipe, width, height, unit_of(pipe), tokens=self._embeddings.tokens)
         if request.task == "latent_walk":
             self._walk(job)
         else:
             self._takes(job)
 
-    def _takes(self, job: "_Job") -> None:
+    def _takes(self, job: PictureJob) -> None:
         count = int(job.params.get("num_images_per_prompt", 1))
         takes = [Take(start=start) for start in starts(job.request, count)]
         again = self._second_pass(job, count)
@@ -150,7 +147,7 @@ class PicturePipeline:
 
         self._batches(job, takes, finish)
 
-    def _second_pass(self, job: "_Job", count: int) -> "_Job | None":
+    def _second_pass(self, job: PictureJob, count: int) -> PictureJob | None:
         """The job that makes each take larger, told to the first one's progress; None where that is not asked."""
         asked = second_pass(job.request, (job.width, job.height), unit_of(job.pipe))
         if asked is None:
@@ -158,11 +155,11 @@ class PicturePipeline:
         pipe = self._way(asked.task, job.context.inputs.get("controlnet", ()))
         width, height = self._size_of(asked, pipe)
         blank = Image.new("RGB", (width, height))
-        again = _Job(asked, job.context, pipe, width, height, start=blank, tokens=job.tokens)
+        again = PictureJob(asked, job.context, pipe, width, height, start=blank, tokens=job.tokens)
         job.further = count * again.steps
         return again
 
-    def _larger(self, job: "_Job", again: "_Job", index: int, take: Take, picture: Image.Image) -> Image.Image:
+    def _larger(self, job: PictureJob, again: PictureJob, index: int, take: Take, picture: Image.Image) -> Image.Image:
         """The take, enlarged and made anew as far as the second pass is to change it."""
         again.begin_with(enlarged(picture, (again.width, again.height)))
         again.watch(index, 1, film=False)
@@ -180,7 +177,7 @@ class PicturePipeline:
             job.take_back(again)
             return made
 
-    def _walk(self, job: "_Job") -> None:
+    def _walk(self, job: PictureJob) -> None:
         walk = Walk.of(job.request)
         frames: list[Image.Image] = []
         started = time.perf_counter()
@@ -190,7 +187,7 @@ class PicturePipeline:
         job.context.check()
         job.context.output(0, lambda path: write_film(path, frames, walk.fps), suffix, media_type, meta)
 
-    def _batches(self, job: "_Job", takes: Sequence[Take], finish: Any, walk: Walk | None = None) -> None:
+    def _batches(self, job: PictureJob, takes: Sequence[Take], finish: Any, walk: Walk | None = None) -> None:
         """Makes the takes batch by batch; when memory runs out, the same one again more sparingly."""
         batch = first_batch(len(takes), job.pipe, self._device, self.size(), job.width, job.height)
         sparing = Sparing(job.pipe, self._device, min(batch, 8) if walk else batch, job.context.warn)
@@ -214,7 +211,7 @@ class PicturePipeline:
             job.advance()
 
     @torch.inference_mode()
-    def _call(self, job: "_Job", takes: Sequence[Take], mix: Mix | None) -> list[Image.Image]:
+    def _call(self, job: PictureJob, takes: Sequence[Take], mix: Mix | None) -> list[Image.Image]:
         """One call of the diffusers pipeline: a picture a take."""
         if job.unchanged is not None:
             return [job.unchanged] * len(takes)
@@ -244,7 +241,7 @@ class PicturePipeline:
                     "Change the size or the settings, then try again.",
                 ) from error
 
-    def _step(self, job: "_Job", step: int, steps: int, clean: torch.Tensor) -> None:
+    def _step(self, job: PictureJob, step: int, steps: int, clean: torch.Tensor) -> None:
         job.context.check()
         job.stepped(step, steps)
         if self._map is None and not self._tiny.size:
@@ -262,7 +259,7 @@ class PicturePipeline:
             for k, look in enumerate(looks):
                 job.context.preview(0 if job.film else job.first + k, previews.save_as(look))
 
-    def _between_decodes(self, job: "_Job") -> Any:
+    def _between_decodes(self, job: PictureJob) -> Any:
         """Hears Stop before each decoding too; with slicing that is once a picture."""
         stack = ExitStack()
         vae = job.pipe.components.get("vae")
@@ -332,7 +329,7 @@ class PicturePipeline:
         if limit:
             context.warn(f"The prompt is long: this model reads only about its first {limit} words.")
 
-    def _meta(self, job: "_Job", index: int, seed: int, seconds: float) -> dict[str, Value]:
+    def _meta(self, job: PictureJob, index: int, seed: int, seconds: float) -> dict[str, Value]:
         meta: dict[str, Value] = {
             **job.params,
             "task": job.request.task,
@@ -349,149 +346,6 @@ class PicturePipeline:
         if job.params.get("variation_seed") is not None:
             meta["variation_seed"] = int(job.params["variation_seed"]) + index  # type: ignore[arg-type]
         return meta
-
-
-class _Job:
-    """One request under way: what the pipeline is called with, and how far it is."""
-
-    def __init__(
-        self,
-        request: Request,
-        context: Context,
-        pipe: DiffusionPipeline,
-        width: int,
-        height: int,
-        unit: int = 8,
-        start: Image.Image | None = None,
-        tokens: Mapping[str, str] = {},  # of embeddings, by their names
-    ) -> None:
-        self.request, self.context, self.pipe = request, context, pipe
-        self.params = dict(request.params)
-        self.tokens = tokens
-        self.part = part_of(request.task, self.params, context.inputs, (width, height), unit)
-        self.width, self.height = self.part.size if self.part else (width, height)
-        self.first, self.film = 0, False
-        self._past, self._seen, self._batches_left = 0, 0, 1
-        self.unsafe: set[int] = set()  # takes that the model's filter made black
-        self.further = 0  # steps of a second pass that are still to come
-        self._start = start
-        self._mask: Image.Image | None = None
-        self.mask_kept: Image.Image | None = None  # for a pipeline that takes none
-        self._drawing: Image.Image | None = None
-        self.unchanged: Image.Image | None = None
-        self.arguments = self._arguments()
-
-    def watch(self, first: int, batches_left: int, film: bool) -> None:
-        """A batch begins whose first take is `first`; so many are left, this one included."""
-        self.first, self.film, self._batches_left = first, film, batches_left
-
-    def judged(self, unsafe: list[bool]) -> None:
-        """What the model's safety filter says of the pictures of this batch."""
-        found = {self.first + k for k, one in enumerate(unsafe) if one}
-        if found and not self.unsafe:
-            self.context.warn(BLACKED)
-        self.unsafe |= found
-
-    def advance(self) -> None:
-        """The batch is done."""
-        self._past += self._seen
-
-    def stepped(self, step: int, steps: int) -> None:
-        self._seen = step
-        self.context.progress(self._past + step, self._past + steps * self._batches_left + self.further)
-
-    @property
-    def steps(self) -> int:
-        """About how many steps a take needs that begins with a picture."""
-        steps, strength = int(self.arguments["num_inference_steps"]), float(self.arguments.get("strength", 1.0))
-        return 0 if self.unchanged is not None else max(1, int(steps * strength))
-
-    def begin_with(self, picture: Image.Image) -> None:
-        """Another start picture of the same size."""
-        self._start = self.arguments["image"] = picture
-        self.unchanged = picture if self.unchanged is not None else None
-
-    def hand_over(self, again: "_Job") -> None:
-        """A second pass goes on where this one's progress stands."""
-        left = int(self.arguments["num_inference_steps"]) * (self._batches_left - 1)
-        again._past, again.further = self._past + self._seen, self.further - again.steps + left
-
-    def take_back(self, again: "_Job") -> None:
-        self._past, self.further = self._past + again.steps, self.further - again.steps
-
-    def finish(self, picture: Image.Image) -> Image.Image:
-        blur = int(self.params.get("mask_blur", 0))  # type: ignore[arg-type]  # validated as a number
-        if self.part is not None:
-            return self.part.whole if self.unchanged is not None else self.part.put_back(picture, blur)
-        if self._mask is None or self._start is None or self.unchanged is not None:
-            return picture
-        return put_back(self._start, picture, self._mask, blur)
-
-    def _arguments(self) -> dict[str, Any]:
-        params, size = self.params, (self.width, self.height)
-        given: dict[str, Any] = {
-            "prompt": replaced(words_for(self.pipe, self.request.prompt), self.tokens),
-            "width": self.width,
-            "height": self.height,
-            "output_type": "pil",
-            "num_inference_steps": params.get("num_inference_steps", 25),
-            "guidance_scale": params.get("guidance_scale", 7.0),
-        }
-        if params.get("negative_prompt"):
-            given["negative_prompt"] = replaced(words_for(self.pipe, str(params["negative_prompt"])), self.tokens)
-        if self.part is not None:
-            self._start, self._mask = self.part.start, self.part.painted
-        elif self._start is None and self.request.task in ("image_to_image", "inpaint"):
-            self._start = start_picture(self._file("init_image"), size)
-        if self.part is None and self.request.task == "inpaint":
-            self._mask = mask_picture(self._file("mask_image"), size)
-        if self._start is not None:
-            given |= {"image": self._start, "strength": self._strength(given)}
-        if self._mask is not None and needs_this(self.pipe):
-            self.mask_kept = self._mask
-        elif self._mask is not None:
-            given["mask_image"] = self._mask
-        if self.context.inputs.get("ip_adapter"):
-            given["ip_adapter_image"] = [whole_picture(self._file("reference"))]
-        if self.context.inputs.get("controlnet"):
-            seer = (next(iter(self.context.inputs.get("seer", ())), None), self.context.device)
-            given |= steering(self.request, self._file("control"), self.pipe, size, *seer)
-        return given
-
-    def kept_outline(self, picture: Image.Image) -> dict[str, Value]:
-        """How well a take keeps the outline of the drawing that came with the request."""
-        if not self.context.inputs.get("control"):
-            return {}
-        if self._drawing is None:
-            self._drawing = start_picture(self._file("control"), picture.size)
-        kept = agreement(self._drawing, picture)
-        return {"outline": dict(kept.to_dict())} if kept else {}
-
-    def _strength(self, given: dict[str, Any]) -> float:
-        """At least one step's worth; 0 leaves the picture as it is."""
-        strength = float(self.params.get("strength", 0.6))  # type: ignore[arg-type]
-        if strength <= 0:
-            self.unchanged = self._start
-        return max(strength, 1.001 / given["num_inference_steps"])  # a hair more, as the steps are rounded down
-
-    def _file(self, role: str) -> Path:
-        files = self.context.inputs.get(role) or ()
-        if not files:
-            raise InvalidInput(
-                f"{self.request.task} needs a {role.replace('_', ' ')}.",
-                "Add one, then try again.",
-                field=role,
-            )
-        return files[0]
-
-
-def unit_of(pipe: DiffusionPipeline) -> int:
-    """Pixels that width and height must be a multiple of."""
-    transformer = pipe.components.get("transformer")
-    patch = transformer.config.get("patch_size", 1) if transformer is not None else 1
-    patch = patch if isinstance(patch, int) else 1
-    own = scale_factor(pipe) * max(patch, 2 if "_unpack_latents" in dir(pipe) else 1)
-    return max(own, int(pipe.image_processor.config.vae_scale_factor)) if "image_processor" in vars(pipe) else own
 
 
 def _words_in(knows: Any) -> list[str]:
