@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 from studio import __version__
 from studio.bench_commands import add_bench, bench
 from studio.design_commands import add_design, design
-from studio.errors import StudioError
+from studio.errors import InvalidInput, NotFound, StudioError
 from studio.image_commands import add_image, image
+from studio.library.library import Library
 from studio.model_commands import add_models, models
 from studio.music_commands import add_music, music
 from studio.origin.exported import chosen, marked_bytes
@@ -24,6 +26,7 @@ from studio.text_commands import add_text, text
 from studio.training_commands import add_evaluate, add_train, evaluate, train
 
 SETTINGS = ("home", "host", "port", "device", "offline", "window", "open_browser", "password")
+ID = re.compile("[0-9a-fA-F]{6,64}")  # of a work, or its beginning
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,6 +131,8 @@ def ui(settings: Settings, given: argparse.Namespace) -> int:
 def library(settings: Settings, given: argparse.Namespace) -> int:
     from studio.library.query import Query
 
+    if given.limit < 1:
+        raise InvalidInput(f"The limit is {given.limit}.", "Give 1 or more.", field="limit")
     with Studio(settings) as studio:
         store = studio.library
         if given.act == "check":
@@ -135,9 +140,13 @@ def library(settings: Settings, given: argparse.Namespace) -> int:
             print_json(dataclasses.asdict(report)) if given.json else print(report)
             return 0 if report.consistent else 1
         if given.act == "export":
-            ids = [w for w in given.words if len(w) == 64] or [
+            ids = _named(store, given.words) or [
                 a.sha256 for a in store.find(Query(text=" ".join(given.words), limit=100_000)).items
             ]
+            if not ids:
+                wanted = " ".join(given.words)[:80]
+                said = f"Nothing in the library matches {wanted!r}." if wanted else "The library is empty."
+                raise NotFound(said, "See `library list` for what there is, with the ids.")
             marks = chosen(settings.home)
             print(store.export(ids, given.out, lambda kept: marked_bytes(kept, marks, settings.home)))
             return 0
@@ -156,6 +165,21 @@ def library(settings: Settings, given: argparse.Namespace) -> int:
         if not given.json:
             print(f"{len(page.items)} of {page.total}")
     return 0
+
+
+def _named(store: Library, words: Sequence[str]) -> list[str]:
+    """The works whose ids are given, whole or as `library list` shows them; [] where the words are no ids."""
+    if not all(ID.fullmatch(word) for word in words):
+        return []
+    found = {word: store.beginning_with(word.lower()) for word in words}
+    if not any(found.values()):  # a prompt may hold such words, too
+        return []
+    for word, ids in found.items():
+        if not ids:
+            raise NotFound(f"There is no {word!r} in the library.", "See `library list` for the ids.")
+        if len(ids) > 1:
+            raise InvalidInput(f"More than one work begins with {word!r}.", f"Name one: {', '.join(ids)}.")
+    return [ids[0] for ids in found.values()]
 
 
 def doctor(settings: Settings, given: argparse.Namespace) -> int:

@@ -155,6 +155,12 @@ class Library:
         with self._db.reading() as connection:
             return rows.find_artifact(connection, sha256, self._store.root)
 
+    def beginning_with(self, id: str) -> tuple[str, ...]:
+        """The ids that begin so; of more than a few, some."""
+        statement = "SELECT sha256 FROM artifacts WHERE sha256 GLOB ? AND lost IS NULL ORDER BY sha256 LIMIT 5"
+        with self._db.reading() as connection:
+            return tuple(row["sha256"] for row in connection.execute(statement, (f"{words.storable(id)}*",)))
+
     def outputs(self, job: str) -> tuple[Artifact, ...]:
         """What a job made, in index order; with its own index and meta, whoever made the same bytes first."""
         statement = f"""
