@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -18,10 +19,10 @@ from studio.model_commands import add_models, models
 from studio.music_commands import add_music, music
 from studio.origin.exported import chosen, marked_bytes
 from studio.origin_commands import add_origin, origin
-from studio.settings import DEVICES, Settings
+from studio.settings import DEVICES, Settings, obstacle
 from studio.sound_commands import add_speech, speech
 from studio.studio import Studio
-from studio.terminal import print_json
+from studio.terminal import out_file, print_json
 from studio.text_commands import add_text, text
 from studio.training_commands import add_evaluate, add_train, evaluate, train
 
@@ -31,16 +32,31 @@ ID = re.compile("[0-9a-fA-F]{6,64}")  # of a work, or its beginning
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code. A StudioError becomes one sentence on stderr and code 2."""
-    given = parser().parse_args(arguments)
     try:
+        given = parser().parse_args(arguments)
         settings = Settings.load({name: getattr(given, name, None) for name in SETTINGS})
-        return COMMANDS[given.command](settings, given)
+        code = _run(settings, given)
+        print(end="", flush=True)
+        return code
     except StudioError as error:
         print(f"{error.message}\n{error.hint}".strip(), file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who reads has had enough, as `head` has; nothing more may be written at the end either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
+
+
+def _run(settings: Settings, given: argparse.Namespace) -> int:
+    try:
+        return COMMANDS[given.command](settings, given)
+    except OSError as error:
+        if problem := obstacle(settings.home):
+            said = f"The home {settings.home} cannot be used: {problem}."
+            raise InvalidInput(said, "Choose another folder with --home.") from error
+        raise
 
 
 def parser() -> argparse.ArgumentParser:
@@ -102,7 +118,7 @@ def _add_library(commands: Any, shared: argparse.ArgumentParser) -> None:
     library.add_argument("act", choices=("list", "find", "export", "check"))
     library.add_argument("words", nargs="*", help="find: words; export: ids (or words)")
     library.add_argument("--limit", type=int, default=50)
-    library.add_argument("--out", type=Path, default=Path("atelier.zip"), help="export: the zip to write")
+    library.add_argument("--out", type=out_file, default=Path("atelier.zip"), help="export: the zip to write")
     library.add_argument("--repair", action="store_true", help="check: mend what can be mended")
     library.add_argument("--json", action="store_true")
     library.set_defaults(command="library")

@@ -10,7 +10,7 @@ from studio.errors import InvalidInput
 from studio.families import family
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import finished, print_json, tell_end
+from studio.terminal import finished, out_folder, print_json, tell_end
 from studio.types import Artifact, Input, Request, Value
 
 TASKS = {
@@ -45,7 +45,7 @@ def add_craft(benches: Any, shared: argparse.ArgumentParser) -> None:
                 choices = param.choices or None
                 tool.add_argument(flag, dest=param.name, type=param.type, choices=choices, help=told)
         tool.add_argument("--name", default="", help="what it is called")
-        tool.add_argument("--out", type=Path, help="folder that gets a copy of every file")
+        tool.add_argument("--out", type=out_folder, help="folder that gets a copy of every file")
         tool.add_argument("--json", action="store_true", help="one JSON line a file and nothing else (the default)")
         tool.set_defaults(command="design", bench=craft, act=act)
 

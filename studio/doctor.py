@@ -7,7 +7,6 @@ import importlib.metadata
 import os
 import platform
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from studio.errors import StudioError
 from studio.install.environment import fault
 from studio.install.hardware import detect_hardware
 from studio.install.torch_build import TorchBuild, choose_torch
-from studio.settings import ROOT, Settings
+from studio.settings import ROOT, Settings, obstacle
 
 GIB = 2**30
 NEEDED_DISK, NEEDED_MEMORY = (
@@ -133,15 +132,8 @@ def _models(settings: Settings, problems: list[dict[str, str]]) -> list[str]:
 
 
 def _check_home(home: Path, problems: list[dict[str, str]]) -> None:
-    try:
-        with tempfile.TemporaryFile(dir=_existing(home)):
-            pass
-    except OSError as error:
-        _add(
-            problems,
-            f"Nothing can be written to {home}: {error.strerror}.",
-            "Choose another folder with --home.",
-        )
+    if problem := obstacle(home):
+        _add(problems, f"The home {home} cannot be used: {problem}.", "Choose another folder with --home.")
 
 
 def _existing(path: Path) -> Path:

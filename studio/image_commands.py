@@ -12,7 +12,7 @@ from studio.families.diffusion.painting_params import SIDES
 from studio.families.video.film_folders import IN_PLACE_OF
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import adapter_of, copy_out, finished, print_json, tell_end
+from studio.terminal import adapter_of, copy_out, finished, out_folder, print_json, tell_end
 from studio.types import Input, Job, JobState, Model, Request, Value
 
 
@@ -24,7 +24,7 @@ def add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
     image.add_argument("--enlarge", type=Path, metavar="PICTURE", help="make this picture larger, by --model if given")
     image.add_argument("--count", type=int, default=1, help="variations (default: 1)")
     image.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
-    image.add_argument("--out", type=Path, help="folder that gets a copy of every picture")
+    image.add_argument("--out", type=out_folder, help="folder that gets a copy of every picture")
     image.add_argument("--model", default="", help="model id (default: the first that can)")
     image.add_argument("--negative", default="", help="what should not be in the picture")
     image.add_argument("--style", default="", help="a style's id, see presets/styles")

@@ -11,7 +11,7 @@ from studio.families import family
 from studio.music.files import read_score, write_score
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import copy_out, finished, print_json, tell_end
+from studio.terminal import copy_out, finished, out_folder, print_json, tell_end
 from studio.types import Input, Request, Value
 
 TASK = "text_to_score"
@@ -31,7 +31,7 @@ def add_music(commands: Any, shared: argparse.ArgumentParser) -> None:
     music.add_argument("--beginning", type=Path, metavar="FILE", help="a score whose notes come first")
     music.add_argument("--count", type=int, default=1, help="takes (default: 1)")
     music.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
-    music.add_argument("--out", type=Path, help="folder that gets each take as .mid, .musicxml and sound")
+    music.add_argument("--out", type=out_folder, help="folder that gets each take as .mid, .musicxml and sound")
     music.add_argument("--audio", choices=AUDIO, default="wav", help="format of the sound (default: wav)")
     music.add_argument("--loop", action="store_true", help="the sound has no seam where its end meets its beginning")
     music.add_argument("--model", default="", help="model id (default: the first that can)")

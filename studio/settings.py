@@ -1,6 +1,7 @@
 """Where things lie and how the program is to run: defaults < home/settings.toml < environment < arguments."""
 
 import os
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -67,12 +68,24 @@ class Settings:
         return replace(cls(), **{name: _coerce(name, value) for name, value in merged.items()})
 
 
+def obstacle(folder: Path) -> str:
+    """Why nothing can be kept in a folder, "" where it can. It need not be there yet, and is not made."""
+    try:
+        there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        if not there.is_dir():
+            return f"{there} is no folder"
+        with tempfile.TemporaryFile(dir=there):
+            return ""
+    except OSError as error:
+        return f"nothing can be written there ({error.strerror or error})"
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise InvalidInput(f"{path} cannot be read: {error}.", "Correct that line, or delete the file.") from error
 
 

@@ -11,7 +11,7 @@ from studio.families import family
 from studio.families.family import Param
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import copy_out, finished, print_json, tell_end
+from studio.terminal import copy_out, finished, out_folder, print_json, tell_end
 from studio.types import Artifact, Input, Job, Request, Value
 
 FORMATS = ("stl", "3mf", "obj", "gif", "mp4", "png")
@@ -75,7 +75,7 @@ def _listed(text: str) -> list[str]:
 
 def _add_ends(to: argparse.ArgumentParser) -> None:
     to.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
-    to.add_argument("--out", type=Path, help="folder that gets a copy of everything")
+    to.add_argument("--out", type=out_folder, help="folder that gets a copy of everything")
     to.add_argument("--model", default="", help="model id (default: the first that can)")
     to.add_argument("--json", action="store_true", help="one JSON line for each and nothing else (the default)")
 

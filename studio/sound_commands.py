@@ -9,7 +9,7 @@ from studio.errors import InvalidInput
 from studio.families import family
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import copy_out, finished, print_json, tell_end
+from studio.terminal import copy_out, finished, out_folder, print_json, tell_end
 from studio.types import Request, Value
 
 TASK = "text_to_speech"
@@ -24,7 +24,7 @@ def add_speech(commands: Any, shared: argparse.ArgumentParser) -> None:
         speech.add_argument(f"--{name}", type=kind, help=_help_of(name))
     speech.add_argument("--count", type=int, default=1, help="takes (default: 1)")
     speech.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
-    speech.add_argument("--out", type=Path, help="folder that gets each take as FLAC")
+    speech.add_argument("--out", type=out_folder, help="folder that gets each take as FLAC")
     speech.add_argument("--model", default="", help="model id (default: the first that can)")
     speech.add_argument("--json", action="store_true", help="one JSON line a take and nothing else (the default)")
     speech.set_defaults(command="speech")

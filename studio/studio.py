@@ -65,7 +65,6 @@ class Live:
 class Studio:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        settings.home.mkdir(parents=True, exist_ok=True)
         self._lock = HomeLock(settings.home)
         for folder in (settings.files, settings.staging, settings.cache, settings.models):
             folder.mkdir(parents=True, exist_ok=True)

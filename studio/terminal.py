@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from studio.errors import InvalidInput
+from studio.settings import obstacle
 from studio.studio import Live, Studio
 from studio.types import Adapter, Artifact, Job, JobState, Request
 
@@ -68,6 +70,22 @@ def adapter_of(text: str) -> Adapter:
         return Adapter(id=name, weight=float(weight)) if name else Adapter(id=weight)
     except ValueError:
         return Adapter(id=text)
+
+
+def out_folder(text: str) -> Path:
+    """The folder of --out; InvalidInput before any work is done where nothing can be put there."""
+    folder = Path(text)
+    if problem := obstacle(folder):
+        raise InvalidInput(f"--out {text} cannot be used: {problem}.", "Give another folder.")
+    return folder
+
+
+def out_file(text: str) -> Path:
+    """The file of --out; InvalidInput where none can be written."""
+    file = Path(text)
+    if problem := f"{text} is a folder" if file.is_dir() else obstacle(file.parent):
+        raise InvalidInput(f"--out {text} cannot be used: {problem}.", "Give the name of a file.")
+    return file
 
 
 def copy_out(artifact: Artifact, request: Request, folder: Path, otherwise: str = "picture") -> Path:

@@ -9,7 +9,7 @@ from studio.errors import InvalidInput
 from studio.families import family
 from studio.settings import Settings
 from studio.studio import Live, Studio
-from studio.terminal import adapter_of, copy_out, finished, print_json, show_progress, tell_end
+from studio.terminal import adapter_of, copy_out, finished, out_folder, print_json, show_progress, tell_end
 from studio.types import Request, Value
 
 MODES = ("brief", "write", "chat")
@@ -49,7 +49,7 @@ def add_text(commands: Any, shared: argparse.ArgumentParser) -> None:
     text.add_argument("--count", type=int, help="drafts (default: 1)")
     text.add_argument("--max-new-tokens", type=int, help="how long at most; a token is three or four letters")
     text.add_argument("--seed", type=int, default=-1, help="default: a random one; draft k has the seed + k")
-    text.add_argument("--out", type=Path, help="folder that gets a copy of every draft")
+    text.add_argument("--out", type=out_folder, help="folder that gets a copy of every draft")
     text.add_argument("--model", default="", help="model id (default: the first that can)")
     for name, kind in NUMBERS.items():
         text.add_argument(f"--{name.replace('_', '-')}", type=kind, help=help_of(name))

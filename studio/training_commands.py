@@ -17,7 +17,7 @@ from studio.lab.recipe import CHOICES, LEARNS, PRESETS, scratch_advice
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.teaching import evaluation_request, lora_request, scratch_request
-from studio.terminal import adapter_of, finished, json_progress, print_json, show_progress
+from studio.terminal import adapter_of, finished, json_progress, out_folder, print_json, show_progress
 from studio.types import Artifact, Job, JobState, Request
 
 
@@ -69,7 +69,7 @@ def add_evaluate(commands: Any, shared: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--combinations", type=int, help="prompts of pairs that its training never had")
     evaluate.add_argument("--steps", type=int, help="sampling steps")
     evaluate.add_argument("--seed", type=int, default=0)
-    evaluate.add_argument("--out", type=Path, metavar="DIR", help="gets evaluation.json, card.md and the sheets")
+    evaluate.add_argument("--out", type=out_folder, metavar="DIR", help="gets evaluation.json, card.md and the sheets")
     evaluate.add_argument("--json", action="store_true", help="progress and result as JSON lines")
     evaluate.set_defaults(command="evaluate")
 

@@ -88,7 +88,7 @@ LAYERS = {
         "__init__",
     },
     "hub": {"errors", "settings", "types", "families", "catalog", "library"},  # light: torch stays with the worker
-    "terminal": {"types", "studio"},
+    "terminal": {"errors", "settings", "types", "studio"},
     "origin": {"errors", "marks", "types", "library", "origin", "__init__"},
     "origin_commands": {"errors", "settings", "origin", "terminal"},
     "music_commands": {"errors", "settings", "types", "families", "catalog", "music", "studio", "terminal"},

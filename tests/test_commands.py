@@ -1,6 +1,9 @@
 """What all commands have in common, and `library`: what they refuse is one sentence, and a closed pipe is no fault."""
 
 import io
+import os
+import subprocess
+import sys
 import zipfile
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -72,3 +75,56 @@ def test_a_limit_is_one_or_more(home: Path) -> None:
     for limit in ("0", "-3"):
         code, printed, complained = command(home, "library", "list", "--limit", limit)
         assert code == 2 and limit in complained and not printed
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_home_that_is_no_folder_is_one_sentence(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_text("not a folder", "utf-8")
+    home = tmp_path / "file" / below
+    for words in (
+        ("library", "list"),
+        ("api", "on"),
+        ("origin", "--watermark", "on"),
+        ("text", "the sea"),
+        ("ui", "--no-browser", "--port", "0"),
+    ):
+        code, printed, complained = command(home, *words)
+        assert code == 2 and "is no folder" in complained and "--home" in complained and not printed, words
+    assert (tmp_path / "file").read_text("utf-8") == "not a folder"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("text", "the sea"),
+        ("image", "a fox"),
+        ("music", "a waltz"),
+        ("speech", "Good morning."),
+        ("design", "shape", "a vase"),
+        ("design", "explore"),
+        ("design", "palette", __file__),
+        ("evaluate", "starter-image"),
+    ],
+)
+def test_an_out_that_is_no_folder_is_refused_before_the_work(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "file").write_text("not a folder", "utf-8")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        code, printed, complained = command(tmp_path / "home", *words, "--out", str(out))
+        assert code == 2 and f"--out {out} cannot be used" in complained and not printed
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_zip_that_cannot_be_written_is_one_sentence(tmp_path: Path, home: Path, works: list[str]) -> None:
+    (tmp_path / "file").write_text("not a folder", "utf-8")
+    for out, said in ((tmp_path / "file" / "works.zip", "is no folder"), (tmp_path, "is a folder")):
+        code, printed, complained = command(home, "library", "export", works[0], "--out", str(out))
+        assert code == 2 and f"--out {out} cannot be used" in complained and said in complained and not printed
+
+
+def test_a_closed_pipe_ends_a_command_without_a_word(home: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    words = ["models", "available", "--home", str(home)]
+    done = subprocess.run([sys.executable, "-m", "studio", *words], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert done.returncode == 141 and not done.stderr

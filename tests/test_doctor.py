@@ -25,8 +25,11 @@ def test_report_is_plain_and_names_what_it_should(home: Path) -> None:
 
 
 def test_problems_come_with_remedies(tmp_path: Path) -> None:
-    found = report(Settings(home=tmp_path / "nobody", device="mps" if sys.platform != "darwin" else "cuda"))
+    (tmp_path / "file").write_text("not a folder", "utf-8")
+    home = tmp_path / "file" / "home"
+    found = report(Settings(home=home, device="mps" if sys.platform != "darwin" else "cuda"))
     assert any("is asked for" in entry["problem"] and "--device auto" in entry["remedy"] for entry in found["problems"])
+    assert any("is no folder" in entry["problem"] and "--home" in entry["remedy"] for entry in found["problems"])
 
 
 def test_doctor_leaves_torch_outside_its_process(home: Path) -> None:

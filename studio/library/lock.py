@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from studio.errors import Busy, StudioError
+from studio.settings import obstacle
 
 _FAR = 1 << 30  # Windows locks bytes against reading too: ours lies far behind the text
 
@@ -22,7 +23,9 @@ class HomeLock:
             home.mkdir(parents=True, exist_ok=True)
             self._handle: int | None = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise StudioError(f"The folder {home} cannot be used: {error}.", "Choose another --home.") from error
+            raise StudioError(
+                f"The folder {home} cannot be used: {obstacle(home) or error.strerror}.", "Choose another --home."
+            ) from error
         if not _lock(self._handle):
             holder = os.read(self._handle, 32).decode("ascii", "replace").strip()
             self.release()
