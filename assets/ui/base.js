@@ -47,6 +47,7 @@
     restore: "M8 5L4 9l4 4M4 9h10a5 5 0 0 1 0 10h-3",
     download: "M12 4v11M7 11l5 5 5-5M5 20h14",
     filter: "M4 6h16M7 12h10M10 18h4",
+    edit: "M4 20l4-1L19.5 7.5l-3-3L5 16zM14 7l3 3",
     open: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4",
     use: "M4 7h9M17 7h3M4 17h3M11 17h9M15 5v4M9 15v4",
     check: "M5 12.5l4.5 4.5L19 7.5",

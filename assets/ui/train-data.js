@@ -19,6 +19,7 @@
       this.cards = new Map();
       this.chips = el("div", { class: "lib-chips", role: "group", "aria-label": "Which" });
       this.tools = el("div", { class: "trn-buttons", role: "toolbar", "aria-label": "Data set" });
+      this.came = null; // {report, dataset} of the files that came last
       this.arrived = el("div", { class: "trn-arrived", role: "status", hidden: true });
       this.report = el("div", { class: "trn-report" });
       this.grid = el("div", { class: "trn-grid", id: "train-items" });
@@ -28,6 +29,7 @@
     /** `set` is the answer of /atelier/train/dataset, or null where there is none. */
     show(set) {
       this.set = set;
+      this.arrived.hidden = !set || this.came?.dataset !== set.id;
       if (!set) return fill(this.node, this.invitation());
       if (this.node.firstChild !== this.arrived) fill(this.node, this.arrived, this.report, el("div", { class: "trn-bar" }, this.chips, this.tools), this.grid);
       if (!set.items.length) {
@@ -53,18 +55,19 @@
 
     // --- what was found
 
-    /** The report of files that have just come. */
-    told(report) {
+    /** The report of files that have just come into that data set; it stands there until it is dismissed. */
+    told(report, dataset) {
+      this.came = { report, dataset };
       const found = report.found.slice(0, 60);
       fill(
         this.arrived,
-        el("div", { class: "trn-bar" }, el("h3", { text: `${atelier.plural(report.items, "file")} came` }), tool("close", "Dismiss", () => (this.arrived.hidden = true), { bare: true })),
+        el("div", { class: "trn-bar" }, el("h3", { text: `${atelier.plural(report.items, "file")} came` }), tool("close", "Dismiss", () => ((this.came = null), (this.arrived.hidden = true)), { bare: true })),
         ...(found.length
           ? [el("ul", {}, ...found.map((one) => el("li", { dataset: { kind: one.kind } }, el("b", { text: one.name, dir: "auto" }), el("span", { text: ` ${one.sentence.startsWith(one.name) ? one.sentence.slice(one.name.length).trim() : one.sentence} ${one.how}`.trimEnd() }))))]
           : [el("p", { text: "Nothing was wrong with any of them." })]),
         report.found.length > found.length ? el("p", { text: `And ${report.found.length - found.length} more remarks, on the pictures below.` }) : null,
       );
-      this.arrived.hidden = false;
+      this.arrived.hidden = this.set?.id !== dataset;
     }
     showReport(report) {
       const shares = (balance) =>
@@ -89,7 +92,7 @@
       const forth = tool("retry", "Redo", () => this.train.edit("redo"), { bare: true });
       forth.disabled = !redo;
       forth.title = redo ? `Redo: ${redo}` : "Redo";
-      fill(this.tools, back, forth, items.length && this.set.kind === "image" ? tool(null, "Find and replace", () => this.replace()) : null, items.length && this.set.kind === "image" ? tool(null, "Caption all", () => this.captionAll()) : null, tool("trash", "Delete the data set", () => this.train.remove(), { bare: true }));
+      fill(this.tools, back, forth, items.length && this.set.kind === "image" ? tool(null, "Find and replace", () => this.replace()) : null, items.length && this.set.kind === "image" ? tool(null, "Caption all", () => this.captionAll()) : null, tool("edit", "Rename the data set", () => this.train.rename(), { bare: true }), tool("trash", "Delete the data set", () => this.train.remove(), { bare: true }));
     }
 
     // --- pictures

@@ -18,6 +18,7 @@
       this.chosen = { dataset: "", base: "", preset: "balanced" };
       this.changed = {}; // settings that differ from the preset's
       this.showing = { what: "data" };
+      this.done = 0; // how often something was done: what was answered before is no longer so
       this.data = new atelier.TrainData(this);
       this.run = new atelier.TrainRun(this);
       this.build();
@@ -130,16 +131,20 @@
 
     // --- what the studio says
 
-    async refresh() {
-      if (!this.visible || this.asking) return;
-      this.asking = true;
+    /** Looks again; where an answer is still on its way, which may be older than what was just done, after that one. */
+    refresh() {
+      if (!this.visible) return Promise.resolve();
+      if (!this.asking) return (this.asking = this.look().finally(() => (this.asking = null)));
+      return (this.again = this.again || this.asking.then(() => ((this.again = null), this.refresh())));
+    }
+    async look() {
+      const { done } = this;
       try {
         const known = await atelier.fetchJson("/atelier/train/state");
-        if (JSON.stringify(known) !== JSON.stringify(this.known)) this.takeOver(known);
+        if (done === this.done && JSON.stringify(known) !== JSON.stringify(this.known)) this.takeOver(known);
       } catch (error) {
         this.say(error.message);
       }
-      this.asking = false;
       clearTimeout(this.timer);
       const captioning = Object.values(this.known.captioning).some((job) => ACTIVE.has(job.state));
       const busy = captioning || this.known.runs.some((run) => ACTIVE.has(run.state)) || Object.keys(this.known.adding).length;
@@ -314,6 +319,7 @@
       const id = this.chosen.dataset;
       this.showMode();
       if (!id) {
+        this.seen = "";
         this.data.show(null);
         return;
       }
@@ -329,15 +335,17 @@
         this.data.show(state);
         this.plan();
       } catch (error) {
-        atelier.failed(error);
+        if (id === this.chosen.dataset) atelier.failed(error);
       }
     }
     /** A change of the data set; the answer is seen at once. */
     async edit(action, data = {}) {
       try {
         const answer = await atelier.postJson("/atelier/train/act", { action, dataset: this.chosen.dataset, ...data });
+        this.done += 1;
         this.say("");
         await this.loadData();
+        this.refresh(); // the menu says names and counts
         return answer;
       } catch (error) {
         atelier.failed(error);
@@ -348,6 +356,7 @@
     async act(action, data = {}) {
       try {
         const answer = await atelier.postJson("/atelier/train/act", { action, ...data });
+        this.done += 1;
         dispatchEvent(new CustomEvent("atelier:queue"));
         await this.refresh();
         return answer;
@@ -363,7 +372,7 @@
       atelier.form("New data set", el("div", { class: "at-say trn-fields" }, line("Name", field), line("What it holds", kind)), "Make it", () => this.make(field.value, kind.value));
     }
     async make(name, kind = "image") {
-      const answer = await this.act("create", { name: name.trim() || "My pictures", kind });
+      const answer = await this.act("create", { name: name.trim() || (kind === "text" ? "My texts" : "My pictures"), kind });
       if (!answer) return null;
       this.chosen.dataset = this.memory = answer.dataset;
       this.show({ what: "data" });
@@ -374,9 +383,15 @@
     async remove() {
       const set = this.known.datasets.find((one) => one.id === this.chosen.dataset);
       if (!set || !(await atelier.ask(`Delete ${set.name}?`, "Its copies, captions and history go. Your own files and what was taught from it stay.", "Delete"))) return;
-      await this.edit("delete");
-      this.chosen.dataset = "";
-      this.refresh();
+      await this.act("delete", { dataset: set.id }); // what is shown then is another one
+      this.sets.focus();
+    }
+    rename() {
+      const set = this.known.datasets.find((one) => one.id === this.chosen.dataset);
+      if (!set) return;
+      const field = el("input", { type: "text", maxlength: 60, autocomplete: "off", dir: "auto", value: set.name });
+      atelier.form("Rename the data set", el("label", { class: "at-field at-say" }, el("span", { text: "Name" }), field), "Rename", () => this.edit("rename", { name: field.value }));
+      field.select();
     }
     takeDrops(node) {
       const files = (event) => event.dataTransfer && [...event.dataTransfer.types].includes("Files");
@@ -411,7 +426,7 @@
         this.showComing();
         this.refresh();
         const report = await atelier.postJson("/atelier/train/add", { dataset, batch });
-        this.data.told(report);
+        this.data.told(report, dataset);
       } catch (error) {
         atelier.failed(error);
       }
@@ -462,8 +477,9 @@
       atelier.form("Pictures of the library", grid, "Add", async () => {
         if (!chosen.size) return;
         if (!this.chosen.dataset && !(await this.make("From the library"))) return;
+        const { dataset } = this.chosen;
         const answer = await this.edit("add_library", { shas: [...chosen] });
-        if (answer) this.data.told(answer.report);
+        if (answer) this.data.told(answer.report, dataset);
         this.refresh();
       });
     }

@@ -55,6 +55,13 @@ def datasets(root: Path) -> "tuple[Dataset, ...]":
     return tuple(dataset for _, dataset in sorted(found, key=lambda pair: pair[0]))
 
 
+def free_name(root: Path, name: str) -> str:
+    """The name, with a number behind it where a data set below `root` has it already, in small letters or capitals."""
+    name, taken = tidy_caption(name), {dataset.name.casefold() for dataset in datasets(root)}
+    numbered = (f"{name} {number}" for number in itertools.count(2))
+    return next(one for one in itertools.chain([name], numbered) if one.casefold() not in taken)
+
+
 class Dataset:
     """One data set. Make it with `create` or `open`; properties and edits always see the newest state."""
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from studio.errors import Busy, InvalidInput, NotFound
+from studio.lab.arrivals import tidy_caption
 from studio.lab.captions import to_caption
-from studio.lab.dataset import Dataset, datasets
+from studio.lab.dataset import Dataset, datasets, free_name
 from studio.lab.items import Item
 from studio.lab.report import Report
 from studio.library.thumbnails import Thumbnails
@@ -106,13 +107,19 @@ class DataDesk:
     # --- doing
 
     def create(self, given: Given) -> Json:
-        return {"dataset": Dataset.create(self.studio.datasets, word(given, "name"), word(given, "kind", "image")).id}
+        name = free_name(self.studio.datasets, word(given, "name"))
+        return {"dataset": Dataset.create(self.studio.datasets, name, word(given, "kind", "image")).id}
 
     def delete(self, given: Given) -> None:
         self.dataset(given.get("dataset")).delete()
 
     def rename(self, given: Given) -> None:
-        self.dataset(given.get("dataset")).rename(word(given, "name"))
+        dataset, name = self.dataset(given.get("dataset")), word(given, "name")
+        for other in datasets(self.studio.datasets):
+            if other.id != dataset.id and other.name.casefold() == tidy_caption(name).casefold():
+                hint = "Choose a name that tells them apart."
+                raise InvalidInput(f"Another data set is called “{other.name}”.", hint, field="name")
+        dataset.rename(name)
 
     def caption(self, given: Given) -> None:
         self.dataset(given.get("dataset")).set_caption(word(given, "item"), word(given, "text", ""))

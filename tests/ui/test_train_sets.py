@@ -1,0 +1,102 @@
+"""The Train tab's side in a real browser: data sets made, renamed and deleted, and settings by keys; nothing learns."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.lab.drawn import picture, save
+from tests.ui.served import Served, serving
+from tests.ui.test_train_panel import TrainTab, act
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(200),
+    # a page that is left while it waits for an answer; an answer that says what is wrong
+    pytest.mark.console("AbortError", "ERR_ABORTED", "400 (Bad Request)", "Connection errored out"),
+]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("sets")) as running:
+        running.wait_usable()
+        yield running
+
+
+@pytest.fixture
+def tab(page: Page, served: Served) -> Iterator[TrainTab]:
+    for one in served.ask("/atelier/train/state").json()["datasets"]:
+        act(served, "delete", dataset=one["id"])
+    yield TrainTab(page, served).open()
+    page.goto("about:blank")
+
+
+def make(tab: TrainTab, name: str) -> None:
+    tab.page.get_by_role("button", name="New data set").click()
+    tab.page.locator("dialog input").fill(name)
+    tab.page.locator("dialog").get_by_role("button", name="Make it").click()
+    expect(tab.page.locator("dialog")).to_have_count(0)
+    expect(tab.page.locator("#train-dataset option:checked")).to_contain_text(name)
+
+
+def drawn(folder: Path, *numbers: int) -> list[Path]:
+    return [save(folder, f"tree-{n}.png", picture(n, 96, 96)) for n in numbers]
+
+
+def test_a_data_set_is_deleted_without_a_complaint(tab: TrainTab) -> None:
+    page = tab.page
+    make(tab, "Foxes")
+    make(tab, "Owls")
+    for left in ("Foxes (0)", "none yet"):
+        page.get_by_role("button", name="Delete the data set").click()
+        page.locator("dialog").get_by_role("button", name="Delete", exact=True).click()
+        expect(page.locator("#train-dataset option:checked")).to_have_text(left)
+    expect(page.locator(".trn-empty")).to_contain_text("Teach the studio something of yours")
+    expect(page.locator("#train-dataset")).to_be_focused()
+    make(tab, "Owls")  # as it was before: it is shown all the same
+    expect(page.locator("#train-items")).to_contain_text("It is empty.")
+    page.wait_for_timeout(500)
+    expect(page.locator(".at-toast")).to_have_count(0)
+
+
+def test_what_came_is_told_at_its_own_data_set(tab: TrainTab, tmp_path: Path) -> None:
+    page = tab.page
+    make(tab, "Trees")
+    (tmp_path / "cut.png").write_bytes(drawn(tmp_path, 1)[0].read_bytes()[:200])
+    tab.drop([*drawn(tmp_path, 2, 3), tmp_path / "cut.png"])
+    expect(tab.arrived).to_contain_text("3 files came")
+    make(tab, "Nothing")
+    expect(page.locator("#train-items")).to_contain_text("It is empty.")
+    expect(tab.arrived).to_be_hidden()
+    page.locator("#train-dataset").select_option(label="Trees (2)")
+    expect(tab.arrived).to_contain_text("cut.png is damaged")
+    tab.arrived.get_by_role("button", name="Dismiss").click()
+    page.locator("#train-dataset").select_option(label="Nothing (0)")
+    page.locator("#train-dataset").select_option(label="Trees (2)")
+    expect(page.locator("#train-items figure")).to_have_count(3)
+    expect(tab.arrived).to_be_hidden()
+
+
+def test_names_are_told_apart_and_changed(tab: TrainTab) -> None:
+    page = tab.page
+    for name in ("My pictures", "My pictures", "my  pictures"):
+        page.get_by_role("button", name="New data set").click()
+        page.locator("dialog input").fill(name)
+        page.locator("dialog").get_by_role("button", name="Make it").click()
+        expect(page.locator("dialog")).to_have_count(0)
+    options = page.locator("#train-dataset option")
+    expect(options).to_have_text(["My pictures (0)", "My pictures 2 (0)", "my pictures 3 (0)"])
+    page.get_by_role("button", name="Rename the data set").click()
+    expect(page.locator("dialog input")).to_have_value("my pictures 3")
+    page.locator("dialog input").fill("Cats")
+    page.locator("dialog").get_by_role("button", name="Rename").click()
+    expect(options).to_have_text(["Cats (0)", "My pictures (0)", "My pictures 2 (0)"])
+    expect(page.get_by_role("tab", name="Data: Cats")).to_be_visible()
+    page.get_by_role("button", name="Rename the data set").click()
+    page.locator("dialog input").fill("MY PICTURES")
+    page.locator("dialog").get_by_role("button", name="Rename").click()
+    expect(page.locator(".at-toast")).to_contain_text("Another data set is called “My pictures”.")
+    page.locator(".trn-bar").get_by_role("button", name="Undo").click()
+    expect(options).to_have_text(["My pictures (0)", "My pictures 2 (0)", "my pictures 3 (0)"])
