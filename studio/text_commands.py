@@ -87,11 +87,11 @@ def text(settings: Settings, given: argparse.Namespace) -> int:
             for artifact, path in zip(kept, paths, strict=True):
                 words = artifact.path.read_text("utf-8")
                 facts = {k: artifact.meta.get(k) for k in ("seed", "tokens", "words", "seconds", "finished", "repeats")}
-                if "copied" in artifact.meta:
-                    facts["copied"] = artifact.meta["copied"]
+                facts |= {k: artifact.meta[k] for k in ("complete", "copied") if k in artifact.meta}
                 about = {"model": done.request.model, "device": done.device, "job": job.id, "sha256": artifact.sha256}
                 print_json({"path": str(path), "text": words, **facts, **about})
-        return tell_end(done)
+        useless = bool(kept) and not any(made.meta.get("complete", True) for made in kept)
+        return tell_end(done) or int(useless)
 
 
 def text_request(studio: Studio, given: argparse.Namespace) -> Request:

@@ -38,6 +38,19 @@ def test_a_json_line_a_draft_and_a_copy_of_each(tmp_path: Path) -> None:
     assert streamed.rstrip("\n") == rows[0]["text"].rstrip("\n")
 
 
+def test_json_that_is_cut_is_told(tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    one = {"type": "object", "properties": {"a": {"enum": ["red", "blue"]}}, "required": ["a"]}
+    schema.write_text(json.dumps({**one, "additionalProperties": False}), "utf-8")
+    words = ("a colour", "--json-schema", str(schema), "--seed", "3", "--count", "2", "--max-new-tokens")
+    code, said, complained = command(tmp_path / "home", *words, "4")
+    assert code == 1 and "2 of 2 drafts were cut before becoming complete JSON. Allow more tokens." in complained
+    assert [json.loads(line)["complete"] for line in said.splitlines()] == [False, False]
+    code, said, complained = command(tmp_path / "home", *words, "60")
+    rows = [json.loads(line) for line in said.splitlines()]
+    assert code == 0 and not complained and all(row["complete"] and json.loads(row["text"]) for row in rows)
+
+
 def test_what_cannot_be_done_is_one_sentence(tmp_path: Path) -> None:
     for words, said in (
         (("x", "--stream", "--json"), "Choose one"),

@@ -117,6 +117,13 @@ class Shape(LogitsProcessor):
             allowed[row, : len(open_ones)] = open_ones[: scores.shape[1]].to(scores.device)
         return scores.masked_fill(~allowed, OFF)
 
+    def complete(self, texts: Sequence[Sequence[int]]) -> list[bool]:
+        """Which of the drafts' new tokens are what was asked, not only its beginning. Nothing can be drawn after it."""
+        for matcher, tokens in zip(self.matchers, texts, strict=True):
+            matcher.reset()
+            matcher.consume_tokens(list(tokens))
+        return [not matcher.is_error() and matcher.is_accepting() for matcher in self.matchers]
+
 
 class WithoutWords(LogitsProcessor):
     """Strikes out tokens that would complete one of the words, spelt in whatever pieces and letters' case.

@@ -13,7 +13,7 @@ from transformers import (
 
 from studio.errors import Cancelled, InvalidInput
 from studio.families.causal_lm.beginnings import Beginning, Beginnings
-from studio.families.causal_lm.constraints import Constraints
+from studio.families.causal_lm.constraints import Constraints, Shape
 from studio.families.causal_lm.decoding import Chances, Decoder, Draft
 from studio.families.causal_lm.drafts import KeywordBias
 from studio.families.causal_lm.fast_weights import HalfLinear, Int8Linear, PackedLinear, in_8_bits, pack
@@ -111,6 +111,7 @@ class TextPipeline:
         job = _Writing(request, context, self, beginning, params, most)
         seeds = range(request.seed, request.seed + count)
         first = len(beginning.given)
+        processors = self._processors(beginning, params, Chances(seeds, first, most, stream=1).table)
         try:
             self.decoder(str(params["quantization"])).write(
                 beginning.tokens,
@@ -118,7 +119,7 @@ class TextPipeline:
                 most=most,
                 first=first,
                 ends=self.ends,
-                processors=self._processors(beginning, params, Chances(seeds, first, most, stream=1).table),
+                processors=processors,
                 greedy=params["temperature"] == 0,
                 each=job.each,
                 check=context.check,
@@ -126,6 +127,7 @@ class TextPipeline:
         except (Cancelled, InvalidInput):  # Stop, or a constraint that nothing more can meet
             job.keep(stopped=True)
             raise
+        job.judge(next((processor for processor in processors if isinstance(processor, Shape)), None))
         job.keep()
 
     def _settled(self, params: Mapping[str, Any], genre: str) -> dict[str, Any]:
@@ -198,6 +200,7 @@ class _Writing:
         self.took: dict[int, float] = {}  # seconds until a draft had ended
         self.cut: dict[int, int] = {}  # characters of its new text that a stop string leaves
         self.drafts: list[Draft] = []
+        self.complete: list[bool] = []  # of drafts that keep to a schema or an expression: whether they came to its end
 
     def each(self, step: int, drafts: list[Draft]) -> None:
         self.drafts = drafts
@@ -228,6 +231,20 @@ class _Writing:
         gap = " " if suffix[:1].isalnum() and whole[-1:] and not whole[-1].isspace() else ""
         return whole + gap + suffix
 
+    def judge(self, shape: Shape | None) -> None:
+        """Says which drafts were cut before they were what they had to become."""
+        if shape is None:
+            return
+        held = shape.complete([draft.tokens for draft in self.drafts])
+        self.complete = [whole or draft.finished == "end" for draft, whole in zip(self.drafts, held, strict=True)]
+        cut = [draft for draft, whole in zip(self.drafts, self.complete, strict=True) if not whole]
+        if cut:
+            many = len(self.drafts)
+            who = "The draft was" if many == 1 else f"{len(cut)} of {many} drafts were"
+            what = "what the regular expression asks" if shape.field == "regex" else "complete JSON"
+            more = {"length": " Allow more tokens.", "time": " Allow more seconds."}.get(cut[0].finished, "")
+            self.context.warn(f"{who} cut before becoming {what}.{more}")
+
     def keep(self, *, stopped: bool = False) -> None:
         """Every draft that has words of its own as an artifact."""
         end = time.monotonic() - self.began
@@ -248,6 +265,7 @@ class _Writing:
                 "new_from": len(self.beginning.text),
                 "context_tokens": len(self.beginning.tokens),
                 "repeats": repeats(text),
+                **({"complete": self.complete[k]} if self.complete else {}),
                 **self.copied(text),
             }
             self.context.output(k, writer(lambda text=text: text), ".txt", "text/plain", meta)

@@ -230,6 +230,16 @@ def test_a_json_schema_and_an_expression_are_kept_to(llama: Path, tmp_path: Path
         assert set(found) == {"name", "age"} and 1 <= found["age"] <= 99 and made.metas[k]["finished"] == "end"
     lines = write(loaded, tmp_path / "regex", "", regex=r"(fox|owl) [0-9]{2}\.", num_return_sequences=3)
     assert all(text[:4] in ("fox ", "owl ") and text.endswith(".") and len(text) == 7 for text in texts(lines))
+    assert all(meta["complete"] for meta in (*made.metas.values(), *lines.metas.values())) and not made.warnings
+
+
+def test_a_shape_that_is_cut_is_told(llama: Path, tmp_path: Path) -> None:
+    loaded = pipeline.load(llama, CPU)
+    cut = write(loaded, tmp_path / "cut", "", regex="fox [0-9]{200}", num_return_sequences=1, max_new_tokens=8)
+    assert cut.metas[0]["complete"] is False
+    assert cut.warnings == ["The draft was cut before becoming what the regular expression asks. Allow more tokens."]
+    ample = write(loaded, tmp_path / "ample", "", regex="[a-z ]*", num_return_sequences=1, max_new_tokens=8)
+    assert ample.metas[0]["complete"] and not ample.warnings, "it could go on, and need not"
 
 
 def test_constraints_that_contradict_each_other_are_said(llama: Path, tmp_path: Path) -> None:
