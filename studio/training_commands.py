@@ -13,7 +13,7 @@ from studio.errors import InvalidInput
 from studio.families import family
 from studio.lab.dataset import Dataset
 from studio.lab.probe import ATTRIBUTES, Probe
-from studio.lab.recipe import CHOICES, LEARNS, PRESETS, scratch_advice
+from studio.lab.recipe import CHOICES, LEARNS, PRESETS, learning_seconds, scratch_advice
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.teaching import evaluation_request, lora_request, scratch_request
@@ -113,6 +113,7 @@ def from_scratch(settings: Settings, given: argparse.Namespace) -> int:
         raise InvalidInput(
             f"There is no {given.data_set or 'data set'}.", "Give --data-set DIR with pictures, or a zip."
         )
+    learning_seconds(given.seconds)  # before a data set is made
     with Studio(settings) as studio:
         name = given.out or given.data_set.stem
         dataset = _data_set(studio, given.data_set, name, given, LEARNS[given.scratch])

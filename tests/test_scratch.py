@@ -135,6 +135,14 @@ def test_the_command_makes_a_model_within_its_time(tmp_path: Path, pictures: Pat
     assert missing.returncode == 2 and "There is no /no/such" in missing.stderr
 
 
+def test_the_command_refuses_what_is_no_time(tmp_path: Path, pictures: Path) -> None:
+    command = [sys.executable, "-m", "studio", "train", "--home", str(tmp_path / "home"), "--scratch", "vae"]
+    given = ["--data-set", str(pictures), "--seconds", "-5"]
+    done = subprocess.run([*command, *given], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "Seconds is -5.\nIt must lie between 1 and 604800." in done.stderr
+    assert not (tmp_path / "home" / "datasets").exists() or not list((tmp_path / "home" / "datasets").iterdir())
+
+
 def test_a_training_from_nothing_takes_no_model(studio: Studio) -> None:
     with pytest.raises(InvalidInput, match="begins with no model"):
         studio.check(Request(task="train_gan", model="starter-image"))
@@ -152,5 +160,9 @@ def test_settings_grow_with_time_and_machine() -> None:
     assert scratch_params("diffusion", 500, 180)["resolution"] == "128"
     with pytest.raises(InvalidInput, match="no kind 'flow'"):
         scratch_params("flow", 500, 180)
+    for wrong in (-60, 0, 0.4, float("nan"), float("inf"), 10**9):
+        with pytest.raises(InvalidInput, match="It must lie between 1 and 604800") as refused:
+            scratch_params("vae", 500, wrong)
+        assert refused.value.field == "seconds"
     assert scratch_advice(500) == "" and "LoRA" in scratch_advice(20)
     assert all(sentence.endswith(".") for sentence in CHOICES.values())

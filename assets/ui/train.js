@@ -10,6 +10,31 @@
   const KINDS = { vae: "VAE", gan: "GAN", diffusion: "Diffusion", transformer: "Transformer" };
   const TEXTS = /\.(txt|text|md|markdown|docx|pdf|jsonl)$/i;
 
+  const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+
+  /** Shows [value, word] pairs as a radio group. Buttons that are there stay, and with them the focus. */
+  const showRadios = (group, pairs, chosen, choose) => {
+    const before = group.contains(document.activeElement) && document.activeElement;
+    if ([...group.children].map((button) => button.value).join("\n") !== pairs.map(([value]) => value).join("\n"))
+      fill(group, ...pairs.map(([value, text]) => el("button", { type: "button", role: "radio", value, text, onclick: () => choose(value) })));
+    for (const button of group.children) {
+      const on = button.value === chosen;
+      button.setAttribute("aria-checked", String(on));
+      button.tabIndex = on ? 0 : -1;
+      if (on && before && !before.isConnected) button.focus();
+    }
+  };
+  /** Arrow keys, Home and End move in a radio group, and what they come to is chosen. */
+  const radioKeys = (event) => {
+    const buttons = [...event.currentTarget.children];
+    const ends = { Home: 0, End: buttons.length - 1 };
+    const at = ends[event.key] ?? buttons.indexOf(event.target) + STEPS[event.key];
+    if (Number.isNaN(at) || event.ctrlKey || event.altKey || event.metaKey) return;
+    event.preventDefault();
+    buttons[(at + buttons.length) % buttons.length].focus();
+    document.activeElement.click();
+  };
+
   class Train {
     constructor(root) {
       this.root = root;
@@ -54,7 +79,7 @@
       this.consent = el("input", { type: "checkbox", id: "train-consent", onchange: () => this.edit("consent", { on: this.consent.checked }) });
       this.bases = el("select", { id: "train-base", onchange: () => ((this.chosen.base = this.bases.value), this.showKinds(), this.plan()) });
       this.name = el("input", { type: "text", id: "train-name", maxlength: 60, autocomplete: "off", dir: "auto", placeholder: "as the data set" });
-      this.presets = el("div", { class: "trn-segments", role: "radiogroup", "aria-label": "How thoroughly" });
+      this.presets = el("div", { class: "trn-segments", role: "radiogroup", "aria-label": "How thoroughly", onkeydown: radioKeys });
       this.cost = el("p", { class: "trn-cost", id: "train-cost", role: "status" });
       this.advice = el("p", { class: "trn-cost", hidden: true });
       this.fields = el("div", { class: "trn-fields" });
@@ -70,9 +95,9 @@
       this.runs = el("ol", { class: "trn-runs", "aria-label": "Trainings" });
       this.compare = tool(null, "Side by side", () => this.show({ what: "compare", jobs: [...this.marked] }));
       this.marked = new Set();
-      this.modes = el("div", { class: "trn-segments", role: "radiogroup", "aria-label": "What to do" });
+      this.modes = el("div", { class: "trn-segments", role: "radiogroup", "aria-label": "What to do", onkeydown: radioKeys });
       this.kinds = el("div", { class: "trn-kinds", role: "group", "aria-label": "Kinds of model" });
-      this.minutes = el("input", { type: "number", id: "train-minutes", min: 0.1, max: 10000, step: "any", value: 3, onchange: () => this.showScratchCost() });
+      this.minutes = el("input", { type: "number", id: "train-minutes", min: 0.02, max: 10080, step: "any", value: 3, onchange: () => this.showScratchCost() });
       this.lora = el("select", { id: "train-lora" });
       this.against = el("input", { type: "checkbox", checked: true });
       this.prompts = el("textarea", { id: "train-probe", rows: 2, placeholder: "a car\na doctor", dir: "auto", maxlength: 4000 });
@@ -179,11 +204,11 @@
     showPresets() {
       const names = [...this.known.presets, ...this.known.own];
       if (!names.includes(this.chosen.preset)) this.chosen.preset = "balanced";
-      fill(
+      showRadios(
         this.presets,
-        ...names.map((name) =>
-          el("button", { type: "button", role: "radio", "aria-checked": String(name === this.chosen.preset), text: PRESETS[name] || name, onclick: () => ((this.chosen.preset = name), (this.changed = {}), this.showPresets(), this.plan()) }),
-        ),
+        names.map((name) => [name, PRESETS[name] || name]),
+        this.chosen.preset,
+        (name) => ((this.chosen.preset = name), (this.changed = {}), this.showPresets(), this.plan()),
       );
       this.forget.hidden = !this.known.own.includes(this.chosen.preset);
     }
@@ -223,7 +248,7 @@
       const pictures = this.kind === "image";
       if (!pictures && this.mode === "evaluate") this.mode = "lora";
       const modes = MODES.filter(([mode]) => pictures || mode !== "evaluate");
-      fill(this.modes, ...modes.map(([mode, text]) => el("button", { type: "button", role: "radio", "aria-checked": String(mode === this.mode), text, onclick: () => ((this.mode = mode), this.showMode(), this.plan()) })));
+      showRadios(this.modes, modes, this.mode, (mode) => ((this.mode = mode), this.say(""), this.showMode(), this.plan()));
       for (const node of this.settings.children) if (node.dataset.mode) node.hidden = !node.dataset.mode.split(" ").includes(this.mode);
       if (!pictures) this.triggerLine.hidden = true;
       const empty = !this.chosen.dataset;
@@ -237,9 +262,20 @@
     get chosenKinds() {
       return [...this.kinds.querySelectorAll("input:checked")].map((box) => box.value);
     }
+    /** What is wrong with the minutes, in words; "" where they will do. */
+    get wrongMinutes() {
+      const { value, valueAsNumber, min, max } = this.minutes;
+      if (valueAsNumber >= Number(min) && valueAsNumber <= Number(max)) return "";
+      return `Minutes is ${value || "empty"}. It must lie between ${min} and ${Number(max).toLocaleString("en")}.`;
+    }
     showScratchCost() {
+      if (this.wrongMinutes) {
+        this.say(this.wrongMinutes, "minutes", { focus: false });
+        return fill(this.cost);
+      }
+      if (this.minutes.hasAttribute("aria-invalid")) this.say("");
       const many = this.chosenKinds.length;
-      const minutes = Number(this.minutes.value) || 0;
+      const minutes = this.minutes.valueAsNumber;
       this.cost.textContent = many > 1 ? `${many} models on the same pictures with the same time, then laid side by side: about ${atelier.seconds(many * minutes * 75)} in all.` : many ? `About ${atelier.seconds(minutes * 75)} with its measuring.` : "Choose a kind of model.";
     }
     showRuns() {
@@ -295,15 +331,15 @@
       this.showRuns();
       if (innerWidth < 900) this.stage.scrollIntoView({ block: "start" });
     }
-    say(text, field) {
+    /** What is wrong, and at which field; `focus`: the person asked for it, and is led there. */
+    say(text, field, { focus = true } = {}) {
       this.problem.textContent = text || "";
       this.problem.hidden = !text;
-      for (const input of [this.consent, this.trigger, this.name, this.bases]) input.removeAttribute("aria-invalid");
-      const wrong = { consent: this.consent, trigger: this.trigger, name: this.name, base: this.bases, model: this.bases }[field];
-      if (wrong) {
-        wrong.setAttribute("aria-invalid", "true");
-        wrong.focus();
-      }
+      const fields = { consent: this.consent, trigger: this.trigger, name: this.name, base: this.bases, model: this.bases, minutes: this.minutes };
+      for (const input of Object.values(fields)) input.removeAttribute("aria-invalid");
+      if (!fields[field]) return;
+      fields[field].setAttribute("aria-invalid", "true");
+      if (focus) fields[field].focus();
     }
 
     // --- data sets
@@ -497,12 +533,15 @@
       try {
         if (this.mode === "scratch") {
           const { advice } = await atelier.postJson("/atelier/train/plan", { dataset, mode: "scratch" });
+          if (dataset !== this.chosen.dataset || mode !== this.mode) return; // another question by now
           this.advice.textContent = advice;
           this.advice.hidden = !advice;
           return this.showScratchCost();
         }
         const plan = await atelier.postJson("/atelier/train/plan", { dataset, base, preset, params: this.changed });
-        if (dataset !== this.chosen.dataset || mode !== this.mode) return; // another question by now
+        if (dataset !== this.chosen.dataset || mode !== this.mode) return;
+        if (this.unplanned) this.say("");
+        this.unplanned = false;
         const [low, high] = plan.seconds;
         const room = plan.room && plan.memory > plan.room ? ` That is more than the ${atelier.bytes(plan.room)} there are: it will go slower, in smaller pieces.` : "";
         const time = atelier.seconds(low) === atelier.seconds(high) ? `about ${atelier.seconds(high)}` : `${atelier.seconds(low)} to ${atelier.seconds(high)}`;
@@ -511,6 +550,7 @@
         this.advice.hidden = !plan.pictures || !plan.advice;
         this.showFields(plan.fields);
       } catch (error) {
+        this.unplanned = true;
         this.say(error.message);
       }
     }
@@ -562,6 +602,7 @@
     }
     async start() {
       const { dataset, base, preset } = this.chosen;
+      if (this.mode === "scratch" && this.wrongMinutes) return this.say(this.wrongMinutes, "minutes");
       this.go.disabled = true;
       try {
         const asked = {

@@ -25,7 +25,15 @@ LEARNS = {"vae": "image", "gan": "image", "diffusion": "image", "transformer": "
 SIZES = ((90, 128, 4), (900, 192, 5), (9000, 256, 6), (float("inf"), 512, 10))  # seconds -> hidden_size, layers
 # seconds on a processor -> base_channels; measured on two shared cores, where in 180 s half the width came further
 WIDTHS = ((400, 16), (1800, 24), (7200, 32), (20_000, 48), (float("inf"), 64))
+LONGEST = 604_800  # seconds that a model from nothing may learn: a week
 FEWEST_FROM_NOTHING = 100  # pictures: with fewer, a model of its own only learns them by heart
+
+
+def learning_seconds(seconds: float) -> int:
+    """The time budget of a model from nothing in whole seconds; InvalidInput where nothing can be learnt in it."""
+    if not 1 <= seconds <= LONGEST:
+        raise InvalidInput(f"Seconds is {seconds:g}.", f"It must lie between 1 and {LONGEST}.", field="seconds")
+    return round(seconds)
 
 
 def scratch_params(kind: str, pictures: int, seconds: float, fast: bool = False) -> Mapping[str, Value]:
@@ -34,11 +42,12 @@ def scratch_params(kind: str, pictures: int, seconds: float, fast: bool = False)
     """
     if kind not in CHOICES:
         raise InvalidInput(f"There is no kind {kind!r}.", f"Choose one of {', '.join(CHOICES)}.", field="kind")
-    work = seconds * (50 if fast else 1)
+    budget = learning_seconds(seconds)
+    work = budget * (50 if fast else 1)
     if kind == "transformer":
         size, layers = next((size, layers) for most, size, layers in SIZES if work <= most)
         return {
-            "seconds": max(1, round(seconds)),
+            "seconds": budget,
             "hidden_size": size,
             "num_hidden_layers": layers,
             "train_batch_size": 64 if fast else 12,
@@ -46,7 +55,7 @@ def scratch_params(kind: str, pictures: int, seconds: float, fast: bool = False)
     width = next(width for most, width in WIDTHS if work <= most)
     batch = 128 if fast else 32
     params: dict[str, Value] = {
-        "seconds": max(1, round(seconds)),
+        "seconds": budget,
         "resolution": "128" if kind == "diffusion" else "64",
         "base_channels": width,
         "train_batch_size": _within(pictures, 2, batch),

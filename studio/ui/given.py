@@ -1,5 +1,6 @@
 """What a page sent as JSON, a word or a number at a time; InvalidInput names the field that is missing or wrong."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ def word(given: Given, name: str, default: str | None = None) -> str:
 
 def number(given: Given, name: str) -> int:
     value = given.get(name, 0)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value % 1:
         raise InvalidInput(f"{name.capitalize()} is {value!r}.", "Type a whole number.", field=name)
     return int(value)
 

@@ -16,7 +16,7 @@ from studio.lab.crops import buckets_of, shapes_told
 from studio.lab.estimate import Estimate, seconds_a_picture, training_estimate
 from studio.lab.items import Item
 from studio.lab.probe import ATTRIBUTES, Probe
-from studio.lab.recipe import CHOICES, LEARNS, PRESETS, advice, scratch_advice
+from studio.lab.recipe import CHOICES, LEARNS, PRESETS, advice, learning_seconds, scratch_advice
 from studio.loras import LIMIT
 from studio.studio import Studio
 from studio.teaching import evaluation_request, lora_request, lora_settings, scratch_request
@@ -246,7 +246,7 @@ class TrainDesk:
         kinds = given.get("kinds")
         if not isinstance(kinds, list) or not kinds:
             raise InvalidInput("No kind of model is chosen.", "Choose one, or several to lay side by side.")
-        seconds = number(given, "seconds")
+        seconds = learning_seconds(number(given, "seconds"))
         name = word(given, "name", "").strip() or dataset.name
         asked = [
             scratch_request(

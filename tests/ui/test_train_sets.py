@@ -100,3 +100,58 @@ def test_names_are_told_apart_and_changed(tab: TrainTab) -> None:
     expect(page.locator(".at-toast")).to_contain_text("Another data set is called “My pictures”.")
     page.locator(".trn-bar").get_by_role("button", name="Undo").click()
     expect(options).to_have_text(["My pictures (0)", "My pictures 2 (0)", "my pictures 3 (0)"])
+
+
+def test_minutes_that_are_no_time_are_refused_at_the_field(tab: TrainTab, served: Served, tmp_path: Path) -> None:
+    page = tab.page
+    make(tab, "Trees")
+    tab.drop(drawn(tmp_path, *range(4)))
+    page.get_by_role("radio", name="From scratch").click()
+    page.locator("#train-consent").check()
+    minutes, problem = page.locator("#train-minutes"), page.locator(".trn-problem")
+    for wrong, told in (("-10", "Minutes is -10."), ("", "Minutes is empty."), ("0.001", "Minutes is 0.001.")):
+        minutes.fill(wrong)
+        minutes.blur()
+        expect(problem).to_have_text(f"{told} It must lie between 0.02 and 10,080.")
+        expect(page.locator("#train-cost")).to_be_empty()
+        page.locator("#train-go").click()
+        expect(minutes).to_be_focused()
+        expect(minutes).to_have_attribute("aria-invalid", "true")
+    assert not served.ask("/atelier/train/state").json()["runs"]
+    minutes.fill("5")
+    minutes.blur()
+    expect(problem).to_be_hidden()
+    expect(minutes).not_to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#train-cost")).to_contain_text("About 6 min")
+    (known,) = served.ask("/atelier/train/state").json()["datasets"]
+    asked = {"action": "start_scratch", "dataset": known["id"], "kinds": ["vae"]}
+    for seconds in (-60, 0, None, 1e9):
+        refused = served.post("/atelier/train/act", {**asked, "seconds": seconds})
+        assert refused.status == 400 and refused.json()["field"] == "seconds", refused.body
+
+
+def test_choices_keep_the_focus_and_follow_the_arrows(tab: TrainTab) -> None:
+    page = tab.page
+    make(tab, "Trees")
+
+    def chosen(name: str) -> None:
+        expect(page.get_by_role("radio", name=name, exact=True)).to_be_focused()
+        expect(page.get_by_role("radio", name=name, exact=True)).to_have_attribute("aria-checked", "true")
+        group = page.get_by_role("radiogroup").filter(has=page.get_by_role("radio", name=name, exact=True))
+        expect(group.locator("[tabindex='0']")).to_have_text(name)
+        expect(group.locator("[aria-checked='true']")).to_have_count(1)
+
+    page.get_by_role("radio", name="From scratch").focus()
+    page.keyboard.press("Enter")
+    chosen("From scratch")
+    page.keyboard.press("ArrowRight")
+    chosen("Evaluate")
+    page.keyboard.press("ArrowDown")
+    chosen("LoRA")
+    page.get_by_role("radio", name="Quick").focus()
+    page.keyboard.press("Space")
+    chosen("Quick")
+    page.keyboard.press("ArrowLeft")
+    chosen("Best")
+    page.keyboard.press("Home")
+    chosen("Quick")
