@@ -16,6 +16,7 @@ from studio.music.midi import read_midi, write_midi
 from studio.types import Artifact, Value
 
 SHAPES = (".glb", ".stl", ".3mf", ".obj", ".ply")
+SCORES = ("beginning",)  # roles of scores alone: what is none is told as a bad score, not as a bad picture
 
 
 def adopt(library: Library, staging: Path, file: Path, *, name: str, role: str) -> Artifact:
@@ -23,6 +24,7 @@ def adopt(library: Library, staging: Path, file: Path, *, name: str, role: str) 
     anything else.
     """
     kind = "shape" if Path(name).suffix.lower() in SHAPES else sound_intake.kind(file, name)
+    kind = "score" if role in SCORES else kind
     suffix, media_type = {
         "score": (".mid", "audio/midi"),
         "sound": (".flac", "audio/flac"),

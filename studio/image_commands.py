@@ -12,7 +12,7 @@ from studio.families.diffusion.painting_params import SIDES
 from studio.families.video.film_folders import IN_PLACE_OF
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import adapter_of, copy_out, finished, out_folder, print_json, tell_end
+from studio.terminal import adapter_of, copy_out, finished, out_folder, print_json, tell_end, text_of
 from studio.types import Input, Job, JobState, Model, Request, Value
 
 
@@ -132,10 +132,7 @@ def _tell_pictures(studio: Studio, job: Job, out: Path | None) -> int:
 
 def listed_requests(studio: Studio, given: argparse.Namespace) -> tuple[Request, ...]:
     """One checked request a line of --from; other options are for all lines. InvalidInput names wrong lines."""
-    try:
-        text = given.list.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{given.list} cannot be read as text.", "Check the path; it must be UTF-8.") from error
+    text = text_of(given.list)
     declared = family("diffusion").tasks[_image_task(given)]
     requests: list[Request] = []
     wrong: dict[int, InvalidInput] = {}

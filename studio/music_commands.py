@@ -11,7 +11,7 @@ from studio.families import family
 from studio.music.files import read_score, write_score
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import copy_out, finished, out_folder, print_json, tell_end
+from studio.terminal import copy_out, finished, out_folder, print_json, tell_end, text_of
 from studio.types import Input, Request, Value
 
 TASK = "text_to_score"
@@ -79,15 +79,7 @@ def written(midi: Path, given: argparse.Namespace, asked: Mapping[str, Any]) -> 
 
 def words_of(text: str) -> str:
     """The text itself, or that of the file behind an "@"."""
-    if not text.startswith("@"):
-        return text
-    path = Path(text[1:])
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InvalidInput(
-            f"{path} cannot be read as text.", "Give a file of text in UTF-8.", field="lyrics"
-        ) from problem
+    return text_of(Path(text[1:]), "lyrics") if text.startswith("@") else text
 
 
 def music_request(catalog: Catalog, given: argparse.Namespace, inputs: tuple[Input, ...] = ()) -> Request:

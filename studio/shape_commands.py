@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from studio.adoption import SHAPES
 from studio.design.glb import about_inside
 from studio.errors import InvalidInput
 from studio.families import family
@@ -92,6 +93,9 @@ def shape_bench(settings: Settings, given: argparse.Namespace) -> int:
     files = {"source": [given.vary]} if given.vary else {}
     if given.morph:
         files = {"from": [given.morph[0]], "to": [given.morph[1]]}
+    for file in (file for some in files.values() for file in some):
+        if file.suffix.lower() not in SHAPES:
+            raise InvalidInput(f"{file} is no shape.", f"Give a file of {', '.join(SHAPES)}.")
 
     def more(path: Path) -> dict[str, str]:
         return exported(path, kinds) if kinds else {}

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from studio.catalog import Catalog
-from studio.errors import InvalidInput
 from studio.families import family
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import copy_out, finished, out_folder, print_json, tell_end
+from studio.terminal import copy_out, finished, out_folder, print_json, tell_end, text_of
 from studio.types import Request, Value
 
 TASK = "text_to_speech"
@@ -52,10 +51,7 @@ def speech(settings: Settings, given: argparse.Namespace) -> int:
 def speech_request(catalog: Catalog, given: argparse.Namespace) -> Request:
     text = given.prompt
     if given.file:
-        try:
-            text = given.file.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput(f"{given.file} cannot be read as text.", "Give a UTF-8 text file.") from error
+        text = text_of(given.file)
     params: dict[str, Value] = {
         "num_return_sequences": given.count,
         **{name: getattr(given, name) for name in SET if getattr(given, name) is not None},

@@ -72,6 +72,16 @@ def adapter_of(text: str) -> Adapter:
         return Adapter(id=text)
 
 
+def text_of(file: Path, field: str = "") -> str:
+    """What stands in a person's text file. InvalidInput where there is none."""
+    try:
+        return file.read_text("utf-8")
+    except FileNotFoundError as error:
+        raise InvalidInput(f"There is no file {file}.", "Check the path.", field=field) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{file} cannot be read as text.", "Give a text file in UTF-8.", field=field) from error
+
+
 def out_folder(text: str) -> Path:
     """The folder of --out; InvalidInput before any work is done where nothing can be put there."""
     folder = Path(text)

@@ -9,7 +9,7 @@ from studio.errors import InvalidInput
 from studio.families import family
 from studio.settings import Settings
 from studio.studio import Live, Studio
-from studio.terminal import adapter_of, copy_out, finished, out_folder, print_json, show_progress, tell_end
+from studio.terminal import adapter_of, copy_out, finished, out_folder, print_json, show_progress, tell_end, text_of
 from studio.types import Request, Value
 
 MODES = ("brief", "write", "chat")
@@ -97,15 +97,13 @@ def text(settings: Settings, given: argparse.Namespace) -> int:
 def text_request(studio: Studio, given: argparse.Namespace) -> Request:
     if given.prompt is None and not given.template:
         raise InvalidInput("It is not said what to write about.", "Give a brief, or a template with --template.")
-    if given.json_schema and not given.json_schema.is_file():
-        raise InvalidInput(f"There is no file {given.json_schema}.", "Check the path.")
     params: dict[str, Value] = {
         "mode": given.mode,
         "genre": given.genre,
         "num_return_sequences": given.count,
         "max_new_tokens": given.max_new_tokens,
         "stop": "\n".join(stop.replace("\n", "\\n") for stop in given.stop) or None,
-        "json_schema": given.json_schema.read_text("utf-8") if given.json_schema else None,
+        "json_schema": text_of(given.json_schema) if given.json_schema else None,
         "word_filter": list[Any](given.without) or None,
         **{name: getattr(given, name) for name in (*NUMBERS, *WORDS)},
     }

@@ -94,7 +94,17 @@ LAYERS = {
     "music_commands": {"errors", "settings", "types", "families", "catalog", "music", "studio", "terminal"},
     "craft_commands": {"design", "errors", "settings", "types", "families", "studio", "terminal"},
     "sound_commands": {"errors", "settings", "types", "families", "catalog", "studio", "terminal"},
-    "shape_commands": {"errors", "settings", "types", "families", "catalog", "design", "studio", "terminal"},
+    "shape_commands": {
+        "adoption",
+        "errors",
+        "settings",
+        "types",
+        "families",
+        "catalog",
+        "design",
+        "studio",
+        "terminal",
+    },
     "design_commands": {"settings", "craft_commands", "shape_commands"},
     "text_commands": {
         "errors",

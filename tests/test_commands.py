@@ -128,3 +128,26 @@ def test_a_closed_pipe_ends_a_command_without_a_word(home: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "studio", *words], stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     assert done.returncode == 141 and not done.stderr
+
+
+def test_a_file_that_is_not_there_is_named_as_it_was_typed(tmp_path: Path, home: Path) -> None:
+    none = str(tmp_path / "none.txt")
+    for words in (
+        ("origin", none),
+        ("speech", "--file", none),
+        ("image", "--from", none),
+        ("music", "a song", "--lyrics", f"@{none}"),
+        ("text", "the sea", "--json-schema", none),
+    ):
+        code, printed, complained = command(home, *words)
+        assert code == 2 and f"There is no file {none}." in complained and not printed, complained
+
+
+def test_what_is_asked_for_is_what_a_wrong_file_is_measured_by(tmp_path: Path, home: Path) -> None:
+    for words, said in (
+        (("music", "a waltz", "--beginning", __file__), "test_commands.py is no score. Give a MIDI"),
+        (("design", "shape", "--vary", __file__), f"{__file__} is no shape. Give a file of .glb"),
+        (("music", "a waltz", "--key", "H"), "Choose one of C, "),
+    ):
+        code, printed, complained = command(home, *words)
+        assert code == 2 and said in complained.replace("\n", " ") and not printed, complained

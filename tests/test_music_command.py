@@ -55,7 +55,7 @@ def test_what_cannot_be_done_is_one_sentence(tmp_path: Path) -> None:
         (("x", "--bars", "500"), "500"),
         (("x", "--key", "H"), "'H' is not known"),
         (("x", "--beginning", str(tmp_path / "none.mid")), "There is no file"),
-        (("x", "--lyrics", f"@{tmp_path / 'none.txt'}"), "cannot be read as text"),
+        (("x", "--lyrics", f"@{tmp_path / 'none.txt'}"), "There is no file"),
         (("x", "--lufs", "-60"), "-60"),
     ):
         code, printed, complained = command(tmp_path / "home", *words)

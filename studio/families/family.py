@@ -41,9 +41,9 @@ class Param:
         if self.type is str:
             text = str(value)
             if self.choices and text not in self.choices:
-                raise InvalidInput(
-                    f"{label}: {text!r} is not known.", f"Choose one of {', '.join(self.choices)}.", field=self.name
-                )
+                named = f"Choose one of {', '.join(filter(None, self.choices))}"
+                hint = f"{named}, or leave it empty." if "" in self.choices else f"{named}."
+                raise InvalidInput(f"{label}: {text!r} is not known.", hint, field=self.name)
             return text
         try:
             number = self.type(value)

@@ -62,14 +62,14 @@ class Origin:
 
 def look(path: Path, name: str = "") -> Origin:
     """Reads one file of any kind. NotFound, InvalidInput for what cannot be opened."""
-    name = name or path.name
+    said, name = name or str(path), name or path.name
     try:
         says = _names_a_model(path)
     except FileNotFoundError as error:
-        raise NotFound(f"There is no file {name}.", "Check its name.") from error
+        raise NotFound(f"There is no file {said}.", "Check the path.") from error
     except OSError as error:
         raise InvalidInput(
-            f"{name} cannot be read: {error.strerror}.", "Check the file and its permissions."
+            f"{said} cannot be read: {error.strerror}.", "Check the file and its permissions."
         ) from error
     kind = mimetypes.guess_type(name)[0] or ""
     return Origin(name, says, _watermark(path), credentials.read(path, "audio/wav" if kind == "audio/x-wav" else kind))

@@ -32,6 +32,7 @@ from studio.families.training.checkpoint import as_pictures
 from studio.types import Device, Request
 
 _STOP = re.compile(r"(\d{1,15})(?:\s*:(.*?))?(?:\s+axes=(\S+))?(?:\s+moves=(\S+))?")
+MOST_NAMED = 40  # kinds in a sentence
 GROUND = (238, 236, 230)  # what films show behind what is transparent
 
 
@@ -285,9 +286,10 @@ class ExplorePipeline:
             return known[label.lower()]
         if not known:
             raise InvalidInput("This model tells no kinds apart.", "Leave the kind empty.", field="label")
-        near = difflib.get_close_matches(label.lower(), known, n=1, cutoff=0.4)
-        offer = f"Did you mean {near[0]!r}?" if near else f"It knows: {', '.join(known)}."
-        raise InvalidInput(f"This model knows no {label[:80]!r}.", offer, field="label")
+        near = difflib.get_close_matches(label.lower(), known, n=1)
+        offer = f"Did you mean {near[0]!r}? " if near else ""
+        some = ", ".join(list(known)[:MOST_NAMED]) + (" ..." if len(known) > MOST_NAMED else "")
+        raise InvalidInput(f"This model knows no {label[:80]!r}.", f"{offer}It knows: {some}.", field="label")
 
 
 def moves_of(text: Any, field: str) -> tuple[tuple[int, float], ...]:

@@ -155,7 +155,7 @@ class ShapePipeline:
         where = self.model.prior.mean.device
         if about.get("shape_model") == self.name and len(about.get("latent", ())) == len(self.model.prior.mean):
             return torch.tensor([about["latent"]], dtype=torch.float32, device=where), about
-        mesh = read_mesh(path)
+        mesh = read_mesh(path, f"{role}{path.suffix}")  # not the name that the library keeps it under
         if not is_closed(mesh):
             raise InvalidInput("The shape is not closed.", "Close its holes in another program first.", field=role)
         if len(mesh.faces) > MOST_TO_READ:

@@ -73,7 +73,7 @@ def test_the_command_speech_asks_for_what_it_is_told(tmp_path: Path, capsys: pyt
     for wrong, message in (
         (["hello", "--speed", "9"], "Speed is 9.0"),
         (["hello", "--model", "nobody"], "no model 'nobody'"),
-        (["--file", str(tmp_path / "none.txt")], "cannot be read as text"),
+        (["--file", str(tmp_path / "none.txt")], "There is no file"),
     ):
         assert main(["speech", *wrong, "--home", str(home)]) == 2
         assert message in capsys.readouterr().err

@@ -105,6 +105,9 @@ def test_what_was_learnt_draws_from_seeds(task: str, manifest: Path, tmp_path: P
     assert together[0].shape == (32, 32, 3) and np.array_equal(together[1], alone[0])
     with pytest.raises(InvalidInput, match="Did you mean 'a red disc'"):
         drawn("unknown", label="a red dish")
+    with pytest.raises(InvalidInput) as caught:
+        drawn("far", label="dragon")
+    assert caught.value.hint.startswith("It knows: ") and "a red disc" in caught.value.hint
 
 
 @pytest.mark.parametrize("task", RUNS)
