@@ -11,7 +11,8 @@ from typing import Any
 
 from studio.errors import InvalidInput
 from studio.families import family
-from studio.lab.dataset import Dataset
+from studio.lab.dataset import Dataset, free_name
+from studio.lab.items import LEAST
 from studio.lab.probe import ATTRIBUTES, Probe
 from studio.lab.recipe import CHOICES, LEARNS, PRESETS, learning_seconds, scratch_advice
 from studio.settings import Settings
@@ -131,7 +132,7 @@ def from_scratch(settings: Settings, given: argparse.Namespace) -> int:
 
 def _data_set(studio: Studio, source: Path, name: str, given: argparse.Namespace, kind: str) -> Dataset:
     """The pictures or texts of a folder as a new data set, with what was said of them on the command line."""
-    dataset = Dataset.create(studio.datasets, name, kind)
+    dataset = Dataset.create(studio.datasets, free_name(studio.datasets, name), kind, least=LEAST)
     report = dataset.add([source])
     if given.trigger:
         dataset.set_trigger(given.trigger)

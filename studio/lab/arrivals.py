@@ -2,6 +2,7 @@
 
 It knows items and fingerprints; it reads and writes nothing. The rules:
 - of look-alikes one is in, the largest of those that came together; the others are left out;
+- a picture too small for any training is left out;
 - who came earlier keeps everything: adding never changes an item that is there;
 - look-alikes go to the same side of the split. Where a new one resembles items on both sides, it stays out.
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from studio.lab.duplicates import LOOKS
-from studio.lab.items import Cleaned, Item, Problem
+from studio.lab.items import Cleaned, Item, Problem, is_tiny
 from studio.lab.sources import Found, caption_of_name
 from studio.lab.splits import choose_held_out
 from studio.lab.state import State
@@ -36,7 +37,7 @@ def arrivals(
         if (part.name, part.source_sha256) in known:
             continue
         caption = "" if state.kind == "text" else captions.get(found.key) or caption_of_name(part.name)
-        new.append(_item(part, tidy_caption(caption), taken))
+        new.append(_item(part, tidy_caption(caption), taken, state.least))
     again = len(cleaned) - len(new)
     usable = sorted((i for i in new if i.usable), key=lambda i: (-i.width * i.height, -i.length))
     placed = {item.id: item for item in _placed([i for i in there if i.usable], usable, state)}
@@ -48,7 +49,7 @@ def tidy_caption(text: str, longest: int = 2000) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:longest].strip()
 
 
-def _item(part: Cleaned, caption: str, taken: set[str]) -> Item:
+def _item(part: Cleaned, caption: str, taken: set[str], least: int) -> Item:
     """The item, its id the beginning of its source's hash; `taken` learns the id."""
     short = part.source_sha256[:12]
     id = next(id for n in range(1, len(taken) + 2) if (id := short if n == 1 else f"{short}-{n}") not in taken)
@@ -64,7 +65,7 @@ def _item(part: Cleaned, caption: str, taken: set[str]) -> Item:
         length=part.length,
         language=part.language,
         caption=caption,
-        included=part.file is not None,
+        included=part.file is not None and not is_tiny(part.width, part.height, least),
         problems=part.problems,
         look=part.look,
     )
@@ -80,8 +81,10 @@ def _placed(there: list[Item], new: list[Item], state: State) -> list[Item]:
     placed: list[Item] = []
     for index in range(len(there), len(order)):
         item, problems = order[index], list(order[index].problems)
-        how = "Left out; the other one counts." if not included[index] else "It stays in, the other one is out."
-        out = not included[index]
+        out, how = not included[index], ""
+        if near[index]:
+            counting = np.flatnonzero(included & (labels == labels[index]))
+            how = _outcome(out, bool(included[near[index][0]]), [names[other] for other in counting])
         if exact[index]:
             sentence = f"It is {names[near[index][0]]} again."
             problems.append(Problem(kind="duplicate", sentence=sentence, mended=out, how=how))
@@ -94,8 +97,19 @@ def _placed(there: list[Item], new: list[Item], state: State) -> list[Item]:
     return placed
 
 
+def _outcome(out: bool, other_in: bool, counting: list[str]) -> str:
+    """What became of an item that resembles the other one; `counting`: those of their group that are in."""
+    if not out:
+        return "It stays in, the other one is out."
+    if other_in:
+        return "Left out; the other one counts."
+    return f"Left out; {counting[0]} counts." if counting else "Left out, as the other one is."
+
+
 def _resembling(there: list[Item], new: list[Item], kind: str) -> tuple[list[list[int]], list[bool], np.ndarray]:
-    """Of each item: earlier ones that it resembles (the nearest, one of each group); whether exactly; whether in."""
+    """Of each item: earlier ones that it resembles (one of each group, those that are in first, then the nearest);
+    whether exactly; whether in.
+    """
     order = [*there, *new]
     looks = LOOKS[kind]([item.look for item in order]) if kind in LOOKS and order else None
     ids = {item.id: index for index, item in enumerate(order)}
@@ -108,13 +122,14 @@ def _resembling(there: list[Item], new: list[Item], kind: str) -> tuple[list[lis
         if index >= len(there):
             twin = by_bytes.get(item.source_sha256, by_bytes.get(item.sha256))
             alike = np.empty(0, np.int64) if looks is None else looks.before(index)
+            alike = alike[np.argsort(~included[alike], kind="stable")]
             if twin is not None:
                 alike = np.concatenate([[twin], alike[alike != twin]]).astype(np.int64)
             if len(alike):
                 groups, firsts = np.unique(labels[alike], return_index=True)
                 near[index] = [int(alike[first]) for first in sorted(firsts)]
                 exact[index] = twin is not None
-                included[index] = twin is None and not included[alike].any()
+                included[index] = item.included and twin is None and not included[alike].any()
                 labels[np.isin(labels, groups)] = groups[0]
                 labels[index] = groups[0]
         by_bytes.setdefault(item.source_sha256, index)

@@ -435,7 +435,8 @@ def _told(state: State, items: Iterable[Item] | None = None) -> tuple[Item, ...]
     """The items that are there, with what depends on the size that is asked for."""
     told: list[Item] = []
     for item in state.items if items is None else items:
-        problem = too_small(item.width, item.height, state.least) if item.usable and item.width else None
+        sized = item.usable and item.width
+        problem = too_small(item.width, item.height, state.least, item.included) if sized else None
         if item.here:
             told.append(dataclasses.replace(item, problems=(*item.problems, problem)) if problem else item)
     return tuple(told)

@@ -12,6 +12,8 @@ from typing import Any, Self
 
 KINDS = ("image", "text", "score", "shape")
 SPLITS = ("train", "held_out")
+LEAST = 64  # pixels of the shorter side: what models from nothing learn at, and a picture should have
+TINY = 32  # pixels: no training works with fewer, so that a smaller picture is left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,12 +99,20 @@ class Item:
 _DEFAULTS = {field.name: field.default for field in dataclasses.fields(Item)}
 
 
-def too_small(width: int, height: int, least: int) -> Problem | None:
+def is_tiny(width: int, height: int, least: int) -> bool:
+    """Whether a picture is left out when it comes, because it would have to be enlarged too far. `least` 0: never."""
+    return 0 < min(width, height) < min(least, TINY)
+
+
+def too_small(width: int, height: int, least: int, included: bool = True) -> Problem | None:
     """The problem of a picture whose shorter side has fewer than `least` pixels."""
     if min(width, height) >= least:
         return None
     return Problem(
         kind="too_small",
         sentence=f"It has {width} x {height} pixels; the model works with {least}.",
-        how="It stays in, but will be enlarged and teaches a soft look.",
+        mended=not included,
+        how="It stays in, but will be enlarged and teaches a soft look."
+        if included
+        else "Left out; enlarged that far it would teach a blur.",
     )

@@ -13,7 +13,7 @@ from studio.errors import Busy, InvalidInput, NotFound
 from studio.lab.arrivals import tidy_caption
 from studio.lab.captions import to_caption
 from studio.lab.dataset import Dataset, datasets, free_name
-from studio.lab.items import Item
+from studio.lab.items import LEAST, Item
 from studio.lab.report import Report
 from studio.library.thumbnails import Thumbnails
 from studio.studio import Studio
@@ -108,7 +108,8 @@ class DataDesk:
 
     def create(self, given: Given) -> Json:
         name = free_name(self.studio.datasets, word(given, "name"))
-        return {"dataset": Dataset.create(self.studio.datasets, name, word(given, "kind", "image")).id}
+        made = Dataset.create(self.studio.datasets, name, word(given, "kind", "image"), least=LEAST)
+        return {"dataset": made.id}
 
     def delete(self, given: Given) -> None:
         self.dataset(given.get("dataset")).delete()

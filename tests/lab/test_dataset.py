@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from studio.errors import Cancelled, DiskFull, InvalidInput, NotFound
 from studio.lab import state as state_module
@@ -84,6 +84,43 @@ def test_the_report_finds_the_planted_faults(tmp_path: Path, source: Path) -> No
     text = " ".join(report.sentences)
     assert "9 pictures of 12 will be used" in text and "cut off" in text and "turned" in text
     assert dataset.report().problems == {k: v for k, v in report.problems.items() if k != "other"}
+
+
+def test_a_tiny_picture_is_left_out_and_may_be_taken_in(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name, number, side in (("large.png", 0, 96), ("small.png", 1, 40), ("tiny.png", 2, 20)):
+        save(source, name, picture(number, side, side))
+    (source / "tiny twin.png").write_bytes((source / "tiny.png").read_bytes())
+    dataset = Dataset.create(tmp_path / "datasets", "Sizes", least=64)
+    report = dataset.add([source])
+    assert report.problems == {"too_small": 3, "duplicate": 1} and (report.items, report.included) == (4, 2)
+    assert named(dataset, "small.png").included and not named(dataset, "tiny.png").included
+    told = {problem.kind: problem for problem in named(dataset, "tiny.png").problems}["too_small"]
+    assert told.mended and told.sentence == "It has 20 x 20 pixels; the model works with 64." and "Left out" in told.how
+    assert not named(dataset, "tiny twin.png").included
+    dataset.set_included(named(dataset, "tiny.png").id, True)
+    (told,) = (problem for problem in named(dataset, "tiny.png").problems if problem.kind == "too_small")
+    assert not told.mended and told.how.startswith("It stays in")
+    anything = Dataset.create(tmp_path / "datasets", "Sprites")
+    assert anything.add([source]).included == 3
+
+
+def test_look_alikes_name_the_one_that_counts(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    large = picture(3, 256, 256)
+    blurred = large.resize((24, 24)).resize((128, 128))
+    save(source, "tree0.png", large)
+    save(source, "tree4.png", blurred)
+    (source / "tree5.png").write_bytes((source / "tree4.png").read_bytes())
+    save(source, "tree6.png", ImageEnhance.Brightness(blurred).enhance(0.99))
+    dataset = Dataset.create(tmp_path / "datasets", "Trees")
+    dataset.add([source])
+    told = {item.name: [f"{p.sentence} {p.how}" for p in item.problems] for item in dataset.items}
+    assert told["tree0.png"] == []
+    assert told["tree4.png"] == ["It looks almost like tree0.png. Left out; the other one counts."]
+    assert told["tree5.png"] == ["It is tree4.png again. Left out; tree0.png counts."]
+    assert told["tree6.png"] == ["It looks almost like tree0.png. Left out; the other one counts."]
+    assert [item.name for item in dataset.items if item.included] == ["tree0.png"]
 
 
 def test_captions_come_from_side_files_tables_and_names(tmp_path: Path) -> None:

@@ -155,3 +155,17 @@ def test_choices_keep_the_focus_and_follow_the_arrows(tab: TrainTab) -> None:
     chosen("Best")
     page.keyboard.press("Home")
     chosen("Quick")
+
+
+def test_a_tiny_picture_is_left_out_until_it_is_taken_in(tab: TrainTab, tmp_path: Path) -> None:
+    make(tab, "Trees")
+    tab.drop([*drawn(tmp_path, 1, 2), save(tmp_path, "tiny.png", picture(9, 20, 20))])
+    told = "It has 20 x 20 pixels; the model works with 64."
+    expect(tab.arrived).to_contain_text(f"tiny.png {told} Left out")
+    tiny = tab.item("tiny.png")
+    expect(tiny).to_have_class("trn-item out")
+    expect(tiny).to_contain_text(f"{told} Left out")
+    expect(tab.page.locator(".trn-report").first).to_contain_text("2 pictures of 3 will be used")
+    tiny.get_by_label("Use tiny.png").check()
+    expect(tab.item("tiny.png")).to_contain_text(f"{told} It stays in, but will be enlarged")
+    expect(tab.page.locator(".trn-report").first).to_contain_text("3 pictures of 3 will be used")
