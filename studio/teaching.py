@@ -20,7 +20,7 @@ def freeze(studio: Studio, dataset: Dataset) -> Artifact:
     splits = [item["split"] for item in manifest["items"]]
     target = studio.settings.staging / f"adopt-{secrets.token_hex(6)}.json"
     target.write_text(json.dumps(manifest), "utf-8")
-    meta = {"name": dataset.name, "role": "dataset", "dataset": dataset.id, "kind": dataset.kind}
+    meta = {"name": dataset.name, "task": "dataset", "role": "dataset", "dataset": dataset.id, "kind": dataset.kind}
     counts = {"pictures": splits.count("train"), "held_out": splits.count("held_out")}
     try:
         return studio.library.keep(target, media_type="application/json", meta={**meta, **counts})

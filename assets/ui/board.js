@@ -47,6 +47,9 @@
     ["trash", "trash", "Move to trash", "Del"],
   ];
 
+  /** What was asked by one click is one brief. */
+  const briefOf = (job) => job.group || job.id;
+
   class Board {
     constructor(element, options, trigger) {
       this.element = element;
@@ -172,7 +175,7 @@
       this.data = data;
       const briefs = new Map();
       for (const job of data.jobs) {
-        const id = job.group || job.id;
+        const id = briefOf(job);
         if (!briefs.has(id)) briefs.set(id, { id, jobs: [], entries: [], axes: null });
         const brief = briefs.get(id);
         brief.jobs.push(job);
@@ -233,7 +236,7 @@
     }
 
     renderTop() {
-      const live = this.data.jobs.filter((job) => job.state === "running" || job.state === "queued");
+      const { live } = this;
       this.stopButton.hidden = !live.length;
       const bar = this.bar.firstChild;
       const job = live.find((j) => j.state === "running");
@@ -251,7 +254,7 @@
     /** What goes on, in one line. */
     progress() {
       const { jobs, paused } = this.data;
-      const live = jobs.filter((job) => job.state === "running" || job.state === "queued");
+      const { live } = this;
       const job = live.find((j) => j.state === "running");
       const waiting = live.filter((j) => j.state === "queued").length;
       const behind = waiting ? ` · ${waiting} waiting` : "";
@@ -267,7 +270,7 @@
       }
       const last = jobs[jobs.length - 1];
       if (!last) return "Ready";
-      const made = last.takes.filter((take) => take.sha256).length;
+      const made = jobs.filter((one) => briefOf(one) === briefOf(last)).reduce((sum, one) => sum + one.takes.filter((take) => take.sha256).length, 0);
       const takes = made === 1 ? "1 take" : `${made} takes`;
       return { done: `Done: ${takes}`, cancelled: made ? `Stopped: ${takes} kept` : "Stopped", failed: `Failed: ${last.error}` }[last.state] || `Interrupted: ${takes} kept`;
     }
@@ -365,7 +368,7 @@
       const row = (name, value) => value !== "" && value !== null && value !== undefined && list.append(el("dt", { text: name }), el("dd", { dir: "auto", text: atelier.shown(value) }));
       if (job.model) row("Seed", take.seed);
       const about = { text: "Text", score: "Music", audio: "Sound", video: "Length" }[atelier.kind(take)] || "Measured";
-      for (const fact of take.facts || []) row(about, fact);
+      (take.facts || []).forEach((fact, k) => row(k ? "" : about, fact));
       for (const [name, value] of Object.entries(atelier.own({ take, job }))) {
         if (name !== "prompt" && name !== "seed" && name !== "num_images_per_prompt") row(this.label(name), value);
       }
@@ -506,9 +509,23 @@
       if (answer) notice(this.root, answer.undone || answer.message || answer.text || "There is nothing to undo.");
     }
 
+    get live() {
+      return this.data.jobs.filter((job) => job.state === "queued" || job.state === "running");
+    }
+
+    /** Ends the brief that runs, or else the next one; what was asked after it keeps its place. */
     async stop() {
-      const live = this.data.jobs.filter((job) => job.state === "queued" || job.state === "running");
-      for (const job of live.reverse()) await this.call("cancel", { job: job.id });
+      const { live } = this;
+      const now = live.find((job) => job.state === "running") || live[0];
+      if (!now) return;
+      const ended = live.filter((job) => briefOf(job) === briefOf(now));
+      await this.cancel(ended);
+      const waiting = new Set(live.filter((job) => !ended.includes(job)).map(briefOf)).size;
+      if (waiting) notice(this.root, waiting === 1 ? "Stopped. One more waits." : `Stopped. ${waiting} more wait.`, "Stop them too", () => this.cancel(this.live));
+    }
+
+    async cancel(jobs) {
+      for (const job of [...jobs].reverse()) await this.call("cancel", { job: job.id });
     }
 
     async fresh() {

@@ -42,6 +42,7 @@
         input.setAttribute("aria-invalid", "true");
         input.setAttribute("aria-describedby", id);
         input.focus({ preventScroll: true });
+        input.addEventListener("input", () => text.isConnected && ((props.value = {}), paint()), { once: true }); // it may be right now
       }
       text.scrollIntoView({ block: "nearest" });
     };
@@ -58,18 +59,40 @@
       document.addEventListener("input", (event) => this.typed(event));
       document.addEventListener("keydown", (event) => this.key(event));
       document.addEventListener("change", (event) => this.chosen(event)); // another mode reads the words otherwise
+      document.addEventListener("click", (event) => event.target instanceof Element && event.target.closest(`#${this.panel}-go`) && this.keep());
       this.paint();
       setTimeout(() => this.input?.value && this.note(this.input.value), 600); // typed or put back before this was here
     }
     note(prompt) {
       this.trigger("act", { do: "notes", prompt });
     }
+    get panel() {
+      return this.props.value.prompt.replace(/-prompt$/, "");
+    }
+    /** As they were typed in this browser, newest first: a job knows its words without LoRAs and wildcards. */
+    get typedBefore() {
+      try {
+        return JSON.parse(localStorage.getItem(`atelier-${this.panel}-typed`) || "[]").map(String);
+      } catch {
+        return []; // no storage, or not ours
+      }
+    }
+    keep() {
+      const text = this.input?.value.trim();
+      if (!text || text.length > 4000) return;
+      try {
+        localStorage.setItem(`atelier-${this.panel}-typed`, JSON.stringify([...new Set([text, ...this.typedBefore])].slice(0, 50)));
+      } catch {
+        // no storage: the jobs' own words are there still
+      }
+    }
     /** Earlier prompts, newest first: those of this session are known to the board before any answer comes. */
     get history() {
-      const panel = this.props.value.prompt.replace(/-prompt$/, "");
-      const jobs = atelier.boards?.get(panel)?.data.jobs || [];
+      const typed = this.typedBefore;
+      const bare = new Set(typed.map((text) => text.replace(/<lora:[^>]*>/g, "").trim()));
+      const jobs = atelier.boards?.get(this.panel)?.data.jobs || [];
       const fresh = jobs.map((job) => job.prompt).filter(Boolean).reverse();
-      return [...new Set([...fresh, ...(this.props.value.history || [])])];
+      return [...typed, ...new Set([...fresh, ...(this.props.value.history || [])].filter((text) => !bare.has(text.trim())))];
     }
     get input() {
       return inputOf(this.props.value.prompt);
@@ -86,7 +109,7 @@
     }
     noteSoon() {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => this.note(this.input.value), 350);
+      this.timer = setTimeout(() => this.input && this.note(this.input.value), 350);
     }
     /** Arrow up at the very start of the field goes back in the history, arrow down at its end forward again. */
     key(event) {
@@ -214,7 +237,10 @@
       const host = mountOf(element);
       host.querySelector(".bd-dropname").textContent = `Reading ${file.name}…`;
       const answer = await atelier.upload(file, file.name, "init_image");
-      if (answer.sha256) return set({ sha256: answer.sha256, mask: null, name: file.name });
+      if (answer.sha256) {
+        set({ sha256: answer.sha256, mask: null, name: file.name });
+        return trigger("act", { sha256: answer.sha256 });
+      }
       paint([answer.error, answer.hint].filter(Boolean).join(" ") || "That file cannot be used.");
     };
     const empty = (problem) => {

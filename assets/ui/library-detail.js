@@ -38,7 +38,9 @@
     return words.join(" · ");
   };
 
-  const OPENS = ["image/", "text/", "audio/", "model/", "application/pdf", "application/json"];
+  const OPENS = ["image/", "text/", "audio/", "model/", "application/pdf"];
+  /** Whether a panel shows it: of data only a palette. */
+  const opens = (item) => OPENS.some((kind) => item.media_type.startsWith(kind)) || (item.media_type === "application/json" && Boolean(item.thumb));
   const NAMED = { image: "Image", text: "Text", music: "Music", design: "Design" };
 
   class Detail {
@@ -117,9 +119,9 @@
       return el(
         "div",
         { class: "lib-actions" },
-        OPENS.some((kind) => item.media_type.startsWith(kind)) ? tool("open", `Open in ${NAMED[atelier.panelOf(item)]}`, () => atelier.openIn(item), { kind: "strong" }) : null,
-        window.atelierBoard?.sendToDesign && OPENS.some((kind) => item.media_type.startsWith(kind)) ? tool("cube", "To Design", () => window.atelierBoard.sendToDesign(item, item.prompt || item.name)) : null,
-        item.restored ? tool("use", "Use settings", () => this.use(item)) : null,
+        opens(item) ? tool("open", `Open in ${NAMED[atelier.panelOf(item)]}`, () => atelier.openIn(item), { kind: "strong" }) : null,
+        window.atelierBoard?.sendToDesign && opens(item) ? tool("cube", "To Design", () => window.atelierBoard.sendToDesign(item, item.prompt || item.name)) : null,
+        item.restored && opens(item) ? tool("use", "Use settings", () => this.use(item)) : null,
         star,
         download,
         tool("trash", "Move to trash", () => library.trash([item.sha256]), { bare: true }),

@@ -193,6 +193,22 @@
     });
   };
 
+  /** The open panel stands in the address: a reload comes back to it, and so does the browser's Back. */
+  const addressing = () => {
+    const asked = () => location.hash.slice(1);
+    const keep = () => {
+      const name = atelier.panel();
+      if (name && name !== asked()) history.pushState(null, "", `#${name}`);
+    };
+    const first = () => {
+      if (!atelier.panel()) return setTimeout(first, 50); // gradio has not drawn the tabs yet
+      if (!asked() || !atelier.goTo(asked())) history.replaceState(null, "", `#${atelier.panel()}`);
+      document.addEventListener("click", (event) => event.target instanceof Element && event.target.closest("[role=tab]") && setTimeout(keep, 0));
+      addEventListener("popstate", () => asked() && atelier.goTo(asked()));
+    };
+    first();
+  };
+
   const begin = () => {
     const queue = new Queue();
     const scheme = railTool("sun", "Theme", () => atelier.setScheme(atelier.dark() ? "light" : "dark"), { id: "theme-button" });
@@ -210,6 +226,7 @@
       queue.node,
     );
     dropping();
+    addressing();
   };
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", begin);
   else begin();

@@ -11,7 +11,8 @@ SORTS = {
     "oldest": "a.created ASC, a.id ASC",
     "starred": "a.starred DESC, a.created DESC, a.id DESC",
 }
-ASIDE = ("token_odds", "describe", "expand_prompt")  # what the page asks for only to show it: no works of a person's
+# what the page asks for only to show it, and what a training or a captioning is given: no works of a person's
+ASIDE = ("token_odds", "describe", "expand_prompt", "dataset", "caption")
 LIMIT = 100_000  # artifacts in one page at most
 
 

@@ -426,7 +426,7 @@ def operation(job: Job, changed: Json | None) -> str:
         return "Merged by hand" if len(request.inputs) > 1 else "Edited by hand"
     if request.params.get("beginning_tokens"):
         return "Branch at a word"
-    if request.params.get("beginning"):
+    if request.params.get("beginning") or request.params.get("own_characters"):
         return "Continued"
     strength = request.params.get("variation_strength")
     if request.parent and strength and not (changed and changed["prompt"]):

@@ -5,7 +5,6 @@ and queues nothing.
 """
 
 import itertools
-import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,6 @@ from studio.types import Input, Model, Request, Value
 from studio.ui import films, form, run
 
 MAX_CELLS = 64
-MAX_SEED = 2**31
 GROWN = ("extend_left", "extend_right", "extend_top", "extend_bottom", "extend_to")
 NOT_AXES = frozenset(
     {
@@ -99,9 +97,14 @@ class Plan:
 
 def plan(studio: Studio, brief: Brief) -> Plan:
     """The requests of a click. InvalidInput names the field that cannot be used."""
-    seed = seed_of(brief.values)
+    seed = form.seed_of(brief.values)
     brief = brief.changed(seed=seed)
     x, y = brief.values.get("x") or "", brief.values.get("y") or ""
+    if brief.extends and not brief.start:
+        side = next(name for name in GROWN if brief.values.get(name))
+        raise InvalidInput(
+            "There is no picture to extend.", "Choose a start picture, or leave its sides as they are.", field=side
+        )
     if str(brief.values.get("many") or "").strip():
         if x or y:
             raise InvalidInput(
@@ -133,13 +136,6 @@ def listed(studio: Studio, brief: Brief) -> tuple[Request, ...]:
     if wrong:
         raise prompt_lists.wrong_lines(wrong)
     return tuple(requests)
-
-
-def seed_of(values: Mapping[str, Any]) -> int:
-    """The locked seed, or a new one."""
-    if values.get("lock") and values.get("seed") is not None:
-        return form.whole(values, "seed", "Seed")
-    return random.SystemRandom().randrange(MAX_SEED)
 
 
 def takes(studio: Studio, brief: Brief) -> tuple[Request, ...]:

@@ -35,7 +35,6 @@ REWORKS = {  # what a rework is called on the page: its task and the settings th
 STRENGTHS = {"subtle": 0.3, "strong": 0.8}
 SOUND = ("reverb", "lufs")  # settings of a take that change its sound alone
 DRY = ("reverb",)  # a number that is set even where it is 0
-MAX_SEED = 2**31
 MAX_NOTES = 32
 LOUDNESS = 88  # velocity of a note of the on-screen keyboard
 
@@ -69,7 +68,7 @@ def request(studio: Studio, asked: Composing) -> Request:
         prompt=prompt,
         inputs=inputs_of(studio, asked, mode),
         params=settings_of(values, mode),
-        seed=seed_of(values),
+        seed=form.seed_of(values),
         parent=asked.parent or asked.kept.get("cover"),
     )
 
@@ -152,13 +151,6 @@ def field_of(fields: Container[str], mode: str, setting: str) -> str:
     return own if own in fields else setting
 
 
-def seed_of(values: Mapping[str, Any]) -> int:
-    """The locked seed, or a new one."""
-    if values.get("lock") and values.get("seed") is not None:
-        return form.whole(values, "seed", "Seed")
-    return random.SystemRandom().randrange(MAX_SEED)
-
-
 def read_as(values: Mapping[str, Any], prompt: str) -> str:
     """What the words of a brief are taken for, as a line; fields that are set win over words."""
     if mode_of(values) != "score" or not prompt.strip():
@@ -203,7 +195,7 @@ def again(studio: Studio, sha256: str, values: Mapping[str, Any]) -> Request:
     if not before.model:
         raise NotFound("This take was changed by hand.", "Vary it instead.")
     count = form.whole(values, COUNT, "Takes")
-    seed = random.SystemRandom().randrange(MAX_SEED)
+    seed = random.SystemRandom().randrange(form.MAX_SEED)
     return before.replace(params={**before.params, COUNT: count}, seed=seed, parent=sha256)
 
 
@@ -229,7 +221,7 @@ def reworked(studio: Studio, sha256: str, asked: Mapping[str, Any], values: Mapp
         prompt=before.prompt if before else str(source.meta.get("name") or ""),
         inputs=(Input(role="source", artifact=sha256),),
         params=params,
-        seed=random.SystemRandom().randrange(MAX_SEED),
+        seed=random.SystemRandom().randrange(form.MAX_SEED),
         parent=sha256,
     )
 

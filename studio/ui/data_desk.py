@@ -138,7 +138,7 @@ class DataDesk:
         wanted = to_caption(dataset, bool(given.get("missing")))
         target = self.studio.settings.staging / f"adopt-{secrets.token_hex(6)}.json"
         target.write_text(json.dumps(wanted), "utf-8")
-        meta: dict[str, Value] = {"name": dataset.name, "role": "pictures", "dataset": dataset.id}
+        meta: dict[str, Value] = {"name": dataset.name, "task": "dataset", "role": "pictures", "dataset": dataset.id}
         try:
             listed = self.studio.library.keep(target, media_type="application/json", meta=meta)
         finally:

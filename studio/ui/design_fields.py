@@ -116,7 +116,7 @@ class DesignFields:
                 info=self.described(models[0][1] if models else None),
             )
             with gr.Row():
-                first = secrets.randbelow(designing.MAX_SEED)
+                first = secrets.randbelow(form.MAX_SEED)
                 fields["seed"] = gr.Number(first, label="Seed", precision=0, elem_id="design-seed", min_width=80)
                 fields["lock"] = gr.Checkbox(value=False, label="Lock", elem_id="design-lock", min_width=60)
         self.wishes = ModelWishes(PANEL, self.wished())

@@ -16,11 +16,10 @@ from studio.families.craft import TEMPLATES
 from studio.families.family import Param
 from studio.studio import Studio
 from studio.types import Input, Json, Request, Value
-from studio.ui import brief, exploring, modelling, run, sketching
+from studio.ui import brief, exploring, form, modelling, run, sketching
 from studio.ui.design_variations import variations
 
 PANEL = "design"
-MAX_SEED = 2**31
 ALL = "all of them"  # the choice of a setting that makes one take for each of its values
 COUNTS = ("num_return_sequences", "num_images_per_prompt")
 AXES = 4  # directions that the form has sliders for
@@ -262,7 +261,7 @@ def declared(act: Act) -> tuple[Param, ...]:
 def plan(studio: Studio, asked: Designing) -> Plan:
     """The requests of a click. InvalidInput names the field that cannot be used."""
     act = act_of(asked.values)
-    seed = brief.seed_of(asked.values)
+    seed = form.seed_of(asked.values)
     own = {name.partition(".")[2]: v for name, v in asked.values.items() if name.startswith(f"{act.task}.")}
     values = {**own, "prompt": str(asked.values.get("prompt") or "").strip(), "seed": seed, "lock": True}
     if act.task == TILE:

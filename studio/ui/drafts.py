@@ -18,10 +18,12 @@ REPEATS, OVERLAPS = 0.05, 0.05  # shares that are told
 
 
 @lru_cache(maxsize=512)
-def runs_of(path: Path) -> tuple[int, float, frozenset[tuple[str, ...]]]:
-    """(words, share of runs of four words that came before in the text, the different runs); files never change."""
+def runs_of(path: Path, first: int = 0) -> tuple[int, float, frozenset[tuple[str, ...]]]:
+    """(words, share of runs of four words that came before in the text, the different runs) from character `first` on;
+    files never change.
+    """
     try:
-        words = re.findall(r"\w+(?:['’]\w+)*", path.read_text("utf-8", "replace").casefold())
+        words = re.findall(r"\w+(?:['’]\w+)*", path.read_text("utf-8", "replace")[first:].casefold())
     except OSError:  # gone; the board still shows the tile
         return 0, 0.0, frozenset()
     runs = [tuple(words[k : k + RUN]) for k in range(len(words) - RUN + 1)]
@@ -31,7 +33,7 @@ def runs_of(path: Path) -> tuple[int, float, frozenset[tuple[str, ...]]]:
 
 def facts(draft: Artifact, siblings: Sequence[Artifact]) -> list[str]:
     """Short words for a tile: what was learnt, length, self-repetition, overlap with the likest sibling."""
-    words, repeated, runs = runs_of(draft.path)
+    words, repeated, _ = runs_of(draft.path)
     minutes = words / WORDS_A_MINUTE
     run = copied(draft.meta)
     told = [f"repeats {run['characters']} characters of your texts"] if run else []
@@ -40,11 +42,22 @@ def facts(draft: Artifact, siblings: Sequence[Artifact]) -> list[str]:
         told.append({"length": "cut at the limit", "time": "out of time"}.get(str(draft.meta["finished"]), "stopped"))
     if repeated >= REPEATS:
         told.append(f"repeats itself {repeated:.0%}")
-    shared = [(len(runs & runs_of(other.path)[2]) / len(runs), other.index) for other in siblings] if runs else []
+    own = new_runs(draft)
+    shared = [(len(own & new_runs(other)) / len(own), other.index) for other in siblings] if own else []
     share, index = max(shared, default=(0.0, 0))
     if share >= OVERLAPS:
         told.append(f"{share:.0%} as in draft {index + 1}")
     return told
+
+
+def new_from(draft: Artifact) -> int:
+    """The first character that the model wrote; those before it were given to it."""
+    return int(str(draft.meta.get("new_from") or 0))
+
+
+def new_runs(draft: Artifact) -> frozenset[tuple[str, ...]]:
+    """The runs of words in what the model wrote itself: a beginning that drafts share says nothing of them."""
+    return runs_of(draft.path, new_from(draft))[2]
 
 
 def copied(meta: Mapping[str, object]) -> Json | None:
@@ -72,7 +85,7 @@ def still_copied(text: str, parents: Sequence[Artifact]) -> dict[str, Value]:
 def odds(path: Path, draft: Artifact) -> Json:
     """What the model's second reading found, with the parts marked that had been given to it or that it had learnt."""
     found: Mapping[str, object] = json.loads(path.read_text("utf-8"))
-    given = int(str(draft.meta.get("new_from") or 0))
+    given = new_from(draft)
     run = copied(draft.meta)
     learnt = range(run["start"], run["start"] + run["characters"]) if run else range(0)
     tokens: list[Json] = []

@@ -12,11 +12,11 @@ from typing import Any
 from studio.errors import InvalidInput, NotFound
 from studio.studio import Studio
 from studio.types import Artifact, Input, Request, Value
+from studio.ui import form
 
 PLACED = ("explore", "map_latents", "latent_directions", "mix_pictures")  # tasks whose takes lie somewhere
 STRENGTHS = {"subtle": 0.25, "strong": 0.6}  # of the way to another place
 MOST_AXES = 12
-MAX_SEED = 2**31
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def vary(studio: Studio, sha256: str, asked: Mapping[str, Any]) -> Request:
         "explore",
         sha256,
         num_images_per_prompt=_count(asked, 8, 64),
-        variation_seed=random.SystemRandom().randrange(MAX_SEED),
+        variation_seed=random.SystemRandom().randrange(form.MAX_SEED),
         variation_strength=strength,
     )
 

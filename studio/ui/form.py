@@ -6,6 +6,7 @@ under the field that it names.
 """
 
 import json
+import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from studio.errors import InvalidInput, StudioError
 from studio.families.family import Param
 from studio.types import Json, Value
 from studio.ui.fast_gradio import gradio as gr
+
+MAX_SEED = 2**31  # of seeds that are drawn
 
 SHORT = {
     "negative_prompt": "negative",
@@ -115,6 +118,10 @@ class Form:
         """Updates for those fields that `values` names."""
         return {self.fields[name]: gr.update(value=value) for name, value in values.items() if name in self.fields}
 
+    def lock_typed_seed(self) -> None:
+        """Who types a seed means it."""
+        self.fields["seed"].input(None, None, self.fields["lock"], js="() => true")
+
     def remember(self, demo: gr.Blocks, names: Iterable[str]) -> None:
         """Keep these fields in the browser as they are typed, without a request, and put them back when the
         page loads.
@@ -173,6 +180,16 @@ def whole(values: Mapping[str, Any], name: str, label: str) -> int:
     if not isinstance(value, int | float) or value != int(value):
         raise InvalidInput(f"{label} is {value!r}.", "Type a whole number.", field=name)
     return int(value)
+
+
+def seed_of(values: Mapping[str, Any]) -> int:
+    """The locked seed, or a new one. InvalidInput names the field."""
+    if not values.get("lock") or values.get("seed") is None:
+        return random.SystemRandom().randrange(MAX_SEED)
+    seed = whole(values, "seed", "Seed")
+    if seed < 0:  # elsewhere that asks for a drawn one, which a locked seed is not
+        raise InvalidInput(f"Seed is {seed}.", "Type a whole number from 0 on, or take the lock off.", field="seed")
+    return seed
 
 
 def problem(panel: str, error: StudioError | None) -> Json:

@@ -12,11 +12,11 @@ from studio.errors import InvalidInput
 from studio.families import family
 from studio.studio import Studio
 from studio.types import Artifact, Input, Request, Value
+from studio.ui import form
 
 SHAPE = "model/gltf-binary"
 STRENGTHS = {"subtle": 0.25, "strong": 0.6}
 CORNERS = range(2, 5)  # shapes that are mixed
-MAX_SEED = 2**31
 
 
 def shape_of(studio: Studio, sha256: str) -> Artifact:
@@ -50,7 +50,7 @@ def _from(studio: Studio, task: str, sha256: str, inputs: Sequence[Input], **mor
         prompt=made.prompt if made else "",
         inputs=tuple(inputs),
         params={**params, **more},
-        seed=random.SystemRandom().randrange(MAX_SEED) if task == "vary_shape" else (made.seed if made else 0),
+        seed=random.SystemRandom().randrange(form.MAX_SEED) if task == "vary_shape" else (made.seed if made else 0),
         parent=sha256,
     )
 

@@ -77,7 +77,7 @@ class MusicFields:
             info=described(self.first("score"), "score"),
         )
         with gr.Row():
-            first = secrets.randbelow(composing.MAX_SEED)
+            first = secrets.randbelow(form.MAX_SEED)
             fields["seed"] = gr.Number(first, label="Seed", precision=0, elem_id="music-seed", min_width=80)
             fields["lock"] = gr.Checkbox(value=False, label="Lock", elem_id="music-lock", min_width=60)
         fields[COUNT] = gr.Slider(

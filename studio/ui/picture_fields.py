@@ -109,7 +109,7 @@ class PictureFields:
             for name in ("num_frames", "frame_rate"):
                 fields[name] = form.field(lengths[name], PANEL, typed=True)
         with gr.Row():
-            first = secrets.randbelow(brief.MAX_SEED)
+            first = secrets.randbelow(form.MAX_SEED)
             fields["seed"] = gr.Number(first, label="Seed", precision=0, elem_id="image-seed", min_width=80)
             fields["lock"] = gr.Checkbox(value=False, label="Lock", elem_id="image-lock", min_width=60)
         fields["num_images_per_prompt"] = self.field(params["num_images_per_prompt"], model)

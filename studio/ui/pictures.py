@@ -37,7 +37,6 @@ def described(model: Model | None) -> str:
 
 def sizes(width: int, height: int) -> list[tuple[str, str]]:
     """Shapes of about the same number of pixels as this one, which the model was made for."""
-    side = (width * height) ** 0.5
     shapes = [
         ("Square", 1.0),
         ("Landscape 3:2", 3 / 2),
@@ -47,9 +46,16 @@ def sizes(width: int, height: int) -> list[tuple[str, str]]:
     ]
     found = [(f"{width} × {height}", f"{width}x{height}")] if width != height else []
     for name, ratio in shapes:
-        w, h = (max(64, round(side * ratio**half / 8) * 8) for half in (0.5, -0.5))
-        found.append((name, f"{w}x{h}"))
+        found.append((name, "{}x{}".format(*shaped(ratio, width, height))))
     return [*found, ("Custom", CUSTOM)]
+
+
+def shaped(ratio: float, width: int, height: int) -> tuple[int, int]:
+    """Width and height of about that ratio with about as many pixels as those, in steps that models work in."""
+    side = (width * height) ** 0.5
+    step = 8 if side < 256 else 32 if side < 512 else 64  # models' own are 8 to 64, and none of 64 makes small pictures
+    wide, high = (max(64, round(side * ratio**half / step) * step) for half in (0.5, -0.5))
+    return wide, high
 
 
 def enlarge_request(studio: Studio, sha256: str, model: str = "") -> Request:

@@ -12,7 +12,7 @@ from studio.families import family
 from studio.families.diffusion.controlnet_folders import ControlNetFolder
 from studio.studio import Studio
 from studio.types import Input, Model, Request, Value
-from studio.ui import brief, form
+from studio.ui import form
 
 TASK = "image_to_image"  # what a model must be able to do to be offered for drawings
 CLOSELY = 0.8  # how closely a drawing is followed where nothing is said
@@ -57,7 +57,7 @@ def request(studio: Studio, values: Mapping[str, Any], source: str | None) -> Re
         inputs=(Input(role="init_image", artifact=source), drawing) if task == TASK else (drawing,),
         adapters=adapters,
         params=params,
-        seed=brief.seed_of(values),
+        seed=form.seed_of(values),
     )
 
 

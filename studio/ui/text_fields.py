@@ -122,7 +122,7 @@ class TextFields:
             fields["max_new_tokens"] = self.setting("max_new_tokens", model, label="Longest (tokens)")
             fields["temperature"] = self.setting("temperature", model, label="Temperature")
         with gr.Row():
-            first = secrets.randbelow(writing.MAX_SEED)
+            first = secrets.randbelow(form.MAX_SEED)
             fields["seed"] = gr.Number(first, label="Seed", precision=0, elem_id="text-seed", min_width=80)
             fields["lock"] = gr.Checkbox(value=False, label="Lock", elem_id="text-lock", min_width=60)
         fields["num_return_sequences"] = gr.Slider(

@@ -24,7 +24,6 @@ ONLY = {  # settings that mean something in these modes alone
     "chat": ("system",),
 }
 DECIDED = ("beginning", "beginning_tokens", "own_characters", "suffix")  # what one request alone has
-MAX_SEED = 2**31
 MAX_WEIGHT = 8.0  # of a LoRA
 SHORTER, LONGER = 0.6, 1.6  # of the words of what is written anew
 
@@ -36,13 +35,6 @@ class Writing:
     values: Mapping[str, Any]
     parent: str | None = None  # sha256 of the draft that is branched from
     kept: Mapping[str, Any] = field(default_factory=dict)  # params that the form has no fields for
-
-
-def seed_of(values: Mapping[str, Any]) -> int:
-    """The locked seed, or a new one."""
-    if values.get("lock") and values.get("seed") is not None:
-        return form.whole(values, "seed", "Seed")
-    return random.SystemRandom().randrange(MAX_SEED)
 
 
 def request(studio: Studio, writing: Writing) -> Request:
@@ -65,7 +57,7 @@ def request(studio: Studio, writing: Writing) -> Request:
         adapters=adapters_of(values),
         prompt=prompt if mode == "write" else prompt.strip(),
         params={**writing.kept.get("params", {}), **params},
-        seed=seed_of(values),
+        seed=form.seed_of(values),
         parent=writing.parent,
     )
 
@@ -125,7 +117,7 @@ def again(studio: Studio, sha256: str, values: Mapping[str, Any]) -> Request:
         raise NotFound("This text was put together by hand.", "Choose Continue, or edit the brief.")
     count = form.whole(values, "num_return_sequences", "Drafts")
     params = {**before.params, "num_return_sequences": count}
-    return before.replace(params=params, seed=random.SystemRandom().randrange(MAX_SEED), parent=sha256)
+    return before.replace(params=params, seed=random.SystemRandom().randrange(form.MAX_SEED), parent=sha256)
 
 
 def going_on(studio: Studio, sha256: str, text: str, values: Mapping[str, Any]) -> Request:
@@ -171,7 +163,7 @@ def anew(before: Request, sha256: str, values: Mapping[str, Any], decided: Mappi
         "max_new_tokens": form.whole(values, "max_new_tokens", "Longest"),
     }
     params = {name: value for name, value in before.params.items() if name not in DECIDED}
-    seed = random.SystemRandom().randrange(MAX_SEED)
+    seed = random.SystemRandom().randrange(form.MAX_SEED)
     return before.replace(params={**params, **asked, **decided}, seed=seed, parent=sha256)
 
 
@@ -198,7 +190,7 @@ def rewritten(studio: Studio, values: Mapping[str, Any], asked: Mapping[str, Any
         adapters=adapters_of(values),
         prompt=before,
         params=params,
-        seed=seed_of(values),
+        seed=form.seed_of(values),
     )
 
 

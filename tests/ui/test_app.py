@@ -160,6 +160,7 @@ def test_two_programs_on_one_home(served: Served) -> None:
     )
     assert second.returncode == 2
     assert "in use by another program" in second.stderr and "Traceback" not in second.stderr
+    assert "Atelier is at" not in second.stdout  # no link that leads nowhere
     assert served.ask("/atelier/queue").status == 200
     assert kept.exists()  # the second has cleared nothing of the first
 
@@ -273,6 +274,21 @@ def test_fifty_tab_switches_stay_quick(page: Any, served: Served) -> None:
 
 
 @pytest.mark.browser
+def test_the_address_keeps_the_open_panel(page: Any, served: Served) -> None:
+    from playwright.sync_api import expect
+
+    page.goto(served.link)
+    tab = page.locator("#tab-music-button").first
+    expect(tab).to_be_visible(timeout=30_000)
+    page.wait_for_url("**/#image")
+    tab.click()
+    page.wait_for_url("**/#music")
+    page.reload()
+    expect(page.locator("#music-go")).to_be_visible(timeout=30_000)
+    page.go_back()
+    expect(page.locator("#image-go")).to_be_visible(timeout=30_000)
+
+
 def test_keys_of_the_shell(page: Any, served: Served) -> None:
     enter(page, served)
     page.keyboard.press(f"Alt+{PANELS.index('library') + 1}")

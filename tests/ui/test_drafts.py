@@ -35,6 +35,15 @@ def test_words_time_repetition_and_overlap_are_told(tmp_path: Path) -> None:
     assert drafts.facts(kept(tmp_path, 4, " ".join(f"w{n}" for n in range(700))), [])[1] == "3 min"
 
 
+def test_a_beginning_that_drafts_share_is_no_overlap(tmp_path: Path) -> None:
+    given = " ".join(f"given{n}" for n in range(40)) + " "
+    ends = [" ".join(f"{name}{n}" for n in range(20)) for name in ("one", "two")]
+    first, second = (kept(tmp_path, k, given + end, new_from=len(given)) for k, end in enumerate(ends))
+    assert drafts.facts(first, [second]) == ["60 words", "< 1 min"]
+    again = kept(tmp_path, 8, given + ends[0], new_from=len(given))
+    assert drafts.facts(first, [again])[2] == "100% as in draft 9"
+
+
 def test_what_was_given_is_marked(tmp_path: Path) -> None:
     tokens = [{"id": n, "text": text, "given": False} for n, text in enumerate(["Once", " upon", " a", " time"])]
     odds = tmp_path / "odds.json"

@@ -9,7 +9,7 @@ from studio.errors import InvalidInput
 from studio.families.family import Param
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.ui import brief, form, run
+from studio.ui import brief, form, pictures, run
 from studio.ui.fast_gradio import gradio as gr
 
 
@@ -63,6 +63,14 @@ def test_a_problem_stands_under_its_field() -> None:
     assert form.problem("image", None) == {}
 
 
+@pytest.mark.parametrize(("side", "step"), [(256, 32), (512, 64), (1024, 64)])
+def test_shapes_that_are_offered_fit_models_of_that_size(side: int, step: int) -> None:
+    found = [tuple(map(int, value.split("x"))) for _, value in pictures.sizes(side, side) if value != pictures.CUSTOM]
+    assert found[0] == (side, side) and len({w / h for w, h in found}) == len(found) == 5
+    for wide, high in found:
+        assert not wide % step and not high % step and 0.85 < wide * high / side**2 < 1.15
+
+
 def test_takes_of_the_same_words_are_one_request(studio: Studio) -> None:
     plan = brief.plan(studio, brief.Brief(values=values(prompt="a fox")))
     (request,) = plan.requests
@@ -96,6 +104,8 @@ def test_an_unlocked_seed_is_drawn_anew(studio: Studio) -> None:
         ({"prompt": "  "}, "prompt"),
         ({"prompt": "a {fox"}, "prompt"),
         ({"seed": 1.5}, "seed"),
+        ({"seed": -7}, "seed"),
+        ({"extend_right": 32}, "extend_right"),
         ({"num_images_per_prompt": None}, "num_images_per_prompt"),
         ({"x": "num_inference_steps", "x_values": ""}, "x_values"),
         ({"x": "num_inference_steps", "x_values": "four"}, "x_values"),

@@ -182,6 +182,39 @@ def test_stop_keeps_the_queue_usable(panel: Board) -> None:
     expect(stop).to_be_hidden()
 
 
+def test_stop_ends_what_runs_and_what_was_asked_after_it_waits_on(panel: Board) -> None:
+    page = panel.page
+    panel.fill(steps=150, width=256, height=256, count=8)
+    for prompt in ("one fox", "two foxes", "three foxes"):
+        panel.fill(prompt=prompt)
+        panel.generate()
+        expect(page.locator("#image-board .bd-strip .bd-stripcaption", has_text=prompt)).to_have_count(1)
+    page.locator("#image-stop").click()
+    told = page.locator("#image-board .bd-toast")
+    expect(told).to_contain_text("Stopped. 2 more wait.", timeout=SLOWLY)
+    live = [job["prompt"] for job in panel.served.ask("/atelier/queue").json()["jobs"] if job["state"] != "failed"]
+    assert set(live) >= {"two foxes", "three foxes"}
+    told.get_by_role("button", name="Stop them too").click()
+    expect(panel.status).to_contain_text("Stopped", timeout=SLOWLY)
+    expect(page.locator("#image-stop")).to_be_hidden()
+
+
+def test_many_takes_in_the_strip_lie_beside_the_next_brief(panel: Board) -> None:
+    page = panel.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    try:
+        for prompt, count in (("many foxes", 16), ("few foxes", 2)):
+            panel.fill(prompt=prompt, steps=1, width=64, height=64, count=count)
+            panel.generate()
+            panel.done(count)
+        boxes = [group.bounding_box() for group in page.locator("#image-board .bd-strip .bd-stripgroup").all()[-2:]]
+        last = page.locator("#image-board .bd-strip .bd-stripgroup").nth(-2).locator(".bd-tile").last.bounding_box()
+        assert boxes[0] and boxes[1] and last
+        assert last["x"] + last["width"] <= boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 800})
+
+
 def test_a_failed_job_says_why_and_can_be_tried_again(panel: Board) -> None:
     weights = next((panel.served.home / "models" / "a-tiny-one" / "unet").glob("*.safetensors"))
     whole = weights.read_bytes()

@@ -55,7 +55,8 @@ def test_a_picture_grows_where_a_side_says_so(studio: Studio, picture: Artifact,
     assert (grown.task, grown.params["extend_right"], grown.params["strength"]) == ("outpaint", 32, 0.7)
     assert "extend_left" not in grown.params and "extend_to" not in grown.params
     assert asked(studio, picture).task == "image_to_image"
-    assert asked(studio, extend_right=32).task == "text_to_image"
+    with pytest.raises(InvalidInput, match="no picture to extend"):
+        asked(studio, extend_right=32)
     with pytest.raises(InvalidInput, match="one after the other"):
         asked(studio, picture, mask=True, extend_right=32)
     init = ("--init", str(tmp_path / "scene.png"))

@@ -8,7 +8,7 @@ from studio.families.shapes.modelled import NAMES
 from studio.families.shapes.recipe import Recipe
 from studio.families.training.starter_card import write_starter_card
 
-SUMMARY = "Vases, chairs, lamps and ten kinds more as closed meshes, from words."
+SUMMARY = "Vases, chairs, lamps and nine kinds more as closed meshes, from words."
 DESCRIPTION = (
     "A small shape model, trained by this project on products that it models itself: vases, bowls, mugs, bottles, "
     "lamps, chairs, stools, tables, planters, candle holders, knobs and pendants as closed meshes, from words such as "

@@ -100,6 +100,7 @@ class DesignPanel:
         opened = demo.load(self.opened, None, [drawn.notes, drawn.wishes], **QUIET)
         # what the browser put back in the meantime decides which models are offered
         opened.then(self.models_now, {*choosing, fields["model"]}, fields["model"], **QUIET)
+        self.form.lock_typed_seed()
         self.form.remember(demo, [name for name in fields if name != "model"])
 
     def opened(self) -> Updates:

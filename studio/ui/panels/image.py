@@ -10,7 +10,7 @@ from studio import loras, presets
 from studio.errors import InvalidInput, NotFound, StudioError
 from studio.families import family
 from studio.studio import Studio
-from studio.types import Artifact, Json, Request
+from studio.types import Artifact, Json, Model, Request
 from studio.ui import brief, films, form, pictures, run
 from studio.ui.board import ACTIONS, Board
 from studio.ui.fast_gradio import gradio as gr
@@ -81,6 +81,8 @@ class ImagePanel:
         fields = self.form.fields
         self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
         self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
+        shown = [fields[name] for name in ("size", "width", "height")]
+        self.drawn.start.act(self.begun, fields["model"], shown, **QUIET)
         self.drawn.notes.act(self.noted, inputs, self.drawn.notes, trigger_mode="always_last", **QUIET)
         adding = [self.drawn.lora, fields["prompt"]]
         self.drawn.lora.input(None, adding, adding, js=ADD_LORA)
@@ -97,6 +99,7 @@ class ImagePanel:
         fields["model"].change(self.model_shown, fields["model"], shown, **QUIET)
         shown = [self.drawn.notes, self.drawn.wishes, self.drawn.lora, fields["model"]]
         demo.load(self.opened, None, shown, **QUIET)
+        self.form.lock_typed_seed()
         self.form.remember(demo, [n for n in fields if n not in ("x", "y", "x_values", "y_values", *ONCE)])
 
     def opened(self) -> Updates:
@@ -352,15 +355,23 @@ class ImagePanel:
         component = self.form.fields.get(name)
         return component is not None and form.fits(component, value)
 
-    def size_of(self, width: Any, height: Any) -> Updates:
+    def size_of(self, width: Any, height: Any, model: Model | None = None) -> Updates:
         if not isinstance(width, int) or not isinstance(height, int):
             return {}
-        side, _ = self.drawn.side(self.drawn.first_model())
-        known = {value for _, value in pictures.sizes(side, side)}
+        known = {value for _, value in pictures.sizes(*self.drawn.side(model or self.drawn.first_model()))}
         shape = f"{width}x{height}"
         return self.form.fill({"width": width, "height": height, "size": shape if shape in known else pictures.CUSTOM})
 
     # --- small answers
+
+    def begun(self, id: str | None, event: gr.EventData) -> Updates:
+        """A picture was chosen to begin with: a new one of its shape, of the size that the model was made for."""
+        kept = self.studio.library.artifact(str(dict(event._data or {}).get("sha256")))
+        if not (kept.width and kept.height):
+            return {self.form.fields["size"]: gr.skip()}
+        model = next((m for m in self.studio.catalog.models() if m.id == id), None)
+        ratio = min(max(kept.width / kept.height, 0.25), 4.0)
+        return self.size_of(*pictures.shaped(ratio, *self.drawn.side(model)), model)
 
     def noted(self, given: dict[gr.components.Component, Any], event: gr.EventData) -> Any:
         """The line under the prompt, or the end of a branch."""

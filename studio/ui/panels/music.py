@@ -96,6 +96,7 @@ class MusicPanel:
         opened = demo.load(self.opened, None, [drawn.notes, drawn.wishes], **QUIET)
         # the mode may have been changed in the meantime: it decides which models are offered
         opened.then(self.models_now, fields["mode"], fields["model"], **QUIET)
+        self.form.lock_typed_seed()
         self.form.remember(demo, [name for name in fields if name != "model"])
 
     def opened(self) -> Updates:

@@ -106,6 +106,7 @@ class TextPanel:
         self.api.input(self.api_switched, self.api, self.key, **QUIET)
         menus = [drawn.wishes, fields["model"], fields["adapter"], drawn.lora_row]
         demo.load(self.opened, None, [drawn.notes, drawn.templates, *menus, self.api, self.key], **QUIET)
+        self.form.lock_typed_seed()
         self.form.remember(demo, list(fields))
 
     def opened(self) -> Updates:
