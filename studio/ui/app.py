@@ -184,10 +184,11 @@ class Front:
 class Service:
     """Opens the studio in the background of a running server, and closes it again."""
 
-    def __init__(self, settings: Settings, port: int, front: Front) -> None:
+    def __init__(self, settings: Settings, port: int, front: Front, access: Access) -> None:
         self.settings = settings
         self.port = port
         self.front = front
+        self.access = access
         self.studio: Studio | None = None
         self.stack = contextlib.AsyncExitStack()
         self.stopping = asyncio.Event()
@@ -195,7 +196,9 @@ class Service:
     async def open(self, server: uvicorn.Server) -> None:
         """Ends the server where the studio cannot be opened; a StudioError is first shown on the page."""
         try:
-            page = await asyncio.to_thread(self.load)
+            self.studio = await asyncio.to_thread(self.take_home)
+            announce(self.settings, self.access, self.port)  # only now: in a home that is in use no link would work
+            page = await asyncio.to_thread(self.load, self.studio)
             # the parent has no lifespan of its own any more: gradio's queue starts with this
             await self.stack.enter_async_context(page.router.lifespan_context(page))
             self.front.page = page
@@ -216,17 +219,19 @@ class Service:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), seconds)
 
-    def load(self) -> Starlette:
+    def take_home(self) -> "Studio":
         from studio.studio import Studio
 
-        self.studio = Studio(self.settings)
+        return Studio(self.settings)
+
+    def load(self, studio: "Studio") -> Starlette:
         prepare(self.settings)  # only now: another program on this home would still use what this clears
         from studio.ui import fast_gradio  # noqa: F401  (before any other import of gradio)
         from studio.ui.api_routes import api_routes
         from studio.ui.routes import routes
 
-        self.front.routes, self.front.api = routes(self.studio), api_routes(self.studio)
-        return mount(build(self.studio), self.settings, self.port)
+        self.front.routes, self.front.api = routes(studio), api_routes(studio)
+        return mount(build(studio), self.settings, self.port)
 
     async def close(self) -> None:
         await self.stack.aclose()
@@ -252,7 +257,7 @@ async def run(settings: Settings, listening: socket.socket) -> None:
     port = listening.getsockname()[1]
     access = Access.of(settings, port, gradio_cache(settings))
     front = Front()
-    service = Service(settings, port, front)
+    service = Service(settings, port, front, access)
     server = Server(
         uvicorn.Config(
             Guard(front, access),
@@ -266,7 +271,6 @@ async def run(settings: Settings, listening: socket.socket) -> None:
             timeout_keep_alive=30,
         )
     )
-    announce(settings, access, port)
     opening = asyncio.create_task(service.open(server))
     try:
         await server.serve(sockets=[listening])
