@@ -161,7 +161,6 @@ def test_two_programs_on_one_home(served: Served) -> None:
     assert second.returncode == 2
     assert "in use by another program" in second.stderr and "Traceback" not in second.stderr
     assert "Atelier is at" not in second.stdout  # no link that leads nowhere
-    assert "Atelier is at" not in second.stdout  # no link that leads nowhere
     assert served.ask("/atelier/queue").status == 200
     assert kept.exists()  # the second has cleared nothing of the first
 
