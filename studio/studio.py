@@ -252,6 +252,11 @@ class Studio:
         job = self.library.job(id)
         return self.submit(job.request, panel=job.panel, group=job.group)
 
+    def dismiss(self, id: str) -> None:
+        """A job that failed or was interrupted is no longer spoken of; what it had finished stays."""
+        if self.library.job(id).state in (JobState.failed, JobState.interrupted):
+            self.library.set_job(id, state=JobState.cancelled, error="", hint="")
+
     def pause(self) -> None:
         self.engine.pause()
         self.touch()

@@ -300,6 +300,7 @@
         icon("warn"),
         el("span", { dir: "auto" }, el("b", { text: job.error }), " ", job.hint || ""),
         button("retry", "Retry", () => this.call("retry", { job: job.id })),
+        button("close", "Dismiss", () => this.call("dismiss", { job: job.id }), { bare: true }),
       );
     }
 

@@ -113,7 +113,8 @@
           { class: "at-do" },
           place > 0 ? bare("up", "Sooner", () => move(-1)) : null,
           place >= 0 && place < queued.length - 1 ? bare("down", "Later", () => move(1)) : null,
-          failed ? bare("retry", "Try again", () => this.act("retry", { job: job.id })) : bare("close", job.state === "running" ? "Stop" : "Remove", () => this.act("cancel", { job: job.id })),
+          failed ? bare("retry", "Try again", () => this.act("retry", { job: job.id })) : null,
+          failed ? bare("close", "Dismiss", () => this.act("dismiss", { job: job.id })) : bare("close", job.state === "running" ? "Stop" : "Remove", () => this.act("cancel", { job: job.id })),
         ),
       );
       if (job.state === "running") row.append(el("progress", { max: job.steps || 1, value: job.steps ? job.step : null, "aria-label": "Progress" }));

@@ -100,6 +100,11 @@ def retry(studio: Studio, given: Mapping[str, Any]) -> Json:
     return {"job": studio.retry(text(given, "job")).id}
 
 
+def dismiss(studio: Studio, given: Mapping[str, Any]) -> Json:
+    studio.dismiss(text(given, "job"))
+    return {}
+
+
 def pause(studio: Studio, _: Mapping[str, Any]) -> Json:
     studio.pause()
     return {"paused": True}
@@ -143,6 +148,7 @@ ACTIONS: Mapping[str, Action] = {
         empty_trash,
         cancel,
         retry,
+        dismiss,
         pause,
         resume,
         reorder,

@@ -229,6 +229,11 @@ def test_a_failed_job_says_why_and_can_be_tried_again(panel: Board) -> None:
         weights.write_bytes(whole)
     panel.page.get_by_role("button", name="Retry").click()
     panel.done(1)
+    panel.page.locator("#image-board .bd-stripcaption").first.click()
+    expect(error).to_be_visible()
+    error.get_by_role("button", name="Dismiss").click()
+    expect(panel.page.locator("#image-board .bd-stripgroup")).to_have_count(1)
+    expect(error).to_have_count(0)
 
 
 def test_earlier_prompts_come_back(panel: Board) -> None:
