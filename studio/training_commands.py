@@ -11,7 +11,7 @@ from typing import Any
 
 from studio.errors import InvalidInput
 from studio.families import family
-from studio.lab.dataset import Dataset, free_name
+from studio.lab.dataset import Dataset, free_name, trigger_word
 from studio.lab.items import LEAST
 from studio.lab.probe import ATTRIBUTES, Probe
 from studio.lab.recipe import CHOICES, LEARNS, PRESETS, learning_seconds, scratch_advice
@@ -132,10 +132,11 @@ def from_scratch(settings: Settings, given: argparse.Namespace) -> int:
 
 def _data_set(studio: Studio, source: Path, name: str, given: argparse.Namespace, kind: str) -> Dataset:
     """The pictures or texts of a folder as a new data set, with what was said of them on the command line."""
+    trigger = trigger_word(given.trigger)  # wrong ones before a data set is made
     dataset = Dataset.create(studio.datasets, free_name(studio.datasets, name), kind, least=LEAST)
     report = dataset.add([source])
-    if given.trigger:
-        dataset.set_trigger(given.trigger)
+    if trigger:
+        dataset.set_trigger(trigger)
     if given.caption:
         dataset.set_captions({item.id: given.caption for item in dataset.items})
     dataset.set_consent(True)

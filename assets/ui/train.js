@@ -75,7 +75,7 @@
       );
       this.coming = el("div", { class: "trn-coming", role: "status", hidden: true }, el("span"), el("progress", { "aria-label": "How much is done" }), tool("close", "Stop", () => this.act("stop", { job: this.known.captioning[this.chosen.dataset].id }), { kind: "stop" }));
       this.takeDrops(this.root);
-      this.trigger = el("input", { type: "text", id: "train-trigger", maxlength: 50, autocomplete: "off", spellcheck: "false", placeholder: "zwx", dir: "auto", onchange: () => this.edit("trigger", { text: this.trigger.value }) });
+      this.trigger = el("input", { type: "text", id: "train-trigger", maxlength: 50, autocomplete: "off", spellcheck: "false", placeholder: "zwx", dir: "auto", onchange: () => this.keepTrigger({ focus: false }) });
       this.consent = el("input", { type: "checkbox", id: "train-consent", onchange: () => this.edit("consent", { on: this.consent.checked }) });
       this.bases = el("select", { id: "train-base", onchange: () => ((this.chosen.base = this.bases.value), this.showKinds(), this.plan()) });
       this.name = el("input", { type: "text", id: "train-name", maxlength: 60, autocomplete: "off", dir: "auto", placeholder: "as the data set" });
@@ -365,8 +365,9 @@
         const now = JSON.stringify(state);
         if (now === this.seen) return;
         this.seen = now;
+        if (id !== this.set?.id) this.refused = false;
         this.set = state;
-        if (document.activeElement !== this.trigger) this.trigger.value = state.trigger;
+        if (document.activeElement !== this.trigger && !this.refused) this.trigger.value = state.trigger;
         this.consent.checked = state.consent;
         this.data.show(state);
         this.plan();
@@ -374,8 +375,14 @@
         if (id === this.chosen.dataset) atelier.failed(error);
       }
     }
+    /** Keeps the trigger word, or says at its field why it cannot be kept. */
+    async keepTrigger(how) {
+      const answer = await this.edit("trigger", { text: this.trigger.value }, (error) => ((this.refused = true), this.say(error.message, "trigger", how)));
+      if (answer) this.refused = false; // until then the field keeps what was typed
+      return answer;
+    }
     /** A change of the data set; the answer is seen at once. */
-    async edit(action, data = {}) {
+    async edit(action, data = {}, failed = atelier.failed) {
       try {
         const answer = await atelier.postJson("/atelier/train/act", { action, dataset: this.chosen.dataset, ...data });
         this.done += 1;
@@ -384,7 +391,7 @@
         this.refresh(); // the menu says names and counts
         return answer;
       } catch (error) {
-        atelier.failed(error);
+        failed(error);
         await this.loadData();
         return null;
       }
@@ -604,6 +611,8 @@
       const { dataset, base, preset } = this.chosen;
       if (this.mode === "scratch" && this.wrongMinutes) return this.say(this.wrongMinutes, "minutes");
       this.go.disabled = true;
+      const meant = this.mode === "lora" && this.trigger.value.trim() !== (this.set?.trigger || "");
+      if (meant && !(await this.keepTrigger({ focus: true }))) return this.showMode();
       try {
         const asked = {
           lora: { action: "start", dataset, base, preset, name: this.name.value, params: this.changed },

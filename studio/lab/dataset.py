@@ -37,6 +37,7 @@ from studio.lab.state import Change, State, Values, explained, read_state, write
 STATE = "dataset.json"
 LONGEST_NAME = 100  # characters
 LONGEST_TRIGGER = 50
+SYNTAX = "<>(){}[]|,:\\"  # characters that mean something in prompts
 
 _locks: dict[Path, threading.RLock] = {}
 _locks_lock = threading.Lock()
@@ -265,8 +266,8 @@ class Dataset:
         self._edit(f"At least {pixels} pixels", {"least": pixels})
 
     def set_trigger(self, word: str) -> None:
-        """The word that will call the subject; empty: none."""
-        word = _line(word, "trigger", LONGEST_TRIGGER)
+        """The word or words that will call the subject; empty: none."""
+        word = trigger_word(word)
         self._edit(f"Trigger word “{word}”" if word else "No trigger word", {"trigger": word})
 
     def set_consent(self, given: bool) -> None:
@@ -461,6 +462,16 @@ def _each_cleaned(
         yield from zip(files, pool.map(clean, files), strict=True)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def trigger_word(text: str) -> str:
+    """The trigger word as it is kept; InvalidInput where a prompt would read it as something else."""
+    word = _line(text, "trigger", LONGEST_TRIGGER)
+    wrong = next((letter for letter in word if letter in SYNTAX), "")
+    if wrong:
+        hint = f"Leave {wrong} out: it has a meaning of its own in prompts."
+        raise InvalidInput(f"The trigger word is {word!r}.", hint, field="trigger")
+    return word
 
 
 def _line(text: str, field: str, longest: int) -> str:

@@ -97,7 +97,15 @@ class TrainDesk:
             "measured": each.measured,
             "memory": each.memory,
             "room": self.studio.engine.device.memory if self.studio.engine.device else None,
-            "advice": " ".join(told for told in (advice(pictures), str(model.card.get("teaching") or "")) if told),
+            "advice": " ".join(
+                told
+                for told in (
+                    advice(pictures),
+                    known_trigger(dataset.trigger, model.knows.get("words", ())),
+                    str(model.card.get("teaching") or ""),
+                )
+                if told
+            ),
             "shapes": self.shapes(items, values),
             "pictures": pictures,
             "held_out": len(items) - pictures,
@@ -349,6 +357,13 @@ ACTIONS: Mapping[str, Callable[[TrainDesk, Given], Json | None]] = {
         TrainDesk.delete_preset,
     )
 }
+
+
+def known_trigger(trigger: str, words: Sequence[str]) -> str:
+    """One sentence where a model that knows `words` knows all of the trigger word; "" otherwise, as for “zwx dog”."""
+    if not words or not any(letter.isalpha() for letter in trigger) or presets.unknown_words(trigger, words):
+        return ""
+    return f"The model knows “{trigger}” already and will mix the two; a rare word, such as zwx, keeps them apart."
 
 
 def field_state(param: Param, value: Value) -> Json:

@@ -239,6 +239,16 @@ def test_the_history_is_bounded(dataset: Dataset) -> None:
     assert dataset.name == "Name 4" and len(dataset.items) == 8
 
 
+def test_a_trigger_word_is_no_syntax_of_prompts(dataset: Dataset) -> None:
+    for wrong in ("<lora:x:1>", "(fox)", "{a|b}", "a, b", "fox:1.2", "[fox]", "a\\"):
+        with pytest.raises(InvalidInput, match="meaning of its own in prompts") as refused:
+            dataset.set_trigger(wrong)
+        assert refused.value.field == "trigger"
+    assert dataset.trigger == ""
+    dataset.set_trigger("  zwx-7  toy ")
+    assert dataset.trigger == "zwx-7 toy"
+
+
 def test_replacing_in_captions(dataset: Dataset) -> None:
     assert dataset.replace_in_captions("red fox", "fox of fire") == 8
     assert {item.caption for item in dataset.items} == {"fox of fire"}

@@ -169,3 +169,33 @@ def test_a_tiny_picture_is_left_out_until_it_is_taken_in(tab: TrainTab, tmp_path
     tiny.get_by_label("Use tiny.png").check()
     expect(tab.item("tiny.png")).to_contain_text(f"{told} It stays in, but will be enlarged")
     expect(tab.page.locator(".trn-report").first).to_contain_text("3 pictures of 3 will be used")
+
+
+def test_a_trigger_word_is_no_syntax_and_known_words_are_told(tab: TrainTab, served: Served, tmp_path: Path) -> None:
+    page = tab.page
+    make(tab, "Trees")
+    tab.drop(drawn(tmp_path, *range(6)))
+    trigger, problem = page.locator("#train-trigger"), page.locator(".trn-problem")
+    trigger.fill("<lora:x:1>")
+    trigger.blur()
+    told = "The trigger word is '<lora:x:1>'. Leave < out: it has a meaning of its own in prompts."
+    expect(problem).to_have_text(told)
+    expect(trigger).to_have_attribute("aria-invalid", "true")
+    page.locator("#train-consent").check()
+    page.locator("#train-go").click()
+    expect(trigger).to_be_focused()
+    expect(problem).to_have_text(told)
+    assert not served.ask("/atelier/train/state").json()["runs"]
+    page.locator("#train-base").select_option("starter-image")
+    trigger.fill("fox")
+    trigger.blur()
+    expect(problem).to_be_hidden()
+    expect(trigger).not_to_have_attribute("aria-invalid", "true")
+    advice = page.locator(".trn-settings")
+    expect(advice).to_contain_text("The model knows “fox” already and will mix the two")
+    trigger.fill("zwx fox")
+    trigger.blur()
+    expect(advice).not_to_contain_text("already and will mix")
+    assert served.ask(f"/atelier/train/dataset/{page.locator('#train-dataset').input_value()}").json()["trigger"] == (
+        "zwx fox"
+    )

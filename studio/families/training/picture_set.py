@@ -4,6 +4,7 @@ Reads what `Dataset.manifest()` wrote. Knows no model.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,9 +47,9 @@ def read_manifest(path: Path) -> Mapping[str, Any]:
 
 
 def caption_of(item: Mapping[str, Any], trigger: str) -> str:
-    """The item's caption, with the trigger word in front where it is not in it."""
+    """The item's caption, with the trigger word or words in front where they are not in it."""
     caption = str(item.get("caption") or "").strip()
-    if not trigger or trigger.lower() in caption.lower().split():
+    if not trigger or re.search(rf"(?<!\w){re.escape(trigger)}(?!\w)", caption, re.IGNORECASE):
         return caption or trigger
     return f"{trigger} {caption}".strip()
 
