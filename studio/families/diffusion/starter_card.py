@@ -18,7 +18,7 @@ DESCRIPTION = (
 )
 LIMITS = (
     "Trained on shared processor cores so far: things, places, times and styles are mostly right, but soft; in "
-    "drawings of lines (blueprint, neon, ink, pencil) things are often lost. The figures say how many. "
+    "drawings of lines (blueprint, neon, ink, pencil) fine parts run into each other. The figures say how many. "
     "Knows only the words listed here, pictures of 256 x 256, and one to three things at a time. "
     "No people, no lettering, no photographs. Anything else gives a picture of what it did understand."
 )
