@@ -137,8 +137,7 @@ def test_the_whole_road(tab: TrainTab, files: list[Path], served: Served) -> Non
     expect(page.locator("#train-state")).to_be_visible()
 
     page.reload()  # the training goes on without a page, and the page finds it again
-    expect(page.locator("#image-go")).to_be_visible(timeout=30_000)
-    page.locator("#tab-train-button").last.click()
+    expect(page.locator("#train-dataset")).to_be_visible(timeout=30_000)
     page.locator(".trn-run").first.click()
     tab.state("Ready")
     card = page.locator("#train-card")
