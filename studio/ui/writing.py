@@ -11,7 +11,8 @@ from typing import Any
 from studio.errors import InvalidInput, NotFound
 from studio.families import family
 from studio.families.causal_lm.brief_words import brief_of
-from studio.families.causal_lm.defaults import knows_conversations
+from studio.families.causal_lm.defaults import knows_conversations, room_in
+from studio.families.causal_lm.grammars import grammar_of
 from studio.studio import Studio
 from studio.types import Adapter, Artifact, Input, Job, Json, Request, Value
 from studio.ui import form
@@ -49,6 +50,11 @@ def request(studio: Studio, writing: Writing) -> Request:
         said = f"{model.name} knows no conversations."
         raise InvalidInput(said, "Choose a chat model, or go on from a text in Write.", field="mode")
     params = settings_of(studio, values, mode)
+    room, longest = room_in(model.folder), params.get("max_new_tokens")
+    if isinstance(longest, int) and longest > room:
+        said = f"{longest:,} new tokens are more than the {room:,} that {model.name} can look back."
+        raise InvalidInput(said, f"Ask for fewer than {room:,}.", field="max_new_tokens")
+    grammar_of(str(params.get("json_schema") or ""), str(params.get("regex") or ""))
     if mode == "chat" and writing.parent:
         params["messages"] = thread(studio, writing.parent)
     return Request(

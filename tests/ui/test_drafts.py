@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from studio.errors import InvalidInput
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.types import Artifact, Request
@@ -84,3 +87,22 @@ def test_what_a_brief_is_read_as_leaves_out_what_is_set(home: Path) -> None:
         assert writing.read_as(studio, {}, said) == "Read as: poem · for children · with the words winter, sea"
         assert writing.read_as(studio, {"genre": "play", "keywords": "gull"}, said) == "Read as: for children"
         assert not writing.read_as(studio, {"mode": "write"}, said) and not writing.read_as(studio, {}, " ")
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "said"),
+    [
+        ({"max_new_tokens": 600}, "max_new_tokens", "more than the 512"),
+        ({"json_schema": "{bad"}, "json_schema", "is no JSON"),
+        ({"json_schema": '{"type": 3}'}, "json_schema", "No text can be written"),
+        ({"regex": "("}, "regex", "unclosed group"),
+        ({"regex": "a+", "json_schema": "{}"}, "regex", "at once"),
+    ],
+)
+def test_what_no_draft_can_be_is_told_before_anything_is_queued(
+    home: Path, values: dict[str, object], field: str, said: str
+) -> None:
+    with Studio(Settings(home=home)) as studio, pytest.raises(InvalidInput, match=said) as caught:
+        asked = {"mode": "write", "prompt": "Once", "model": "starter-text", **values}
+        writing.request(studio, writing.Writing(values=asked))
+    assert caught.value.field == field

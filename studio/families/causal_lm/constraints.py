@@ -1,6 +1,5 @@
 """Keeps drafts to a JSON schema or a regular expression, by llguidance; and words out of them. Knows no job."""
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,12 +12,10 @@ from torch import Tensor
 from transformers import LogitsProcessor, PreTrainedTokenizerBase
 
 from studio.errors import InvalidInput
+from studio.families.causal_lm.grammars import grammar_of, refused
 from studio.families.causal_lm.samplers import OFF
 
-LONGEST = 100_000  # characters of a schema or an expression
 WORD = re.compile(r"[^\W_]+")
-# JSON as one line: between its parts a model of prose would write spaces and line ends without end
-COMPACT: Any = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 class Constraints:
@@ -31,20 +28,12 @@ class Constraints:
 
     def shape(self, json_schema: str, regex: str, count: int, vocabulary: int) -> "Shape | None":
         """What keeps `count` drafts to the schema or the expression, None without either. InvalidInput."""
-        if json_schema.strip() and regex:
-            said = "A text cannot be held to a JSON schema and to a regular expression at once."
-            raise InvalidInput(said, "Empty one of the two.", field="regex")
-        if not json_schema.strip() and not regex:
+        asked = grammar_of(json_schema, regex)
+        if asked is None:
             return None
-        field, given = ("regex", regex) if regex else ("json_schema", json_schema)
-        if len(given) > LONGEST:
-            raise InvalidInput(f"That is {len(given):,} characters long.", f"At most {LONGEST:,}.", field=field)
+        field, grammar = asked
         if not self.ends:
             raise InvalidInput("This model knows no end of a text.", "Write without it.", field=field)
-        if regex:
-            grammar = LLMatcher.grammar_from_regex(regex)
-        else:
-            grammar = LLMatcher.grammar_from_json_schema(schema(given), overrides=COMPACT)
         tables = self._llguidance(vocabulary)
         if problem := LLMatcher.validate_grammar(grammar, tables):
             raise refused(field, problem)
@@ -70,23 +59,6 @@ class Constraints:
         if self._tables is None:
             self._tables = from_tokenizer(self.tokenizer, n_vocab=vocabulary, eos_token=sorted(self.ends))
         return self._tables
-
-
-def schema(text: str) -> str:
-    """The schema, read and written again. InvalidInput where it is no JSON."""
-    try:
-        return json.dumps(json.loads(text))
-    except (ValueError, RecursionError) as error:
-        hint = 'It begins like {"type": "object", ...'
-        raise InvalidInput(f"The JSON schema is no JSON: {error}.", hint, field="json_schema") from error
-
-
-def refused(field: str, problem: str) -> InvalidInput:
-    lines = [line.strip() for line in problem.splitlines() if line.strip()] or ["it is too complex"]
-    reason = next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), lines[0])[:200]
-    reason = reason.rstrip(".")
-    name = "regular expression" if field == "regex" else "JSON schema"
-    return InvalidInput(f"No text can be written to this {name}: {reason}.", "Make it simpler.", field=field)
 
 
 class Shape(LogitsProcessor):

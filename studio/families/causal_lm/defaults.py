@@ -33,6 +33,14 @@ def knows_conversations(folder: Path) -> bool:
     return bool(told) or any((folder / name).exists() for name in named)
 
 
+def room_in(folder: Path) -> int:
+    """Tokens that the model of that folder can look back; 2^31 where its configuration does not say."""
+    config = _read(folder / "config.json")
+    config = config.get("text_config") or config
+    known = (config.get(name) for name in ("max_position_embeddings", "n_positions"))
+    return next((room for room in known if isinstance(room, int) and room > 0), 2**31)
+
+
 def _read(file: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(file.read_text("utf-8"))
