@@ -41,9 +41,9 @@ DESCRIPTION = (
     "composes itself."
 )
 LIMITS = (
-    "Trained for an hour on a busy processor: it puts the thing where it is drawn, in its size and roughly its shape; "
-    "fine lines and sharp corners are lost. Its renderings begin with the drawing as well, which sharpens their "
-    "outlines. 256 x 256 pixels, and the words of starter-image."
+    "Trained for an hour and a half on a busy processor: it puts the thing where it is drawn, in its size and roughly "
+    "its shape; fine lines and sharp corners are lost. Its renderings begin with the drawing as well, which sharpens "
+    "their outlines. 256 x 256 pixels, and the words of starter-image."
 )
 CHECKPOINT = "controlnet.pt"
 SHEET = 12  # held-out drawings on a sample sheet
