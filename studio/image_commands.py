@@ -12,7 +12,7 @@ from studio.families.diffusion.painting_params import SIDES
 from studio.families.video.film_folders import IN_PLACE_OF
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.terminal import adapter_of, copy_out, finished, out_folder, print_json, tell_end, text_of
+from studio.terminal import adapter_of, copy_out, finished, out_folder, print_json, stop, tell_end, text_of
 from studio.types import Input, Job, JobState, Model, Request, Value
 
 
@@ -79,12 +79,13 @@ def image(settings: Settings, given: argparse.Namespace) -> int:
         jobs = [studio.submit(request, panel="cli", group=group) for request in requests]
         codes = []
         for job in jobs:
-            codes.append(_tell_pictures(studio, job, given.out))
+            try:
+                codes.append(_tell_pictures(studio, job, given.out))
+            except KeyboardInterrupt:  # between two of a list
+                stop(studio, job.id)
             if studio.library.job(job.id).state is JobState.cancelled:  # Ctrl+C stops the whole list
-                for left in jobs:
-                    studio.cancel(left.id)
                 break
-        return max(codes)
+        return max(codes, default=130)
 
 
 def _describe(settings: Settings, given: argparse.Namespace) -> int:

@@ -29,14 +29,24 @@ def clear_progress() -> None:
 
 
 def finished(studio: Studio, id: str, each: Callable[[Live], None] = show_progress) -> Job:
-    """The job when it has ended, its progress shown meanwhile; Ctrl+C stops it and keeps what is there."""
+    """The job when it has ended, its progress shown meanwhile; Ctrl+C stops it, and those of its group that wait, and
+    keeps what is there.
+    """
     try:
         return studio.wait(id, each=each)
     except KeyboardInterrupt:
-        studio.cancel(id)
+        stop(studio, id)
         return studio.wait(id, timeout=30)
     finally:
         clear_progress()
+
+
+def stop(studio: Studio, id: str) -> None:
+    """Ends a job and all of its group."""
+    group = studio.library.job(id).group
+    together = studio.library.jobs(group=group, limit=10_000) if group else ()
+    for one in (id, *(job.id for job in together)):
+        studio.cancel(one)
 
 
 def tell_end(done: Job) -> int:
