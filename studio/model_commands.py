@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.catalog import Catalog
+from studio.companions import Companion, companions
 from studio.errors import InvalidInput, NotFound, StudioError
 from studio.hub.fit import DEVICES, GIB, RESERVED, Fit, fit, fit_listed, needs_of_folder
 from studio.hub.installed import freed_by, remove
@@ -25,7 +26,7 @@ NAME = {
     "show": "an id of `available` or of the hub, or an installed model",
     "get": "the same",
     "import": "a .safetensors file",
-    "remove": "a model or LoRA",
+    "remove": "a model, or what works beside one (a LoRA, a ControlNet ...)",
     "fit": "a model (default: all that are offered)",
     "token": "set (read from the keyboard or stdin), forget or show",
     "merge": "the model",
@@ -77,11 +78,18 @@ def _list(settings: Settings, given: argparse.Namespace) -> int:
                 ", ".join(model.tasks),
                 sep="  ",
             )
+    for one in companions(settings):
+        if given.json:
+            print_json(one.to_dict())
+        else:
+            works = f"with {', '.join(one.beside)}" if one.beside else ""
+            print(f"{one.id:24} {one.kind:10} {one.source:8} {one.size / 2**20:8.0f} MB", works, sep="  ")
     return 0
 
 
 def _available(settings: Settings, given: argparse.Namespace) -> int:
     installed = {str(model.card.get("hub", {}).get("repo", "")) for model in Catalog(settings).models()}
+    installed |= {one.repo for one in companions(settings)}
     for entry in listed():
         here = entry.repo in installed
         if given.json:
@@ -116,6 +124,8 @@ def _show(settings: Settings, given: argparse.Namespace) -> int:
     memory = _memory(settings, given)
     if name in installed:
         return _show_installed(installed[name], given, memory)
+    if beside := next((one for one in companions(settings) if one.id == name), None):
+        return _show_companion(beside, given)
     plain: dict[str, Any] = entry.to_dict() if entry else {"repo": name}
     lines = _entry_lines(entry) if entry else []
     if entry:
@@ -172,6 +182,20 @@ def _show_installed(model: Model, given: argparse.Namespace, memory: int) -> int
         told = f", {freed / GIB:.2f} GB freed by removing it" if model.source != "starter" else ""
         print(f"{'size':10} {model.size / GIB:.2f} GB{told}")
         print(found.sentence)
+    return 0
+
+
+def _show_companion(one: Companion, given: argparse.Namespace) -> int:
+    plain = {**one.to_dict(), "freed_by_removing": freed_by(one.path) if one.source != "starter" else 0}
+    if given.json:
+        print_json(plain)
+        return 0
+    for key in ("id", "kind", "name", "source", "licence", "repo", "trigger", "path"):
+        if plain[key]:
+            print(f"{key:10} {plain[key]}")
+    print(f"{'works with':10} {', '.join(one.beside) or 'no installed model that is known'}")
+    told = f", {plain['freed_by_removing'] / 2**20:.0f} MB freed by removing it" if one.source != "starter" else ""
+    print(f"{'size':10} {one.size / 2**20:.0f} MB{told}")
     return 0
 
 

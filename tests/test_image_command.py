@@ -21,7 +21,13 @@ def test_ctrl_c_ends_a_whole_list_and_keeps_what_is_finished(tmp_path: Path) -> 
     )
     words = ["image", "--from", str(tmp_path / "list.txt"), "--steps", "100", "--home", str(tmp_path / "home")]
     command = [sys.executable, "-m", "studio", *words]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background jobs ignore it, children too
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, heard)
     assert process.stdout is not None
     first = json.loads(process.stdout.readline())
     process.send_signal(signal.SIGINT)

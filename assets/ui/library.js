@@ -32,7 +32,7 @@
     build() {
       const field = (text, control) => el("label", { class: "at-field" }, el("span", { text }), control);
       const set = (name) => (event) => this.set(name, event.target.value);
-      this.search = el("input", { type: "search", id: "library-search", placeholder: "Words of a prompt, a tag, a name", autocomplete: "off", dir: "auto", enterkeyhint: "search" });
+      this.search = el("input", { type: "search", id: "library-search", placeholder: "Words of a prompt, a tag, a name, a seed", autocomplete: "off", dir: "auto", enterkeyhint: "search" });
       this.search.addEventListener("input", () => {
         clearTimeout(this.typing);
         this.typing = setTimeout(() => this.set("text", this.search.value), 180);

@@ -6,6 +6,8 @@
 
   const MEDIA = [["", "All"], ["image", "Pictures"], ["text", "Text"], ["music", "Music"], ["sound", "Sound"], ["speech", "Speech"], ["3d", "3D"], ["video", "Video"]];
   const MEDIUM_OF = { diffusion: "image", gan: "image", causal_lm: "text", captioning: "text", score: "music", audio: "music", shapes: "3d" };
+  const UNUSED = "not used";
+  const KINDS = { preview: "shows pictures while they grow" };
   const FAST = 500;
   const SLOW = 5000;
   const UNDER_WAY = ["starting", "downloading", "checking", "waiting"];
@@ -108,7 +110,9 @@
       const parts = [this.downloads];
       if (this.found) parts.push(this.part("From the hub", this.found.map((one) => this.foundRow(one)), "Nothing was found. Try fewer words.", tool("close", "Clear", () => ((this.found = null), this.paint()), { bare: true })));
       const fits = ({ medium, family }) => !this.medium || this.medium === (medium || MEDIUM_OF[family]);
-      parts.push(this.part("Installed", [...state.installed.filter(fits).map((one) => this.installedRow(one)), ...(!this.medium || this.medium === "image" ? state.loras.map((one) => this.loraRow(one)) : [])], "Nothing of this kind yet."));
+      parts.push(this.part("Installed", state.installed.filter(fits).map((one) => this.installedRow(one)), "Nothing of this kind yet."));
+      const beside = state.companions.filter((one) => this.companionFits(one));
+      if (beside.length) parts.push(this.part("Beside models", beside.map((one) => this.companionRow(one))));
       for (const [medium, title] of MEDIA.slice(1)) {
         const entries = state.listed.filter((one) => one.medium === medium && fits(one) && !one.installed);
         if (entries.length) parts.push(this.part(`${title} to be had`, entries.map((one) => this.listedRow(one))));
@@ -162,10 +166,21 @@
           one.panel ? tool("open", "Open its panel", () => atelier.goTo(one.panel)) : null,
           one.removable ? tool("trash", `Remove, frees ${atelier.bytes(one.frees)}`, () => this.remove(one.id, one.name, one.frees), { kind: "danger" }) : null));
     }
-    loraRow(one) {
+    /** Whether it belongs under the chosen medium: by the models that it works with, else it is one for pictures. */
+    companionFits({ beside }) {
+      const media = this.state.installed.filter(({ id }) => beside.includes(id)).map(({ family }) => MEDIUM_OF[family]);
+      return !this.medium || (media.length ? media : ["image"]).includes(this.medium);
+    }
+    companionRow(one) {
+      const usable = one.beside.map((id) => this.state.installed.find((model) => model.id === id)?.name || id);
+      const missing = one.kind === "LoRA" || one.kind === "embedding" ? "" : "fits no model that is installed";
+      const works = one.kind === UNUSED ? "Nothing in this version can use it." : usable.length ? `works with ${usable.join(", ")}` : missing;
       return el("li", { class: "mdl-row", "data-model": one.id },
-        el("div", { class: "mdl-what" }, el("div", { class: "mdl-name" }, el("b", { text: one.id }), this.badges(["LoRA"])), el("p", { class: "mdl-quiet", text: [one.base && `taught with ${one.base}`, one.trigger && `word: ${one.trigger}`, atelier.bytes(one.size)].filter(Boolean).join(" · ") })),
-        el("div", { class: "mdl-do" }, tool("trash", "Remove", () => this.remove(one.id, one.id, one.size), { kind: "danger" })));
+        el("div", { class: "mdl-what" },
+          el("div", { class: "mdl-name" }, el("b", { text: one.name }), this.badges([KINDS[one.kind] || one.kind, one.kind === UNUSED ? "warn" : ""], one.removable ? null : ["comes with the program"], one.licence ? [one.licence] : null)),
+          one.about ? el("p", { text: one.about }) : null,
+          el("p", { class: "mdl-quiet", text: [works, one.trigger && `word: ${one.trigger}`, atelier.bytes(one.size), one.repo].filter(Boolean).join(" · ") })),
+        el("div", { class: "mdl-do" }, one.removable ? tool("trash", `Remove, frees ${atelier.bytes(one.frees)}`, () => this.remove(one.id, one.name, one.frees), { kind: "danger" }) : null));
     }
     listedRow(one) {
       return el("li", { class: "mdl-row", "data-entry": one.id },

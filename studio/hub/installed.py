@@ -1,4 +1,4 @@
-"""What takes room in the home: models and LoRAs, what removing one would free, and the removing."""
+"""What takes room in the home: models and their companions, what removing one would free, and the removing."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from studio.catalog import Catalog
+from studio.companions import companions
 from studio.errors import InvalidInput, ModelError, NotFound
 from studio.settings import Settings
 
@@ -13,7 +14,7 @@ from studio.settings import Settings
 @dataclass(frozen=True, kw_only=True)
 class Removed:
     id: str
-    kind: str  # "model" or "lora"
+    kind: str  # "model", or the kind of a companion in small letters ("lora")
     freed: int  # bytes that the disk got back
     kept: str = ""  # a file elsewhere that the model used and that stays
 
@@ -26,20 +27,23 @@ def freed_by(path: Path) -> int:
 
 
 def remove(settings: Settings, id: str) -> Removed:
-    """Removes a model or LoRA of the home. NotFound; InvalidInput for one that comes with the program."""
-    catalog = Catalog(settings)
-    models = {model.id: model for model in catalog.models()}
+    """Removes a model or a companion of the home. NotFound; InvalidInput for one that comes with the program."""
+    models = {model.id: model for model in Catalog(settings).models()}
     if id in models:
         model = models[id]
         if not model.folder.is_relative_to(settings.models):
             raise InvalidInput(f"{id!r} comes with the program and stays.", "Remove one that was downloaded.")
         return Removed(id=id, kind="model", freed=_away(model.folder), kept=str(model.card.get("file", "")))
-    adapters = catalog.adapters()
-    if id in adapters:
-        freed = _away(adapters[id])
-        (settings.home / "adapters" / f"{id}.json").unlink(missing_ok=True)
-        return Removed(id=id, kind="lora", freed=freed)
-    raise NotFound(f"There is no model and no LoRA {id[:80]!r}.", "See `models list`.")
+    beside = {one.id: one for one in companions(settings)}
+    if id in beside:
+        one = beside[id]
+        if one.source == "starter":
+            raise InvalidInput(f"{id!r} comes with the program and stays.", "Remove one that was downloaded.")
+        freed = _away(one.path)
+        if one.kind == "LoRA":
+            (settings.home / "adapters" / f"{id}.json").unlink(missing_ok=True)
+        return Removed(id=id, kind=one.kind.lower(), freed=freed)
+    raise NotFound(f"There is no model and no companion of one {id[:80]!r}.", "See `models list`.")
 
 
 def _away(path: Path) -> int:

@@ -191,6 +191,15 @@ def m003_sessions_and_removals(connection: sqlite3.Connection) -> None:
     )
 
 
+def m004_seeds(connection: sqlite3.Connection) -> None:
+    """A take is found by its seed, too; the triggers keep the index in step."""
+    for row in connection.execute("SELECT sha256, words, meta FROM artifacts").fetchall():
+        seed = json.loads(row["meta"]).get("seed")
+        if isinstance(seed, int):
+            text = " ".join([*row["words"].split(), str(seed)][: words.STORED_LIMIT])
+            connection.execute("UPDATE artifacts SET words = ? WHERE sha256 = ?", (text, row["sha256"]))
+
+
 def _run(connection: sqlite3.Connection, script: str) -> None:
     """Statement by statement: `executescript` would commit the transaction that we are in."""
     without_comments = "\n".join(line.split("--")[0] for line in script.splitlines())
@@ -199,4 +208,4 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
             connection.execute(statement)
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_jobs_and_artifacts, m002_search, m003_sessions_and_removals)
+MIGRATIONS: tuple[Migration, ...] = (m001_jobs_and_artifacts, m002_search, m003_sessions_and_removals, m004_seeds)

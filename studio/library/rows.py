@@ -195,7 +195,8 @@ def search_words(connection: sqlite3.Connection, sha256: str) -> str:
         negative = json.loads(row["request"]).get("params", {}).get("negative_prompt")
     tags = connection.execute("SELECT tag FROM tags WHERE artifact = ? ORDER BY position", (sha256,)).fetchall()
     prompt = meta.get("prompt") or row["prompt"]
-    return words.stored([prompt, negative, meta.get("name"), row["model"], *(t["tag"] for t in tags)])
+    texts = [prompt, negative, meta.get("name"), row["model"], *(t["tag"] for t in tags)]
+    return words.stored([*texts, str(meta["seed"]) if isinstance(meta.get("seed"), int) else ""])
 
 
 def clean_tags(tags: Iterable[str]) -> tuple[str, ...]:

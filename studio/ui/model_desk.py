@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from studio.companions import Companion, companions
 from studio.errors import InvalidInput, NotFound
 from studio.hub import licences
 from studio.hub.access_token import find_token, forget_token, keep_token
@@ -55,7 +56,9 @@ class ModelDesk:
         """Everything of the panel but what the hub alone knows."""
         kind, memory = self.device()
         models = self.studio.catalog.models()
+        beside = companions(self.studio.settings)
         installed = {str(model.card.get("hub", {}).get("repo", "")): model.id for model in models}
+        installed |= {one.repo: one.id for one in beside}
         entries = listed()
         home = self.studio.settings.models
         there = next(folder for folder in (home, *home.parents) if folder.is_dir())
@@ -65,7 +68,7 @@ class ModelDesk:
             "offline": self.studio.settings.offline,
             "token": find_token(self.studio.settings.home).source,
             "installed": [self.one(model, memory, kind) for model in models],
-            "loras": [self.lora(id, path) for id, path in self.studio.catalog.adapters().items()],
+            "companions": [self.companion(one) for one in beside],
             "listed": [self.entry(entry, entries, installed, memory, kind) for entry in entries],
             "downloads": [one.to_dict() for one in self.downloads.all()],
         }
@@ -119,10 +122,9 @@ class ModelDesk:
             self._folders[model.id] = known = (changed, freed_by(model.folder))
         return known[1]
 
-    def lora(self, id: str, path: Path) -> Json:
-        facts = self.studio.catalog.adapter_facts(id)
-        size = path.stat().st_size if path.is_file() else freed_by(path)
-        return {"id": id, "base": str(facts.get("base", "")), "trigger": str(facts.get("trigger", "")), "size": size}
+    def companion(self, one: Companion) -> Json:
+        ours = one.source != "starter"
+        return {**one.to_dict(), "removable": ours, "frees": freed_by(one.path) if ours else 0}
 
     def entry(
         self, entry: Listed, entries: tuple[Listed, ...], installed: Mapping[str, str], memory: int, kind: str

@@ -109,6 +109,8 @@ def test_tables_for_people(settings: Settings, capsys: pytest.CaptureFixture) ->
         (("show", "sdxl", "--offline", "--memory", "8G"), "Not checked:"),
         (("token",), "Access token: none."),
         (("list",), "starter-image"),
+        (("list",), "with starter-image"),
+        (("show", "starter-sketch"), "works with starter-image"),
     ):
         assert main(["models", *words, "--home", str(settings.home)]) == 0
         assert expected in capsys.readouterr().out

@@ -16,7 +16,7 @@ class TestFind:
         job = house.job("a Red fox, in the snow", params={"negative_prompt": "blurry"})
         fox = house.take(job)
         house.library.tag(fox.sha256, ["winter"])
-        owl = house.take(prompt="an owl", name="IMG_0042.png")
+        owl = house.take(prompt="an owl", name="IMG_0042.png", seed=8231)
         found = {
             text: shas(house.library.find(Query(text=text)))
             for text in (
@@ -26,6 +26,7 @@ class TestFind:
                 "winter",
                 "starter-image",
                 "0042",
+                "8231",
                 "snow red",
                 "foxes",
                 "",
@@ -34,7 +35,7 @@ class TestFind:
         assert [t for t, s in found.items() if s == [fox.sha256]] == [
             "red fox", "fo", "BLURRY", "winter", "starter-image", "snow red",
         ]  # fmt: skip
-        assert found["0042"] == [owl.sha256]
+        assert found["0042"] == found["8231"] == [owl.sha256]
         assert found["foxes"] == [] and len(found[""]) == 2
 
     @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ class TestMigrations:
         library: Library = open_library(tmp_path)
         assert library.find(Query(text="glacier")).total == (1 if earlier else 0)
         assert library.find(Query(text="winter")).total == (1 if earlier else 0)
+        assert library.find(Query(text="8231")).total == (1 if earlier else 0)
         assert [j.id for j in library.session("image")] == (["old"] if earlier else [])
         assert library.check(repair=False).consistent
         library.close()
@@ -55,7 +56,7 @@ def _write_old_rows(database: Database, files: Path) -> None:
     (files / sha256[:2]).mkdir(parents=True)
     (files / sha256[:2] / f"{sha256}.txt").write_bytes(text)
     request = json.dumps({"task": "t", "model": "m", "prompt": "glacier", "seed": 1})
-    meta = json.dumps({"prompt": "glacier"})
+    meta = json.dumps({"prompt": "glacier", "seed": 8231})
     with database.writing() as connection:
         connection.execute(
             """

@@ -71,6 +71,8 @@ def test_a_model_comes_from_the_hub_and_goes_again(page: Page, home: Path, hub: 
 def what_is_offered_says_what_it_takes(desk: Desk) -> None:
     page = desk.page
     expect(page.locator('[data-model="starter-image"]')).to_contain_text("comes with the program")
+    beside = page.get_by_role("region", name="Beside models").locator('[data-model="starter-sketch"]')
+    expect(beside).to_contain_text("works with Starter image")
     rows = page.locator("[data-entry]")
     assert rows.count() >= 40
     page.locator('.mdl [data-medium="image"]').click()

@@ -1,6 +1,7 @@
 """The recipe of starter-image as read from its TOML file."""
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ class AutoencoderTraining:
 class DenoiserTraining:
     """How text encoder and U-Net are trained; `scenes` are encoded beforehand in files of `part` scenes.
 
-    The first `alone` of them show one thing of the usual size; a share `sights` of each file are places in which
-    nothing stands, a share `lines` drawings in lines beside those that chance makes. An error where things stand
+    The first `alone` of them show one thing of the usual size; `shaped` more have the sizes `shapes` (width and height
+    in pixels, multiples of 32) by turns. A share `sights` of each file are places in which nothing stands, a share
+    `lines` drawings in lines beside those that chance makes. An error where things stand
     counts 1 + `heed` times: most of a scene is scenery, much of which no words foretell.
     """
 
@@ -52,6 +54,8 @@ class DenoiserTraining:
     shift: float = 0.0
     sights: float = 0.0
     lines: float = 0.0
+    shaped: int = 0
+    shapes: Sequence[tuple[int, int]] = ()
     heed: float = 0.0
     bf16: bool = True  # multiply in bf16; weights and optimiser stay float32
     compile: bool = False  # the U-Net, by torch.compile: minutes at the start, a quarter more pictures a second then
@@ -79,6 +83,10 @@ class Recipe:
             table["autoencoder_training"] = AutoencoderTraining(**table["autoencoder_training"])
             table["decoder_training"] = AutoencoderTraining(**table["decoder_training"])
             table["denoiser_training"] = DenoiserTraining(**table["denoiser_training"])
+            if table["denoiser_training"].shaped and not table["denoiser_training"].shapes:
+                raise InvalidInput(
+                    f"The recipe {path} asks for scenes of other shapes and names none.", "Add `shapes`."
+                )
             return cls(**{field.name: table[field.name] for field in fields(cls)})
         except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as problem:
             raise InvalidInput(

@@ -10,10 +10,9 @@ from PIL import Image, ImageDraw
 
 from studio.families.diffusion.scene_styles import noise
 
-SIZE = 256
+SIZE = 256  # pixels a side of the square that every place is painted on
 _ROW, _COLUMN = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
 _X = np.arange(SIZE, dtype=np.float32)
-_MIST = (0.35 + 0.65 * np.exp(-(((_ROW - 150) / 60) ** 2))).astype(np.float32)  # thickest at the horizon
 
 
 def _window(middle: float, reach: int) -> slice:
@@ -93,7 +92,10 @@ TIMES: dict[str, Time] = {
 
 @dataclass
 class Canvas:
-    """A scene while it is painted: pixels (256, 256, 3) float32, the time, and where a thing stands."""
+    """A scene while it is painted: pixels (height, width, 3) float32, the time, and where a thing stands.
+
+    A place is painted on a square of SIZE; `reframe` gives it another shape before things are put on it.
+    """
 
     rng: np.random.Generator
     time: Time
@@ -102,6 +104,28 @@ class Canvas:
     footing: str = "ground"  # ground, water, float or plain
     indoors: bool = False
     placed: list[tuple[Image.Image, int, int]] = field(default_factory=list)  # things with their left and top
+
+    @property
+    def height(self) -> int:
+        return self.pixels.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.pixels.shape[1]
+
+    def reframe(self, width: int, height: int) -> None:
+        """Enlarge the empty square to the longer side and keep of it the middle columns, or the rows about the ground.
+
+        The ground comes to lie as far down, as a share of the height, as it was.
+        """
+        side = max(width, height)
+        if (width, height) == (SIZE, SIZE):
+            return
+        layers = [Image.fromarray(self.pixels[..., i]) for i in range(3)]
+        large = np.stack([np.asarray(one.resize((side, side), Image.Resampling.BICUBIC)) for one in layers], 2)
+        top, left = round(self.ground / SIZE * (side - height)), (side - width) // 2
+        self.pixels = large[top : top + height, left : left + width].copy()
+        self.ground *= height / SIZE
 
     def lit(self, colour: np.ndarray, distance: float) -> np.ndarray:
         """A surface colour under this light, paler with distance (0 near, 1 at the horizon)."""
@@ -236,7 +260,7 @@ def water(canvas: Canvas, horizon: float, near: str = "1d5f9a", bottom: float = 
     depth = ((rows - first) / max(SIZE - first, 1))[:, None, None].astype(np.float32)
     body = canvas.lit(rgb(near), 0.05)
     mixed = canvas.pixels[mirror] * (0.62 - 0.42 * depth) + body * (0.38 + 0.42 * depth)
-    wide = noise(canvas.rng, SIZE, 9)[first:last]
+    wide = noise(canvas.rng, canvas.pixels.shape, 9)[first:last]
     wave = np.sin(np.log1p(rows - first)[:, None] * 13 + wide * 2.2)
     canvas.pixels[first:last] = mixed + (wave * 0.035)[..., None] * (0.4 + depth)
 
@@ -247,12 +271,14 @@ def weather(canvas: Canvas) -> None:
         return
     time, rng = canvas.time, canvas.rng
     if time.fog:
-        thick = time.fog * _MIST * (0.8 + 0.4 * noise(rng, SIZE, 3))
+        row = np.linspace(0, SIZE, canvas.height, endpoint=False, dtype=np.float32)
+        mist = 0.35 + 0.65 * np.exp(-(((row - 150) / 60) ** 2))  # thickest at the horizon
+        thick = time.fog * mist[:, None] * (0.8 + 0.4 * noise(rng, canvas.pixels.shape, 3))
         canvas.pixels += np.clip(thick, 0, 0.8)[..., None] * (rgb(time.haze) - canvas.pixels)
     if time.falling:
-        veil = Image.new("L", (SIZE, SIZE))
+        veil = Image.new("L", (canvas.width, canvas.height))
         draw = ImageDraw.Draw(veil)
-        for x, y in rng.uniform(-10, SIZE, (90, 2)):
+        for x, y in rng.uniform(-10, max(veil.size), (90, 2)):
             if time.falling == "rain":
                 draw.line((x, y, x - 3, y + 13), fill=120)
             else:

@@ -101,9 +101,9 @@ def by_hand(lines: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Lines (256, 256) bool, one pixel wide, as an unsteady hand draws them: wavy, with gaps, by some pen."""
     row, column = np.nonzero(lines)
     reach = rng.uniform(0, 3.5)
-    wave = [(noise(rng, SIZE, int(rng.integers(5, 14)))[row, column] - 0.5) * reach for _ in range(2)]
+    wave = [(noise(rng, lines.shape, int(rng.integers(5, 14)))[row, column] - 0.5) * reach for _ in range(2)]
     if rng.random() < 0.55:
-        kept = noise(rng, SIZE, int(rng.integers(8, 30)))[row, column] > rng.uniform(0.05, 0.38)
+        kept = noise(rng, lines.shape, int(rng.integers(8, 30)))[row, column] > rng.uniform(0.05, 0.38)
         row, column, wave = row[kept], column[kept], [part[kept] for part in wave]
     result = np.zeros_like(lines)
     moved = [

@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,40 +19,52 @@ from studio.families.diffusion.scene_canvas import TIMES
 from studio.families.diffusion.scene_places import BACKGROUNDS, PLACES
 from studio.families.diffusion.scene_sprites import Sprites, Thing
 from studio.families.diffusion.scene_styles import LINES, STYLES
-from studio.families.diffusion.scenes import Scene, compose, composed, draw_sight, held_out, vocabulary
+from studio.families.diffusion.scenes import SQUARE, Scene, compose, composed, draw_sight, held_out, vocabulary
 from studio.families.diffusion.train_autoencoder import autoencoder_of
 from studio.families.training.checkpoint import as_tensor, device
 from studio.families.training.run_folder import RunFolder
 
 
-def draw_part(
-    sprites: Sprites,
-    many: int,
-    seed: list[int],
-    unseen: bool,
-    alone: bool = False,
-    sights: float = 0.0,
-    lines: float = 0.0,
-) -> list[Scene]:
-    """`many` scenes; with `unseen` single things in such places as training never shows them in.
+@dataclass(frozen=True)
+class Part:
+    """A file of scenes of one shape. A share `sights` are places alone, a share `lines` drawings in lines."""
 
-    A share `sights` of the others are places in which nothing stands, a share `lines` are drawings in lines.
-    """
-    rng = np.random.default_rng(seed)
-    if not unseen:
-        empty, drawn = round(many * sights), round(many * lines)
-        shown = [compose(sprites, rng, alone=alone) for _ in range(many - empty - drawn)]
-        shown += [compose(sprites, rng, style=str(rng.choice(LINES)), alone=alone) for _ in range(drawn)]
-        return shown + [composed(draw_sight(rng), sprites, rng) for _ in range(empty)]
+    name: str
+    many: int
+    seed: tuple[int, ...]
+    unseen: bool = False  # single things in such places as training never shows them in, and nothing else
+    alone: bool = False  # the others show one thing of the usual size
+    sights: float = 0.0
+    lines: float = 0.0
+    shape: tuple[int, int] = SQUARE  # width and height in pixels
+
+
+def draw_part(sprites: Sprites, part: Part) -> list[Scene]:
+    """The scenes of a part, always the same."""
+    rng, many, shape = np.random.default_rng(part.seed), part.many, part.shape
+    if not part.unseen:
+        empty, drawn = round(many * part.sights), round(many * part.lines)
+        shown = [compose(sprites, rng, alone=part.alone, shape=shape) for _ in range(many - empty - drawn)]
+        for _ in range(drawn):
+            shown.append(compose(sprites, rng, style=str(rng.choice(LINES)), alone=part.alone, shape=shape))
+        return shown + [composed(draw_sight(rng), sprites, rng, shape) for _ in range(empty)]
     pairs = [(thing, place) for thing in sprites.names for place in PLACES if held_out(thing, place)]
     order = rng.permutation(len(pairs))
     return [compose(sprites, rng, thing=pairs[i][0], place=pairs[i][1], alone=True) for i in np.resize(order, many)]
 
 
-def part_of(recipe: Recipe, number: int) -> tuple[list[int], bool, bool, float, float]:
-    """Seed, `unseen`, `alone`, `sights` and `lines` of `draw_part` for a part of the training scenes."""
+def parts_of(recipe: Recipe) -> list[Part]:
+    """The training scenes of a recipe: squares, then other shapes by turns."""
     s = recipe.denoiser_training
-    return [recipe.seed, 3, number], False, number * s.part < s.alone, s.sights, s.lines
+    squares, shaped = math.ceil(s.scenes / s.part), math.ceil(s.shaped / s.part)
+    parts = []
+    for number in range(squares + shaped):
+        turn, which = divmod(max(number - squares, 0), max(len(s.shapes), 1))
+        width, height = SQUARE if number < squares else s.shapes[which]
+        alone = number * s.part < s.alone if number < squares else turn % 2 == 0
+        seed = (recipe.seed, 3, number)
+        parts.append(Part(f"part_{number:04d}.npz", s.part, seed, False, alone, s.sights, s.lines, (width, height)))
+    return parts
 
 
 def kinds(things: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -99,15 +112,14 @@ def cache_scenes(recipe: Recipe, run: RunFolder, sprites: Sprites) -> bool:
     tokenizer = starter.build_tokenizer(words, recipe.text_encoder["max_position_embeddings"])
     folder = run.folder / "latents"
     folder.mkdir(exist_ok=True)
-    parts = range(math.ceil(s.scenes / s.part))
-    jobs = [(f"part_{i:04d}.npz", s.part, part_of(recipe, i)) for i in parts]
-    jobs.insert(1, ("held_out.npz", s.held_out, ([recipe.seed, 4], True, False, 0.0, 0.0)))
-    for name, many, lot in jobs[rank::count]:
+    parts = parts_of(recipe)
+    parts.insert(1, Part("held_out.npz", s.held_out, (recipe.seed, 4), unseen=True))
+    for part in parts[rank::count]:
         if run.should_stop():
             return False
-        if (folder / name).exists():
+        if (folder / part.name).exists():
             continue
-        scenes = draw_part(sprites, many, *lot)
+        scenes = draw_part(sprites, part)
         tokens = tokenizer([scene.caption for scene in scenes], padding="max_length", truncation=True).input_ids
         partial = folder / f"partial_{rank}.npz"
         np.savez(
@@ -116,13 +128,13 @@ def cache_scenes(recipe: Recipe, run: RunFolder, sprites: Sprites) -> bool:
             tokens=np.array(tokens, np.int16),
             covers=np.stack([scene.cover for scene in scenes]).astype(np.float16),
         )
-        partial.replace(folder / name)
+        partial.replace(folder / part.name)
     return True
 
 
 @torch.inference_mode()
 def encode(model: AutoencoderKL, pictures: np.ndarray, bf16: bool = False) -> Tensor:
-    """Pictures (n, 256, 256, 3) uint8 -> latents (n, 16, 16, 16)."""
+    """Pictures (n, height, width, 3) uint8 -> latents (n, 16, height / 16, width / 16)."""
     found = []
     for i in range(0, len(pictures), 16):
         batch = as_tensor(pictures[i : i + 16])
@@ -134,12 +146,13 @@ def encode(model: AutoencoderKL, pictures: np.ndarray, bf16: bool = False) -> Te
 
 
 class Latents:
-    """The cached scenes: latents (n, 16, 16, 16), token ids (n, length) and what things cover (n, 16, 16)."""
+    """The cached scenes: latents (n, 16, h, w), token ids (n, length) and what things cover (n, h, w), file by file."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.rows = np.empty((0, 2), np.int64)  # part and row of every scene
+        self.shapes: list[tuple[int, ...]] = []  # of the latents of every part
         self.names: set[str] = set()
         self.refresh()
         if not self.parts:
@@ -152,14 +165,23 @@ class Latents:
                 continue
             with np.load(path) as file:
                 self.parts.append((file["latents"], file["tokens"], file["covers"]))
+            self.shapes.append(self.parts[-1][0].shape[1:])
             rows = np.arange(len(self.parts[-1][0]))
             new = np.stack([np.full(len(rows), len(self.parts) - 1), rows], 1)
             self.rows = np.concatenate([self.rows, new])
             self.names.add(path.name)
 
     def draw(self, many: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents (many, 16, 16, 16), token ids (many, length) and covers (many, 1, 16, 16) of scenes by lot."""
-        rows = self.rows[rng.integers(0, len(self.rows), many)]
+        """Latents (many, 16, h, w), token ids (many, length) and covers (many, 1, h, w) of scenes of one shape by lot.
+
+        Every shape comes as often as there are scenes of it.
+        """
+        rows = self.rows
+        if len(set(self.shapes)) > 1:
+            shape = self.shapes[rows[rng.integers(0, len(rows)), 0]]
+            same = np.array([one == shape for one in self.shapes])
+            rows = rows[same[rows[:, 0]]]
+        rows = rows[rng.integers(0, len(rows), many)]
         latents, tokens, covers = (np.stack([self.parts[part][kind][row] for part, row in rows]) for kind in range(3))
         return (
             torch.from_numpy(latents).float(),

@@ -172,7 +172,9 @@ def underwater(canvas: Canvas) -> None:
 
 def space(canvas: Canvas) -> None:
     base, glow = rgb("05060f"), rgb(("4a2a7a", "1d3f7a", "6a2452")[canvas.rng.integers(3)])
-    cloud = np.clip(noise(canvas.rng, SIZE, 3) * (0.6 + 0.4 * noise(canvas.rng, SIZE, 7)) * 1.3 - 0.2, 0, 1)
+    cloud = np.clip(
+        noise(canvas.rng, (SIZE, SIZE), 3) * (0.6 + 0.4 * noise(canvas.rng, (SIZE, SIZE), 7)) * 1.3 - 0.2, 0, 1
+    )
     canvas.pixels = (base + (glow - base) * cloud[..., None]).astype(np.float32)
     canvas.dots(80, 0, SIZE, (0.6, 1.3), [rgb("ffffff"), rgb("cfd8ff"), rgb("ffe9c0")])
     if canvas.rng.random() < 0.7:

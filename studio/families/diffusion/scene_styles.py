@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-Picture = np.ndarray  # (size, size, 3) float32 in 0..1
+Picture = np.ndarray  # (height, width, 3) float32 in 0..1
 
 
 def _box(picture: Picture, radius: int) -> Picture:
@@ -28,14 +28,15 @@ def _grey(picture: Picture) -> np.ndarray:
     return picture @ np.array([0.3, 0.59, 0.11], np.float32)
 
 
-def noise(rng: np.random.Generator, size: int, cells: int) -> np.ndarray:
-    """Smooth noise (size, size) in about 0..1 with features size / cells pixels wide."""
-    grid = Image.fromarray(rng.random((cells + 3, cells + 3), np.float32), "F")
-    return np.asarray(grid.resize((size, size), Image.Resampling.BICUBIC))
+def noise(rng: np.random.Generator, shape: tuple[int, ...], cells: int) -> np.ndarray:
+    """Smooth noise of `shape` (height, width, ...) in about 0..1, its features longer side / cells pixels wide."""
+    grid = Image.fromarray(rng.random((cells + 3, cells + 3), np.float32))
+    side = max(shape[:2])
+    return np.asarray(grid.resize((side, side), Image.Resampling.BICUBIC))[: shape[0], : shape[1]]
 
 
 def _edges(picture: Picture) -> np.ndarray:
-    """How strong an outline passes through each pixel, (size, size) in 0..1, over all three channels."""
+    """How strong an outline passes through each pixel, (height, width) in 0..1, over all three channels."""
     soft = _box(picture, 1)
     down = np.abs(np.diff(soft, axis=0, append=soft[-1:])).max(2)
     right = np.abs(np.diff(soft, axis=1, append=soft[:, -1:])).max(2)
@@ -47,17 +48,17 @@ def flat(picture: Picture, rng: np.random.Generator) -> Picture:
 
 
 def pixel_art(picture: Picture, rng: np.random.Generator) -> Picture:
-    size = picture.shape[0]
-    small = picture.reshape(64, size // 64, 64, size // 64, 3).mean((1, 3))
+    """Squares of 4 pixels of eight shades; both sides of the picture are multiples of 4."""
+    height, width = picture.shape[:2]
+    small = picture.reshape(height // 4, 4, width // 4, 4, 3).mean((1, 3))
     small = np.round(small * 7) / 7
-    return small.repeat(size // 64, 0).repeat(size // 64, 1)
+    return small.repeat(4, 0).repeat(4, 1)
 
 
 def pencil_sketch(picture: Picture, rng: np.random.Generator) -> Picture:
-    size = picture.shape[0]
     grey = _grey(picture)
     dodge = np.clip(grey / np.maximum(_box(_box(grey, 4), 4), 1e-3), 0, 1)
-    row, column = np.mgrid[0:size, 0:size]
+    row, column = np.indices(grey.shape)
     hatch = 0.5 + 0.5 * np.sin((row + column) * 1.1)
     shade = 1 - np.clip(0.75 - grey, 0, 1) * (0.35 + 0.35 * hatch)
     paper = np.array([0.98, 0.97, 0.94], np.float32)
@@ -65,10 +66,9 @@ def pencil_sketch(picture: Picture, rng: np.random.Generator) -> Picture:
 
 
 def watercolour(picture: Picture, rng: np.random.Generator) -> Picture:
-    size = picture.shape[0]
     wet = _box(_box(picture, 2), 2)
     rim = np.clip(np.abs(picture - wet).max(2) * 2, 0, 0.35)
-    wash = 0.8 + 0.4 * noise(rng, size, 7) * noise(rng, size, 24)
+    wash = 0.8 + 0.4 * noise(rng, picture.shape, 7) * noise(rng, picture.shape, 24)
     paper = np.array([1.0, 0.985, 0.95], np.float32)
     colour = 1 - (1 - wet) * (0.72 * wash)[..., None]
     return np.clip(colour * (1 - rim)[..., None], 0, 1) * paper
@@ -85,7 +85,7 @@ def oil_painting(picture: Picture, rng: np.random.Generator) -> Picture:
         calmer = candidate < least
         least = np.where(calmer, candidate, least)
         best = np.where(calmer[..., None], _shift(mean, down, right), best)
-    canvas = noise(rng, picture.shape[0], 60) - 0.5
+    canvas = noise(rng, picture.shape, 60) - 0.5
     return np.clip((best - 0.5) * 1.12 + 0.5 + 0.05 * canvas[..., None], 0, 1)
 
 
@@ -113,25 +113,24 @@ def paper_cut(picture: Picture, rng: np.random.Generator) -> Picture:
     flat_colour = np.round(calm * 4) / 4
     height = _grey(flat_colour)
     shadow = np.clip(_box(_shift(height, 4, 3), 2) - height, 0, 1)
-    grain = noise(rng, picture.shape[0], 90) - 0.5
+    grain = noise(rng, picture.shape, 90) - 0.5
     return np.clip(0.08 + 0.9 * flat_colour * (1 - 0.9 * shadow)[..., None] + 0.04 * grain[..., None], 0, 1)
 
 
 def blueprint(picture: Picture, rng: np.random.Generator) -> Picture:
-    size = picture.shape[0]
     line = np.clip(_edges(picture) * 1.6, 0, 1)[..., None]
     paper = np.array([0.08, 0.24, 0.55], np.float32) + 0.10 * (_grey(picture)[..., None] - 0.5)
-    paper = np.broadcast_to(paper, (size, size, 3)).copy()
+    paper = np.broadcast_to(paper, picture.shape).copy()
     paper[::16] += 0.06
     paper[:, ::16] += 0.06
     return np.clip(paper * (1 - line) + line * np.array([0.9, 0.95, 1.0], np.float32), 0, 1)
 
 
 def sepia_photo(picture: Picture, rng: np.random.Generator) -> Picture:
-    size = picture.shape[0]
+    height, width = picture.shape[:2]
     grey = np.clip((_grey(picture) - 0.5) * 1.35 + 0.52, 0, 1)[..., None]
     dark, light = np.array([0.16, 0.09, 0.04], np.float32), np.array([1.0, 0.94, 0.80], np.float32)
-    row, column = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    row, column = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     vignette = 1 - 0.28 * np.clip(row**2 + column**2 - 0.5, 0, 1)
     return (dark + (light - dark) * grey) * vignette[..., None].astype(np.float32)
 

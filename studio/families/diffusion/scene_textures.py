@@ -15,7 +15,7 @@ def dead_leaves(rng: np.random.Generator) -> np.ndarray:
     row, column = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
     picture = np.zeros((SIZE, SIZE, 3), np.float32)
     base = rng.random(3)
-    grains = [noise(rng, SIZE, cells) - 0.5 for cells in (6, 20, 70)]
+    grains = [noise(rng, picture.shape, cells) - 0.5 for cells in (6, 20, 70)]
     grain = sum(weight * part for weight, part in zip((0.5, 0.4, 0.3), grains, strict=True))
     picture += base + grain[..., None] * rng.uniform(0.1, 0.6)
     for radius in np.sort(5 / np.sqrt(rng.uniform(0.0025, 1, 45)))[::-1]:

@@ -1,11 +1,12 @@
-"""The composer: captioned 256-pixel scenes of openly licensed sprites in procedural places, times, styles.
+"""The composer: captioned scenes of openly licensed sprites in procedural places, times, styles, of 256 x 256 pixels
+or another shape.
 
 It draws and describes; it knows no model. The same random generator state gives the same scene.
 """
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image
@@ -18,12 +19,13 @@ from studio.families.diffusion.scene_styles import STYLES
 SIZES = {"tiny": 64, "small": 96, "": 128, "big": 192, "huge": 224}
 GRID = 32  # pixels: sizes and corners are multiples of it, so that a thing always has the same latents
 CELL = 16  # pixels of a latent's side
+SQUARE = (SIZE, SIZE)
 NUMBERS = {2: "two", 3: "three"}
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A finished picture (256, 256, 3) uint8 and all that was decided about it."""
+    """A finished picture (height, width, 3) uint8 and all that was decided about it."""
 
     pixels: np.ndarray
     caption: str
@@ -207,31 +209,37 @@ def _in_style(words: str, style: str, rng: np.random.Generator) -> str:
     return f"{article(look)} of {words}" if rng.random() < 0.35 and style not in ("neon",) else f"{words}, {look}"
 
 
-def paint(plan: Plan, sprites: Sprites, rng: np.random.Generator) -> np.ndarray:
-    """Draw a plan: (256, 256, 3) uint8."""
-    return finish(scenery(plan, rng), plan, sprites)
+def paint(plan: Plan, sprites: Sprites, rng: np.random.Generator, shape: tuple[int, int] = SQUARE) -> np.ndarray:
+    """Draw a plan in `shape` (width, height): (height, width, 3) uint8."""
+    return finish(scenery(plan, rng, shape), plan, sprites)
 
 
-def scenery(plan: Plan, rng: np.random.Generator) -> Canvas:
-    """The place of a plan at its time, still empty."""
+def scenery(plan: Plan, rng: np.random.Generator, shape: tuple[int, int] = SQUARE) -> Canvas:
+    """The place of a plan at its time, still empty; `shape` is width and height, multiples of GRID."""
     canvas = Canvas(rng, TIMES[plan.time])
     if plan.place in BACKGROUNDS:
         backdrop(canvas, plan.place)
     else:
         PLACES[plan.place][0](canvas)
+    canvas.reframe(*shape)
     return canvas
 
 
 def finish(canvas: Canvas, plan: Plan, sprites: Sprites) -> np.ndarray:
-    """Put the things of a plan on its scenery, then weather and style: (256, 256, 3) uint8."""
+    """Put the things of a plan on its scenery, then weather and style: (height, width, 3) uint8."""
     rng = canvas.rng
     count = len(plan.things)
     pixels = SIZES[plan.size] if count < 3 else 64
     if count == 1:
-        room = (SIZE - pixels) // GRID
+        room = (canvas.width - pixels) // GRID
         lefts = [GRID * int(rng.choice([room // 2, (room + 1) // 2, min(1, room), max(room - 1, 0)]))]
+    elif count == 2:
+        pixels = min(pixels, canvas.width // 2 // GRID * GRID)
+        margin = GRID * round((canvas.width - 2 * pixels) / 3 / GRID)
+        lefts = [margin, canvas.width - margin - pixels]
     else:
-        lefts = [0, 128] if count == 2 else [0, 96, 192]
+        step = (canvas.width - pixels) // 2 // GRID * GRID
+        lefts = [0, step, 2 * step]
     if plan.relation == "right of":
         lefts = lefts[::-1]
     standing = GRID * round((canvas.ground + int(rng.choice([-4, 4, 12]))) / GRID)
@@ -252,13 +260,13 @@ def place_thing(
     row wherever the others stand.
     """
     rng, size = canvas.rng, sprite.width
-    middle = left + size / 2
+    middle, halfway = left + size / 2, GRID * round(canvas.height / 2 / GRID)
     floats = canvas.footing in ("float", "plain")
     hover = 0
     if bottom is None and thing.flies and canvas.footing in ("ground", "water") and size <= 128 and rng.random() < 0.75:
-        hover = 2 * GRID
+        hover = max(0, min(2 * GRID, standing - size))
     if bottom is None:
-        bottom = 128 + GRID * round(size / 2 / GRID) if floats else standing - hover + (GRID if size > 180 else 0)
+        bottom = halfway + GRID * round(size / 2 / GRID) if floats else standing - hover + (GRID if size > 180 else 0)
     top = bottom - size
     canvas.placed.append((sprite, left, top))
     if not floats or canvas.footing == "plain":
@@ -275,7 +283,7 @@ def place_thing(
 def _blend(canvas: Canvas, colour: np.ndarray, cover: np.ndarray, left: int, top: int) -> None:
     """Alpha-composite a patch whose corner may lie outside the canvas."""
     height, width = cover.shape[:2]
-    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + width, SIZE), min(top + height, SIZE)
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + width, canvas.width), min(top + height, canvas.height)
     if x0 >= x1 or y0 >= y1:
         return
     inner = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
@@ -285,7 +293,7 @@ def _blend(canvas: Canvas, colour: np.ndarray, cover: np.ndarray, left: int, top
 
 def _shadow(canvas: Canvas, x: float, y: float, size: int, strength: float) -> None:
     first = max(int(y - size * 0.2), 0)
-    row, column = np.mgrid[first : min(int(y + size * 0.2) + 4, SIZE), 0:SIZE].astype(np.float32)
+    row, column = np.mgrid[first : min(int(y + size * 0.2) + 4, canvas.height), 0 : canvas.width].astype(np.float32)
     away = ((column - x) / (size * 0.42)) ** 2 + ((row - y) / (size * 0.075 + 2)) ** 2
     canvas.pixels[first : first + len(row)] *= 1 - (strength * np.exp(-(away**1.5)))[..., None]
 
@@ -309,27 +317,29 @@ def compose(
     time: str = "",
     style: str = "",
     alone: bool = False,
+    shape: tuple[int, int] = SQUARE,
 ) -> Scene:
-    """One captioned scene; every part that is not named is drawn by chance."""
-    return composed(
-        draw_plan(rng, sprites.things, thing=thing, place=place, time=time, style=style, alone=alone), sprites, rng
-    )
+    """One captioned scene of `shape` (width, height); every part that is not named is drawn by chance."""
+    plan = draw_plan(rng, sprites.things, thing=thing, place=place, time=time, style=style, alone=alone)
+    return composed(plan, sprites, rng, shape)
 
 
-def composed(plan: Plan, sprites: Sprites, rng: np.random.Generator) -> Scene:
-    """A plan in words and pixels."""
+def composed(plan: Plan, sprites: Sprites, rng: np.random.Generator, shape: tuple[int, int] = SQUARE) -> Scene:
+    """A plan in words and pixels; what would not fit into the shape is of the usual size."""
+    if SIZES[plan.size] > min(shape) - GRID:
+        plan = replace(plan, size="")
     caption = describe(plan, sprites.things, rng)
-    canvas = scenery(plan, rng)
+    canvas = scenery(plan, rng, shape)
     pixels = finish(canvas, plan, sprites)
     return plan.shown(pixels, caption, covered(canvas))
 
 
 def covered(canvas: Canvas) -> np.ndarray:
-    """How much of each square of CELL pixels the things on a canvas cover: (16, 16) in 0..1."""
-    whole = Image.new("L", (SIZE, SIZE))
+    """How much of each square of CELL pixels the things on a canvas cover: (height, width) / CELL in 0..1."""
+    whole = Image.new("L", (canvas.width, canvas.height))
     for sprite, left, top in canvas.placed:
         whole.paste(255, (left, top), sprite.getchannel("A"))
-    cells = np.asarray(whole, np.float32).reshape(SIZE // CELL, CELL, SIZE // CELL, CELL)
+    cells = np.asarray(whole, np.float32).reshape(canvas.height // CELL, CELL, canvas.width // CELL, CELL)
     return cells.mean((1, 3)) / 255
 
 

@@ -18,10 +18,10 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline
 from PIL import Image, ImageOps
 
 from studio.families.diffusion.recipe import Recipe
-from studio.families.diffusion.scene_latents import draw_part, encode, labels, part_of
+from studio.families.diffusion.scene_latents import draw_part, encode, labels, parts_of
 from studio.families.diffusion.scene_places import PLACES
 from studio.families.diffusion.scene_sprites import Sprites, Thing
-from studio.families.diffusion.scenes import Plan, Scene, describe, draw_plan, draw_sight, held_out, paint
+from studio.families.diffusion.scenes import SQUARE, Plan, Scene, describe, draw_plan, draw_sight, held_out, paint
 from studio.families.diffusion.starter_judge import (
     JUDGE,
     Judge,
@@ -38,6 +38,7 @@ from studio.lab.evaluate import copied, kid, unit
 BATCH = 20
 LESSONS = 40000  # renders that a judge learns from
 COMPARED = 4096  # training scenes among which copies are looked for, where the cache of them is not there
+LONG = ((352, 192), (192, 352))  # shapes so long that a thing which stands in one end is not seen in the other
 SHEET = 64  # prompts on the contact sheet: the first of the held-out ones
 
 
@@ -61,18 +62,48 @@ def captions_of(plans: list[Plan], things: dict[str, Thing], seed: int, synonym:
 
 
 @torch.inference_mode()
-def make(pipeline: StableDiffusionPipeline, captions: list[str], steps: int, guidance: float) -> np.ndarray:
-    """One picture a caption, the i-th from seed i: (n, 256, 256, 3) uint8."""
+def make(
+    pipeline: StableDiffusionPipeline,
+    captions: list[str],
+    steps: int,
+    guidance: float,
+    shape: tuple[int, int] = SQUARE,
+) -> np.ndarray:
+    """One picture a caption, the i-th from seed i: (n, height, width, 3) uint8; `shape` is width and height."""
     made = []
     for i in range(0, len(captions), BATCH):
         some = captions[i : i + BATCH]
         seeds = [torch.Generator().manual_seed(i + k) for k in range(len(some))]
         with mixed_precision():
             pictures = pipeline(
-                some, num_inference_steps=steps, guidance_scale=guidance, generator=seeds, output_type="pt"
+                some,
+                width=shape[0],
+                height=shape[1],
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                generator=seeds,
+                output_type="pt",
             ).images
         made.append(as_pictures(pictures.float().mul(2).sub(1).cpu()))
     return np.concatenate(made)
+
+
+@torch.inference_mode()
+def seen_along(judge: Judge, pictures: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Of long pictures (n, height, width, 3) of one thing: how often it is seen at all, and how often in both ends.
+
+    The judge looks at three squares: the ends and the middle. `truth` (n,) is the number of each picture's thing.
+    """
+    height, width = pictures.shape[1:3]
+    side, far = min(height, width), max(height, width) - min(height, width)
+    seen = []
+    for start in (0, far // 2, far):
+        top, left = (start, 0) if height > width else (0, start)
+        squares = pictures[:, top : top + side, left : left + side]
+        scaled = np.stack([np.asarray(Image.fromarray(one).resize(SQUARE)) for one in squares])
+        seen.append(judge(as_seen(scaled))[0].argmax(1).numpy() == truth)
+    first, middle, last = seen
+    return {"thing": round(float((first | middle | last).mean()), 4), "twice": round(float((first & last).mean()), 4)}
 
 
 @torch.inference_mode()
@@ -93,13 +124,14 @@ def photographs(folder: Path) -> np.ndarray:
 
 
 def training_latents(recipe: Recipe, sprites: Sprites, vae: AutoencoderKL, cache: Path | None = None) -> np.ndarray:
-    """Latents (n, d) of scenes that the model learnt from: the cached ones, or the recipe's first COMPARED again."""
+    """Latents (n, d) of square scenes that the model learnt from: the cached, or the recipe's first COMPARED again."""
     if cache:
-        found = np.concatenate([np.load(path)["latents"] for path in sorted(cache.glob("part_*.npz"))])
+        files = [np.load(path)["latents"] for path in sorted(cache.glob("part_*.npz"))]
+        found = np.concatenate([some for some in files if some.shape[2] == some.shape[3]])
     else:
         s = recipe.denoiser_training
-        parts = range(-(-min(COMPARED, s.scenes) // s.part))
-        drawn = ([scene.pixels for scene in draw_part(sprites, s.part, *part_of(recipe, i))] for i in parts)
+        parts = parts_of(recipe)[: -(-min(COMPARED, s.scenes) // s.part)]
+        drawn = ([scene.pixels for scene in draw_part(sprites, part)] for part in parts)
         found = np.concatenate([encode(vae, np.stack(pictures), multiplies_bf16()) for pictures in drawn])
     return found.reshape(len(found), -1)
 
@@ -158,6 +190,17 @@ def measure(
     figures["places_alone"] = {k: v for k, v in agreement(judge, as_seen(bare), where).items() if k != "thing"}
     if sheet:
         contact_sheet(bare[:SHEET], sheet.with_stem(f"{sheet.stem}-places"))
+    figures["long_pictures"] = {}
+    for shape in LONG:
+        some, rng = plans[: max(1, many // 4)], np.random.default_rng([seed, 9])
+        real_long = np.stack([paint(plan, sprites, rng, shape) for plan in some])
+        long = make(pipeline, captions[: len(some)], *settings, shape)
+        figures["long_pictures"]["{}x{}".format(*shape)] = {
+            "made": seen_along(judge, long, truth[: len(some), 0]),
+            "real_scenes": seen_along(judge, real_long, truth[: len(some), 0]),
+        }
+        if sheet:
+            contact_sheet(long[:SHEET], sheet.with_stem("{}-{}x{}".format(sheet.stem, *shape)))
     more = np.stack([paint(plan, sprites, rng) for plan in held_out_plans(sprites.things, many, seed + 100)])
     with torch.inference_mode():
         known, ours, others = (unit(judge.features(some).double().numpy()) for some in (drawn, made, as_seen(more)))
@@ -172,11 +215,12 @@ def measure(
 
 
 def contact_sheet(pictures: np.ndarray, path: Path, columns: int = 8, size: int = 160) -> None:
-    """Pictures (n, 256, 256, 3) side by side, each `size` pixels wide, in one WebP."""
-    whole = Image.new("RGB", (columns * size, -(-len(pictures) // columns) * size))
+    """Pictures (n, height, width, 3) side by side, each `size` pixels wide, in one WebP."""
+    high = round(size * pictures.shape[1] / pictures.shape[2])
+    whole = Image.new("RGB", (columns * size, -(-len(pictures) // columns) * high))
     for i, picture in enumerate(pictures):
-        small = Image.fromarray(picture).resize((size, size), Image.Resampling.LANCZOS)
-        whole.paste(small, (i % columns * size, i // columns * size))
+        small = Image.fromarray(picture).resize((size, high), Image.Resampling.LANCZOS)
+        whole.paste(small, (i % columns * size, i // columns * high))
     whole.save(path, quality=82, method=6)
 
 

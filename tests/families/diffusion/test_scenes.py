@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from studio.families.diffusion import scenes
 from studio.families.diffusion.scene_canvas import TIMES
-from studio.families.diffusion.scene_latents import draw_part
+from studio.families.diffusion.scene_latents import Part, draw_part
 from studio.families.diffusion.scene_places import PLACES, SIGHTS
 from studio.families.diffusion.scene_sprites import THINGS, Sprites, SpritesMissing
 from studio.families.diffusion.scene_styles import LINES, STYLES
@@ -43,6 +43,32 @@ def test_every_place_shows_the_thing_and_the_time(sprites: Sprites, place: str) 
         return
     night = compose(sprites, np.random.default_rng(1), thing="car", place=place, time="night", style="flat")
     assert night.pixels.mean() < 0.7 * day.pixels.mean()
+
+
+@pytest.mark.parametrize("shape", [(320, 224), (224, 320), (352, 192), (192, 352)])
+@pytest.mark.parametrize("place", [*PLACES, "blue"])
+def test_a_scene_of_another_shape_holds_its_thing_once_and_whole(
+    sprites: Sprites, place: str, shape: tuple[int, int]
+) -> None:
+    for seed in range(3):
+        scene = compose(sprites, np.random.default_rng(seed), thing="rocket", place=place, style="flat", shape=shape)
+        assert scene.pixels.shape == (shape[1], shape[0], 3)
+        assert scene.cover.shape == (shape[1] // 16, shape[0] // 16)
+        square = compose(sprites, np.random.default_rng(seed), thing="rocket", place=place, style="flat")
+        larger = {"big", "large", "huge"} & set(square.caption.split())
+        assert larger or scene.cover.sum() == pytest.approx(square.cover.sum(), rel=0.01)  # neither cut nor stretched
+        assert len({"big", "large", "huge"} & set(scene.caption.split())) == 0 or min(shape) >= 224
+
+
+def test_several_things_of_another_shape_stand_beside_each_other(sprites: Sprites) -> None:
+    rng = np.random.default_rng(0)
+    plans = [plan for plan in (scenes.draw_plan(rng, sprites.things) for _ in range(60)) if len(plan.things) > 1]
+    for plan, shape in zip(plans, [(320, 224), (192, 352), (256, 256)] * 5, strict=False):
+        canvas = scenes.scenery(plan, rng, shape)
+        scenes.finish(canvas, plan, sprites)
+        edges = sorted((left, left + sprite.width) for sprite, left, _ in canvas.placed)
+        assert edges[0][0] >= 0 and edges[-1][1] <= shape[0]
+        assert all(one[1] <= other[0] for one, other in zip(edges, edges[1:], strict=False))
 
 
 def test_styles_change_the_picture_and_the_caption(sprites: Sprites) -> None:
@@ -89,7 +115,7 @@ def test_every_word_of_every_caption_is_known(sprites: Sprites) -> None:
 
 
 def test_a_share_of_a_part_are_places_in_which_nothing_stands(sprites: Sprites) -> None:
-    part = draw_part(sprites, 40, [1, 3, 0], unseen=False, sights=0.25)
+    part = draw_part(sprites, Part("part", 40, (1, 3, 0), sights=0.25))
     empty = [scene for scene in part if not scene.thing]
     assert len(empty) == 10 and all(scene.cover.max() == 0 and scene.kinds == 0 for scene in empty)
     assert all(scene.cover.max() > 0 for scene in part if scene.thing)
@@ -100,7 +126,7 @@ def test_a_share_of_a_part_are_places_in_which_nothing_stands(sprites: Sprites) 
 
 
 def test_a_share_of_a_part_are_drawings_in_lines(sprites: Sprites) -> None:
-    by_lot, part = (draw_part(sprites, 40, [1, 3, 0], unseen=False, lines=share) for share in (0.0, 0.5))
+    by_lot, part = (draw_part(sprites, Part("part", 40, (1, 3, 0), lines=share)) for share in (0.0, 0.5))
     drawn = [sum(scene.style in LINES for scene in some) for some in (by_lot, part)]
     assert drawn[0] < 15 and 20 <= drawn[1] < 30
     assert {scene.style for scene in part} > set(LINES)

@@ -205,6 +205,25 @@ def test_the_cache_knows_where_things_stand(sprites: Sprites, finished: RunFolde
     assert (np.abs(cells[scene.cover > 0.9] - free).sum(1) > 10).mean() > 0.8
 
 
+def test_scenes_of_other_shapes_are_cached_drawn_and_learnt_from(
+    sprites: Sprites, finished: RunFolder, tmp_path: Path
+) -> None:
+    whole = tiny_recipe()
+    asked = {"shaped": 2 * whole.denoiser_training.part, "shapes": [(320, 224), (192, 352)]}
+    recipe = replace(whole, denoiser_training=replace(whole.denoiser_training, **asked))
+    run = RunFolder(tmp_path)
+    shutil.copytree(finished.folder / "vae", tmp_path / "vae")
+    shutil.copytree(finished.folder / "latents", tmp_path / "latents")
+    assert cache_scenes(recipe, run, sprites)
+    latents, rng = Latents(tmp_path / "latents"), np.random.default_rng(0)
+    drawn = [latents.draw(4, rng) for _ in range(30)]
+    assert {tuple(picture.shape[2:]) for picture, _, _ in drawn} == {(16, 16), (14, 20), (22, 12)}
+    assert all(picture.shape[2:] == covers.shape[2:] for picture, _, covers in drawn)
+    assert train_denoiser(recipe, run)
+    squares = training_latents(recipe, sprites, autoencoder_of(recipe, run), tmp_path / "latents")
+    assert squares.shape == (whole.denoiser_training.scenes, 16**3)
+
+
 def test_an_error_where_things_stand_counts_more(finished: RunFolder) -> None:
     model = Denoiser(tiny_recipe(), things_of(finished))
     picture, tokens, covers = Latents(finished.folder / "latents").draw(4, np.random.default_rng(0))
