@@ -385,10 +385,15 @@
 
     // --- actions
 
+    /** Whether this board has the action, and something that is installed now can do it. */
+    can(name) {
+      return this.options.actions.includes(name) && !atelier.lacks?.(this.panel, name);
+    }
+
     renderActions() {
       const entry = this.view === "compare" ? null : this.entries.get(this.active);
       const many = this.chosen.size > 1 && this.view !== "compare";
-      const print = JSON.stringify([many ? [...this.chosen] : entry && entry.take, this.view, this.walking]);
+      const print = JSON.stringify([many ? [...this.chosen] : entry && entry.take, this.view, this.walking, this.options.actions.filter((name) => this.can(name))]);
       if (print === this.actionsPrint) return;
       this.actionsPrint = print;
       this.actions.hidden = !entry && !this.walking;
@@ -398,9 +403,8 @@
     }
 
     oneActions({ take }) {
-      const allowed = this.options.actions;
       const make = (bare) => ([does, picture, word, key]) => {
-        if (allowed && !allowed.includes(does)) return null;
+        if (!this.can(does)) return null;
         const on = (does === "pick" && take.picked) || (does === "star" && take.starred);
         const made = button(picture, on ? { pick: "Picked", star: "Starred" }[does] : word, () => this.does(does), { bare, key, kind: `${on ? "on" : ""} do-${does}` });
         made.disabled = !take.sha256;
@@ -437,7 +441,7 @@
 
     does(name) {
       const entry = this.entries.get(this.active);
-      if (!entry || (this.options.actions && !this.options.actions.includes(name))) return;
+      if (!entry || !this.can(name)) return;
       const { take } = entry;
       if (!take.sha256) return;
       const run = {

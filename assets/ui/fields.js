@@ -188,14 +188,19 @@
 
   /** What each model of a panel wants in the fields; `wished` keeps what is there where a model wishes nothing. */
   const wishes = {};
+  const lacking = {}; // by panel: actions of its board that nothing installed can do
   atelier.modelWishes = (element, props, trigger, watch) => {
     const keep = () => {
-      wishes[props.value.panel] = props.value.models;
-      atelier.showFields?.(props.value.panel);
+      const { panel } = props.value;
+      wishes[panel] = props.value.models;
+      lacking[panel] = props.value.lacking || [];
+      atelier.showFields?.(panel);
+      atelier.boards?.get(panel)?.renderActions();
     };
     watch("value", keep);
     keep();
   };
+  atelier.lacks = (panel, action) => (lacking[panel] || []).includes(action);
   atelier.wishOf = (panel, model) => (wishes[panel] || {})[model];
   atelier.wished = (panel, names, model, ...now) => {
     const wanted = (wishes[panel] || {})[model] || {};

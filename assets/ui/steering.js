@@ -188,8 +188,7 @@
 
     /** The same key means the nearest thing in another medium. */
     either(...names) {
-      const able = this.options.actions || names;
-      this.does(names.find((name) => able.includes(name)));
+      this.does(names.find((name) => this.can(name)));
     },
 
     /** Esc goes back one thing at a time; null when there is nothing of ours to leave. */

@@ -12,7 +12,16 @@ from studio.studio import Studio
 from studio.types import Model
 from studio.ui import brief, films, form, pictures
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.widgets import ModelMenu, ModelWishes, OtherPicture, PromptHelp, PromptList, PromptNotes, StartPicture
+from studio.ui.widgets import (
+    ModelMenu,
+    ModelWishes,
+    OtherPicture,
+    PromptHelp,
+    PromptList,
+    PromptNotes,
+    StartPicture,
+    picture_value,
+)
 
 PANEL = "image"
 ONCE = (
@@ -203,7 +212,7 @@ class PictureFields:
         ) as self.control_fold:
             self.control = OtherPicture(PANEL, "control")
             with gr.Row():
-                fields["controlnet"] = gr.Dropdown(
+                fields["controlnet"] = ModelMenu(
                     self.controlnets(), value="", label="ControlNet", elem_id="image-controlnet", interactive=True
                 )
                 kinds = [("as it wants", ""), *((kind, kind) for kind in params["control_kind"].choices)]
@@ -230,7 +239,7 @@ class PictureFields:
             "Reference picture", open=False, visible=there, elem_id="image-reference-fold"
         ) as self.reference_fold:
             self.reference = OtherPicture(PANEL, "reference")
-            fields["ip_adapter"] = gr.Dropdown(
+            fields["ip_adapter"] = ModelMenu(
                 self.references(), value="", label="IP-Adapter", elem_id="image-ip-adapter", interactive=True
             )
             fields["ip_adapter_scale"] = form.field(params["ip_adapter_scale"], PANEL, value=USUAL_SCALE)
@@ -258,6 +267,30 @@ class PictureFields:
         return form.field(param, PANEL, typed=typed, value=wanted)
 
     # --- what there is to choose from
+
+    def menus(self) -> dict[Any, Any]:
+        """By component: what lies in the folders now, which may be more than when the page was built."""
+        catalog = self.studio.catalog
+        loras, embeddings, references = self.loras(), self.embeddings(), self.references()
+        led, steered = bool(catalog.references()), bool(catalog.controlnets())
+        return {
+            self.wishes: {"panel": PANEL, "models": self.wished(), "lacking": [] if led else ["reference"]},
+            self.lora: gr.update(choices=loras, visible=bool(catalog.adapters())),
+            self.embedding: gr.update(choices=embeddings, visible=len(embeddings) > 1),
+            self.fields["model"]: gr.update(choices=self.models()),
+            self.fields["ip_adapter"]: gr.update(choices=references),
+            self.fields["controlnet"]: gr.update(choices=self.controlnets()),
+            self.reference_fold: gr.update(visible=led),
+            self.control_fold: gr.update(visible=steered),
+            # no picture stays in a fold that cannot be seen: it would be sent and refused
+            self.reference: gr.skip() if led else picture_value("reference"),
+            self.control: gr.skip() if steered else picture_value("control"),
+        }
+
+    def offers(self, name: str, value: Any) -> bool:
+        """Whether a menu of what lies beside models holds that value now; True for every other field."""
+        menu = {"controlnet": self.controlnets, "ip_adapter": self.references}.get(name)
+        return menu is None or value in {id for _, id in menu()}
 
     def models(self) -> list[tuple[str, str]]:
         return [(model.name, model.id) for model in films.makers(self.studio)]

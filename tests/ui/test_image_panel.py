@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from tests.families.diffusion.test_controlnet import build_controlnet
+from tests.families.diffusion.test_references import build_reference
 from tests.ui.served import Served, serving
 from tests.ui.story import SLOWLY, Board, tiny_model
 
@@ -297,3 +299,43 @@ def test_a_lora_is_put_into_the_prompt_and_a_wrong_one_is_said(panel: Board) -> 
     panel.generate()
     expect(page.locator("#image-prompt [role=alert]")).to_contain_text("There is no LoRA 'my-cat'")
     shutil.rmtree(adapters)
+
+
+def test_what_comes_while_the_program_runs_is_offered_without_a_restart(panel: Board) -> None:
+    page, home = panel.page, panel.served.home
+    model = home / "models" / "a-tiny-one"
+    panel.generate()
+    panel.done(1)
+    referring = page.locator("#image-board .do-reference")
+    expect(page.locator("#image-board .do-control")).to_be_visible()
+    expect(referring).to_have_count(0)
+    expect(page.locator("#image-reference-fold")).to_have_count(0)
+    build_reference(model, home / "models" / "look")
+    build_controlnet("sd", model, home / "models" / "depth-lines")
+    (home / "embeddings").mkdir()
+    (home / "embeddings" / "old-master.safetensors").write_bytes(b"no weights")
+    page.evaluate("dispatchEvent(new CustomEvent('atelier:models'))")  # as a download that is done
+    expect(referring).to_be_visible(timeout=10_000)
+    referring.click()
+    expect(page.locator("#image-reference")).to_contain_text("a red fox", timeout=10_000)
+    for field, name in (("ip-adapter", "look"), ("embedding", "old-master")):
+        panel.field(field).click()
+        page.get_by_role("option", name=name, exact=True).last.click()
+    expect(panel.field("prompt")).to_have_value("a red fox <old-master>")
+    panel.fill(prompt="a red fox")
+    page.get_by_role("button", name="Follow a picture's outlines").click()
+    panel.field("controlnet").click()
+    expect(page.get_by_role("option", name="depth-lines", exact=True).last).to_be_visible()
+    page.keyboard.press("Escape")
+    panel.generate()
+    expect(page.locator("#image-board .bd-stripgroup")).to_have_count(2, timeout=20_000)
+    panel.done(1)
+    assert newest(panel.served)["settings"]["ip_adapter"] == "look"
+    page.reload()
+    panel.ready()
+    expect(page.locator("#image-reference-fold")).to_be_visible(timeout=10_000)
+    for gone in (home / "models" / "look", home / "models" / "depth-lines", home / "embeddings"):
+        shutil.rmtree(gone)
+    page.evaluate("dispatchEvent(new CustomEvent('atelier:models'))")
+    expect(page.locator("#image-reference-fold")).to_have_count(0, timeout=10_000)
+    expect(referring).to_have_count(0)

@@ -12,11 +12,11 @@ from studio.families import family
 from studio.studio import Studio
 from studio.types import Artifact, Json, Model, Request
 from studio.ui import brief, films, form, pictures, run
-from studio.ui.board import ACTIONS, Board
+from studio.ui.board import Board
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.form import QUIET
 from studio.ui.picture_fields import ONCE, PANEL, WISHED, PictureFields
-from studio.ui.widgets import Problem, notes_value, picture_value, start_value
+from studio.ui.widgets import ModelMenu, Problem, notes_value, picture_value, start_value
 
 TITLE = "Image"
 ICON = "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4"
@@ -57,7 +57,6 @@ class ImagePanel:
                     PANEL,
                     invitation="Describe a picture",
                     examples=[e.prompt for e in self.examples],
-                    actions=[name for name in ACTIONS if name != "reference" or studio.catalog.references()],
                     restores=True,
                 )
         self.connect(demo)
@@ -76,6 +75,7 @@ class ImagePanel:
             self.drawn.reference_fold,
             self.drawn.control_fold,
             self.drawn.lora,
+            self.drawn.embedding,
             self.drawn.wishes,
         ]
         fields = self.form.fields
@@ -97,22 +97,17 @@ class ImagePanel:
         fields["model"].change(None, fields["model"], None, js=CHOSEN)
         shown = [fields[name] for name in ("model", "style", "size")]
         fields["model"].change(self.model_shown, fields["model"], shown, **QUIET)
-        shown = [self.drawn.notes, self.drawn.wishes, self.drawn.lora, fields["model"]]
-        demo.load(self.opened, None, shown, **QUIET)
+        demo.load(self.opened, None, [self.drawn.notes, *self.drawn.menus()], **QUIET)
         self.form.lock_typed_seed()
         self.form.remember(demo, [n for n in fields if n not in ("x", "y", "x_values", "y_values", *ONCE)])
 
     def opened(self) -> Updates:
-        """On page load: the history, and models that were added since the program started."""
+        """On page load: the history, and what was added since the program started."""
         return {self.drawn.notes: self.notes_now(), **self.menus({}, {})}
 
     def menus(self, _: Json, __: Mapping[str, Any]) -> Updates:
-        """What there is to choose from now: a model or a LoRA may have been taught a moment ago."""
-        return {
-            self.drawn.wishes: {"panel": PANEL, "models": self.drawn.wished()},
-            self.drawn.lora: gr.update(choices=self.drawn.loras(), visible=bool(self.studio.catalog.adapters())),
-            self.form.fields["model"]: gr.update(choices=self.drawn.models()),
-        }
+        """What there is to choose from now: it may have been taught or downloaded a moment ago."""
+        return self.drawn.menus()
 
     def notes_now(self, **known: Any) -> Json:
         return notes_value(PANEL, **{"history": list(self.studio.library.prompts(PANEL, HISTORY)), **known})
@@ -353,6 +348,8 @@ class ImagePanel:
 
     def holds(self, name: str, value: Any) -> bool:
         component = self.form.fields.get(name)
+        if isinstance(component, ModelMenu):
+            return self.drawn.offers(name, value)
         return component is not None and form.fits(component, value)
 
     def size_of(self, width: Any, height: Any, model: Model | None = None) -> Updates:
