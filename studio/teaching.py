@@ -4,14 +4,20 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 
+from studio import presets
+from studio.errors import InvalidInput
 from studio.families import family
 from studio.lab.dataset import Dataset
+from studio.lab.items import Item
 from studio.lab.probe import Probe
-from studio.lab.recipe import lora_params, scratch_params, text_lora_params
+from studio.lab.recipe import PRESETS, lora_params, scratch_params, text_lora_params
+from studio.presets import Preset
 from studio.studio import Studio, inputs_of
 from studio.types import Adapter, Artifact, Input, Model, Request, Value
 
 SAMPLED = 12  # denoising steps of the pictures on the way of a training
+CONTEXT = 512  # tokens of a row of text at most
+LORAS = {"image": "train_lora", "text": "train_text_lora"}  # what teaches a model a LoRA, by the kind of the data
 
 
 def freeze(studio: Studio, dataset: Dataset) -> Artifact:
@@ -38,23 +44,76 @@ def lora_request(
     seed: int = 0,
     changes: Mapping[str, Value] | None = None,
 ) -> Request:
-    """What `submit` needs to teach `base` these pictures or texts; `changes` go before what the preset says."""
+    """What `submit` needs to teach `base` these pictures or texts; `changes` go before what the preset says, which is
+    one of ours or of the person's.
+    """
     model = studio.catalog.model(base)
+    media = family(model.family).media
+    if media in LORAS and dataset.kind != media:
+        holds = {"image": "pictures", "text": "texts"}.get(dataset.kind, f"{dataset.kind}s")
+        learns = "texts" if media == "text" else "pictures"
+        hint = f"Choose a model that learns {holds}."
+        raise InvalidInput(f"{dataset.name} holds {holds}, and {model.name} learns {learns}.", hint, field="base")
     frozen = freeze(studio, dataset)
-    if family(model.family).media == "text":
-        task = "train_text_lora"
-        params = text_lora_params(preset, sum(item.length for item in dataset.items), model.size, 512)
-    else:
-        task, params = "train_lora", lora_settings(studio, model, preset, int(str(frozen.meta["pictures"])))
     given = {k: v for k, v in (changes or {}).items() if v is not None}
     return Request(
-        task=task,
+        task=LORAS.get(media, LORAS["image"]),
         model=model.id,
         prompt=name.strip() or dataset.name,
         inputs=(Input(role="dataset", artifact=frozen.sha256),),
-        params={**params, **given},
+        params={**lora_values(studio, dataset, model, preset), **given},
         seed=seed,
     )
+
+
+def learnt_items(dataset: Dataset) -> list[Item]:
+    """What a training learns from: neither what is held out nor what is left out."""
+    return [item for item in dataset.items if item.usable and item.included and item.split == "train"]
+
+
+def lora_values(studio: Studio, dataset: Dataset, model: Model, preset: str) -> dict[str, Value]:
+    """Params of a LoRA on that data set by a preset of ours or of the person's. InvalidInput."""
+    own = {kept.name: kept for kept in own_presets(studio, dataset.kind)}
+    if preset not in PRESETS and preset not in own:
+        there = ", ".join((*PRESETS, *own))
+        raise InvalidInput(f"There is no preset {preset!r} for this data.", f"Choose one of {there}.", field="preset")
+    ours = preset if preset in PRESETS else PRESETS[1]  # for what a preset of the person's leaves open
+    learnt = learnt_items(dataset)
+    if dataset.kind == "text":
+        values = dict(text_lora_params(ours, sum(item.length for item in learnt), model.size, CONTEXT))
+    else:
+        values = dict(lora_settings(studio, model, ours, len(learnt)))
+    kept = own[preset].fields.get("params") if preset in own else None
+    return {**values, **kept} if isinstance(kept, dict) else values
+
+
+def lora_settings_of(model: Model, kind: str) -> Mapping[str, Param]:
+    """What can be set where a LoRA learns that kind of data, by name."""
+    return {param.name: param for param in family(model.family).params(LORAS[kind])}
+
+
+def own_presets(studio: Studio, kind: str) -> list[Preset]:
+    """The person's own settings of LoRAs that learn that kind of data, by name."""
+    known = presets.load_presets(studio.settings.home)
+    return [preset for preset in known if kind_of(preset) == kind]
+
+
+def kind_of(preset: Preset) -> str:
+    """The kind of data that a preset's settings are for; "" for a preset of something else than a LoRA."""
+    params = preset.fields.get("params")
+    if preset.fields.get("task") == LORAS["image"] and isinstance(params, dict) and "max_length" in params:
+        return "text"  # up to version 0.1 those for texts were kept under the name of the other task
+    return next((kind for kind, task in LORAS.items() if task == preset.fields.get("task")), "")
+
+
+def keep_preset(studio: Studio, kind: str, name: str, params: Mapping[str, Value]) -> None:
+    """Settings of a LoRA that learns that kind of data, under a name. InvalidInput, DiskFull."""
+    if kind not in LORAS:
+        raise InvalidInput("No LoRA learns this kind of data.", "Choose a data set of pictures or texts.")
+    if name.strip().casefold() in PRESETS:
+        hint = "Choose another name."
+        raise InvalidInput(f"{name.strip()!r} is the name of a preset of the program.", hint, field="name")
+    presets.save_preset(studio.settings.home, name, {"task": LORAS[kind], "params": params})
 
 
 def lora_settings(studio: Studio, model: Model, preset: str, pictures: int) -> Mapping[str, Value]:

@@ -41,7 +41,7 @@ def add_train(commands: Any, shared: argparse.ArgumentParser) -> None:
     train.add_argument("--trigger", default="", help="the word that the pictures will answer to")
     train.add_argument("--caption", default="", help="one caption for all of them (default: file names, side files)")
     train.add_argument("--out", default="", metavar="NAME", help="the name of what is learnt")
-    train.add_argument("--preset", choices=PRESETS, default="balanced")
+    train.add_argument("--preset", default="balanced", metavar="NAME", help=f"{', '.join(PRESETS)} or one of yours")
     train.add_argument("--steps", type=int, help="instead of the preset's")
     train.add_argument("--rank", type=int, help="instead of the preset's")
     train.add_argument("--lr", type=float, help="learning rate, instead of the preset's")

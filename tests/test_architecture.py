@@ -44,7 +44,7 @@ LAYERS = {
     "bench": {"errors", "settings", "types", "catalog", "design", "engine", "families", "intake", "music", "studio"},
     "evaluations": {"errors", "settings", "types", "lab", "studio"},
     "checkpoints": {"errors", "types", "families", "studio"},
-    "teaching": {"types", "families", "lab", "studio"},
+    "teaching": {"errors", "types", "families", "lab", "presets", "studio"},
     "studio": {
         "errors",
         "settings",

@@ -201,8 +201,14 @@
       this.placed = true;
       this.loadData();
     }
+    /** The person's own presets for what the data set holds. */
+    get own() {
+      return this.known.own.filter((preset) => preset.learns === this.kind).map((preset) => preset.name);
+    }
     showPresets() {
-      const names = [...this.known.presets, ...this.known.own];
+      if (this.kind !== this.settled) [this.changed, this.planned] = [{}, []]; // settings of texts are none of pictures
+      this.settled = this.kind;
+      const names = [...this.known.presets, ...this.own];
       if (!names.includes(this.chosen.preset)) this.chosen.preset = "balanced";
       showRadios(
         this.presets,
@@ -210,7 +216,7 @@
         this.chosen.preset,
         (name) => ((this.chosen.preset = name), (this.changed = {}), this.showPresets(), this.plan()),
       );
-      this.forget.hidden = !this.known.own.includes(this.chosen.preset);
+      this.forget.hidden = !this.own.includes(this.chosen.preset);
     }
     /** What the chosen data set holds: "image", "text" ... */
     get kind() {
@@ -347,6 +353,7 @@
     choose(id) {
       this.chosen.dataset = id;
       this.mode = "lora";
+      this.showPresets();
       this.showKinds();
       this.show({ what: "data" });
       this.loadData();
@@ -563,6 +570,7 @@
     }
     showFields(fields) {
       const now = JSON.stringify(fields);
+      this.planned = fields;
       if (now === this.drawn || this.fields.contains(document.activeElement)) return;
       this.drawn = now;
       fill(
@@ -592,9 +600,10 @@
     }
     savePreset() {
       const field = el("input", { type: "text", maxlength: 60, autocomplete: "off", dir: "auto" });
-      const values = Object.fromEntries(JSON.parse(this.drawn || "[]").filter((one) => one.value !== null).map((one) => [one.name, one.value]));
       atelier.form("Save these settings", el("label", { class: "at-field at-say" }, el("span", { text: "Name" }), field), "Save", async () => {
-        if (await this.act("save_preset", { name: field.value, params: values })) {
+        const planned = this.planned.filter((one) => one.value !== null).map((one) => [one.name, one.value]);
+        const params = { ...Object.fromEntries(planned), ...this.changed }; // a change may not be planned yet
+        if (await this.act("save_preset", { dataset: this.chosen.dataset, name: field.value, params })) {
           this.chosen.preset = field.value.trim();
           this.changed = {};
           this.showPresets();

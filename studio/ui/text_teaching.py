@@ -3,15 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from studio.families import family
-from studio.families.family import Param
 from studio.lab.dataset import Dataset
-from studio.lab.recipe import PRESETS, text_lora_params
 from studio.studio import Studio
-from studio.types import Job, JobState, Json, Model, Value
+from studio.teaching import LORAS, learnt_items
+from studio.types import Job, JobState, Json, Model
 
-TASK = "train_text_lora"
-CONTEXT = 512  # tokens of a row at most
 FEW = 20_000  # characters: too few to hold anything out
 # operations a second that training of small layers reaches: measured on two processor cores (3e10), guessed for others
 PACE = {"cuda": 2e13, "mps": 1e12, "cpu": 3e10}
@@ -19,30 +15,20 @@ SPREAD = 2.5  # how far a guess may be off, either way
 
 
 def text_plan(
-    studio: Studio, dataset: Dataset, model: Model, preset: str, changed: Mapping[str, Value], runs: list[Job]
+    studio: Studio, dataset: Dataset, model: Model, values: Mapping[str, Any], runs: list[Job]
 ) -> Json:
-    """The plan as the page shows it. InvalidInput for a setting out of range."""
-    items = [item for item in dataset.items if item.usable and item.included]
-    learnt = sum(item.split == "train" for item in items)
-    characters = sum(item.length for item in items if item.split == "train")
-    values = dict(text_lora_params(preset if preset in PRESETS else PRESETS[1], characters, model.size, CONTEXT))
-    declared: Mapping[str, Param] = {param.name: param for param in family(model.family).params(TASK)}
-    for name, value in changed.items():
-        if name in declared and value not in (None, ""):
-            values[name] = declared[name].check(value)
+    """What the page says of a training with these settings."""
+    learnt = learnt_items(dataset)
+    characters = sum(item.length for item in learnt)
     low, high, measured = seconds(studio, model, values, runs)
     return {
-        "fields": [(param, values.get(param.name, param.default)) for param in declared.values()],
         "seconds": [low, high],
         "measured": measured,
         "memory": int(3 * model.size + 0.6 * 2**30),
-        "room": studio.engine.device.memory if studio.engine.device else None,
         "advice": f"{characters:,} characters are few: 100,000 and more of one voice work well."
         if characters < FEW
         else "",
         "shapes": "",
-        "pictures": learnt,
-        "held_out": len(items) - learnt,
     }
 
 
@@ -50,7 +36,7 @@ def seconds(studio: Studio, model: Model, values: Mapping[str, Any], runs: list[
     """(least, most, whether an earlier run of this model stands behind it)."""
     tokens = work(values)
     for job in runs:
-        if job.request.task != TASK or job.request.model != model.id or job.state is not JobState.done:
+        if job.request.task != LORAS["text"] or job.request.model != model.id or job.state is not JobState.done:
             continue
         for artifact in studio.library.outputs(job.id):
             took, steps = artifact.meta.get("seconds"), artifact.meta.get("steps")

@@ -8,19 +8,20 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from studio import checkpoints, presets
+from studio import checkpoints, presets, teaching
 from studio.errors import InvalidInput, NotFound
 from studio.families import families, family
 from studio.families.family import Param
 from studio.lab.crops import buckets_of, shapes_told
+from studio.lab.dataset import Dataset
 from studio.lab.estimate import Estimate, seconds_a_picture, training_estimate
 from studio.lab.items import Item
 from studio.lab.probe import ATTRIBUTES, Probe
 from studio.lab.recipe import CHOICES, LEARNS, PRESETS, advice, learning_seconds, scratch_advice
 from studio.loras import LIMIT
 from studio.studio import Studio
-from studio.teaching import evaluation_request, lora_request, lora_settings, scratch_request
-from studio.types import Adapter, Job, JobState, Json, Request, Value
+from studio.teaching import LORAS, evaluation_request, lora_request, scratch_request
+from studio.types import Adapter, Job, JobState, Json, Model, Request, Value
 from studio.ui import data_desk
 from studio.ui.data_desk import PANEL, RUNS, DataDesk
 from studio.ui.given import Given, changes, number, word
@@ -59,7 +60,11 @@ class TrainDesk:
                 for id in self.studio.catalog.adapters()
             ],
             "presets": list(PRESETS),
-            "own": [p.name for p in self.own_presets()],
+            "own": [
+                {"name": kept.name, "learns": kind}
+                for kind in LORAS
+                for kept in teaching.own_presets(self.studio, kind)
+            ],
             "runs": [self.run_line(job) for job in self.runs()],
             "adding": self.data.adding(),
             "captioners": [{"id": m.id, "name": m.name} for m in models if "caption" in m.tasks],
@@ -68,11 +73,6 @@ class TrainDesk:
 
     # --- plans
 
-    def own_presets(self) -> list[presets.Preset]:
-        """The person's own settings of trainings, by name."""
-        known = presets.load_presets(self.studio.settings.home)
-        return [preset for preset in known if preset.fields.get("task") == "train_lora"]
-
     def plan(self, given: Given) -> Json:
         """The settings that a preset would train with, and what that costs. InvalidInput, NotFound."""
         dataset = self.data.dataset(given.get("dataset"))
@@ -80,35 +80,38 @@ class TrainDesk:
             many = sum(item.usable and item.included for item in dataset.items)
             return {"advice": scratch_advice(many) if dataset.kind == "image" else ""}
         model = self.studio.catalog.model(str(given.get("base") or ""))
-        if family(model.family).media == "text":
-            told = text_plan(self.studio, dataset, model, str(given.get("preset")), changes(given), self.runs())
-            return {**told, "fields": [field_state(param, value) for param, value in told["fields"]]}
-        items = [item for item in dataset.items if item.usable and item.included]
-        pictures = sum(item.split == "train" for item in items)
-        values = self.values(str(given.get("preset") or PRESETS[1]), pictures, model.id)
-        declared = {p.name: p for p in family(model.family).params("train_lora")}
-        for name, value in changes(given).items():
-            if name in declared and value not in (None, ""):
+        declared = {p.name: p for p in family(model.family).params(teaching.lora_task(model, dataset))}
+        values = teaching.lora_values(self.studio, dataset, model, str(given.get("preset") or PRESETS[1]))
+        for name, value in {**values, **changes(given)}.items():
+            if name in declared:
                 values[name] = declared[name].check(value)
-        each = self.estimate(model.id, values)
+        if dataset.kind == "text":
+            told = text_plan(self.studio, dataset, model, values, self.runs())
+        else:
+            told = self.picture_plan(dataset, model, values)
+        learnt = len(teaching.learnt_items(dataset))
         return {
+            **told,
             "fields": [field_state(p, values.get(p.name, p.default)) for p in declared.values()],
+            "room": self.studio.engine.device.memory if self.studio.engine.device else None,
+            "pictures": learnt,
+            "held_out": sum(item.usable and item.included for item in dataset.items) - learnt,
+        }
+
+    def picture_plan(self, dataset: Dataset, model: Model, values: Mapping[str, Value]) -> Json:
+        """What the page says of a training with these settings."""
+        each = self.estimate(model.id, values)
+        told = (
+            advice(len(teaching.learnt_items(dataset))),
+            known_trigger(dataset.trigger, model.knows.get("words", ())),
+            str(model.card.get("teaching") or ""),
+        )
+        return {
             "seconds": [each.low, each.high],
             "measured": each.measured,
             "memory": each.memory,
-            "room": self.studio.engine.device.memory if self.studio.engine.device else None,
-            "advice": " ".join(
-                told
-                for told in (
-                    advice(pictures),
-                    known_trigger(dataset.trigger, model.knows.get("words", ())),
-                    str(model.card.get("teaching") or ""),
-                )
-                if told
-            ),
-            "shapes": self.shapes(items, values),
-            "pictures": pictures,
-            "held_out": len(items) - pictures,
+            "advice": " ".join(filter(None, told)),
+            "shapes": self.shapes([item for item in dataset.items if item.usable and item.included], values),
         }
 
     def shapes(self, items: Sequence[Item], values: Mapping[str, Value]) -> str:
@@ -116,15 +119,6 @@ class TrainDesk:
         sizes = [(item.width, item.height) for item in items if item.width and item.height]
         buckets = buckets_of(sizes, int(str(values["resolution"])), bool(values.get("enable_bucket", True)))
         return shapes_told(buckets) if any(width != height for width, height in buckets) else ""
-
-    def values(self, preset: str, pictures: int, base: str) -> dict[str, Value]:
-        """Params by a preset of ours or of the person's."""
-        own = {p.name: p for p in self.own_presets()}
-        model = self.studio.catalog.model(base)
-        if preset in own:
-            kept = own[preset].fields.get("params")
-            return {**lora_settings(self.studio, model, PRESETS[1], pictures), **(kept or {})}
-        return dict(lora_settings(self.studio, model, preset, pictures))
 
     def estimate(self, base: str, values: Mapping[str, Value]) -> Estimate:
         model = self.studio.catalog.model(base)
@@ -286,23 +280,14 @@ class TrainDesk:
     def start(self, given: Given) -> Json:
         """One click: the data set is frozen and the training queued."""
         dataset = self.data.dataset(given.get("dataset"))
-        base, preset = word(given, "base"), word(given, "preset", PRESETS[1])
-        if preset not in PRESETS and dataset.kind == "text":
-            preset, wanted = PRESETS[1], changes(given)
-        elif preset not in PRESETS:
-            pictures = sum(item.usable and item.included and item.split == "train" for item in dataset.items)
-            wanted = {**self.values(preset, pictures, base), **changes(given)}
-            preset = PRESETS[1]
-        else:
-            wanted = changes(given)
         request = lora_request(
             self.studio,
             dataset,
-            base=base,
+            base=word(given, "base"),
             name=word(given, "name", "").strip() or dataset.trigger or dataset.name,
-            preset=preset,
+            preset=word(given, "preset", PRESETS[1]),
             seed=number(given, "seed"),
-            changes=wanted,
+            changes=changes(given),
         )
         return {"job": self.studio.submit(request, panel=PANEL).id}
 
@@ -336,8 +321,9 @@ class TrainDesk:
         return {"job": self.studio.submit(request, panel=PANEL, group=job.group).id}
 
     def save_preset(self, given: Given) -> None:
-        fields = {"task": "train_lora", "params": changes(given)}
-        presets.save_preset(self.studio.settings.home, word(given, "name"), fields)
+        """The settings under a name, for data sets of the kind of this one."""
+        dataset = self.data.dataset(given.get("dataset"))
+        teaching.keep_preset(self.studio, dataset.kind, word(given, "name"), changes(given))
 
     def delete_preset(self, given: Given) -> None:
         presets.delete_preset(self.studio.settings.home, word(given, "name"))

@@ -4,9 +4,11 @@ import contextlib
 import threading
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
-from studio.errors import NotFound
+from studio import cli, presets
+from studio.errors import InvalidInput, NotFound
 from studio.lab.dataset import Dataset
 from studio.settings import Settings
 from studio.studio import Studio
@@ -54,3 +56,59 @@ def test_a_model_says_what_it_can_be_taught(home: Path) -> None:
         desk.data.add(mine, pictures, {path: path.name for path in pictures}, {})
         told = desk.plan({"dataset": mine, "base": "starter-image", "preset": "quick"})["advice"]
     assert "are few" in told and "never seen a photograph" in told
+
+
+def two_sets(desk: TrainDesk, home: Path) -> dict[str, str]:
+    """A set of pictures and one of texts, both with consent; their ids by kind."""
+    for number in range(2):
+        Image.effect_noise((300 + 20 * number, 300), 60).convert("RGB").save(home / f"{number}.png")
+        (home / f"{number}.txt").write_text(
+            f"The owl number {number} sat in the old tree and sang. " * (20 + number), "utf-8"
+        )
+    made = {}
+    for kind, suffix in (("image", "png"), ("text", "txt")):
+        made[kind] = desk.act({"action": "create", "name": f"My {kind}s", "kind": kind})["dataset"]
+        desk.data.add(made[kind], [home / f"{number}.{suffix}" for number in range(2)], {}, {})
+        desk.act({"action": "consent", "dataset": made[kind], "on": True})
+    return made
+
+
+def test_presets_of_ones_own_train_what_they_were_saved_for(home: Path) -> None:
+    """What the page shows of a preset is what is queued, for pictures and for texts."""
+    bases = {"image": "starter-image", "text": "starter-text"}
+    own = {"image": {"r": 3, "max_train_steps": 21}, "text": {"r": 64, "max_train_steps": 33, "max_length": 48}}
+    with Studio(Settings.load({"home": str(home)})) as studio:
+        studio.pause()
+        desk = TrainDesk(studio)
+        sets = two_sets(desk, home)
+        for kind, dataset in sets.items():
+            desk.act({"action": "save_preset", "dataset": dataset, "name": f"Mine for {kind}", "params": own[kind]})
+        assert desk.overview()["own"] == [{"name": f"Mine for {kind}", "learns": kind} for kind in ("image", "text")]
+        for kind, dataset in sets.items():
+            asked = {"dataset": dataset, "base": bases[kind], "preset": f"Mine for {kind}", "params": {"r": 5}}
+            shown = {field["name"]: field["value"] for field in desk.plan(asked)["fields"]}
+            job = desk.act({"action": "start", **asked})["job"]
+            queued = studio.job(job).request.params
+            assert queued == {name: value for name, value in shown.items() if value is not None}
+            assert {**own[kind], "r": 5}.items() <= queued.items()
+        other = {"dataset": sets["image"], "base": "starter-image", "preset": "Mine for text"}
+        with pytest.raises(InvalidInput, match="no preset 'Mine for text' for this data"):
+            desk.plan(other)
+        with pytest.raises(InvalidInput, match="no preset 'Mine for text' for this data"):
+            desk.act({"action": "start", **other})
+        with pytest.raises(InvalidInput, match="is the name of a preset of the program"):
+            desk.act({"action": "save_preset", "dataset": sets["text"], "name": "Best", "params": {}})
+        with pytest.raises(InvalidInput, match="holds texts, which Starter image cannot be taught"):
+            desk.act({"action": "start", "dataset": sets["text"], "base": "starter-image", "preset": "quick"})
+        presets.save_preset(home, "Of old", {"task": "train_lora", "params": {"r": 9, "max_length": 32}})
+        old = desk.plan({"dataset": sets["text"], "base": "starter-text", "preset": "Of old"})["fields"]
+        assert next(field["value"] for field in old if field["name"] == "r") == 9
+
+
+def test_the_command_knows_presets_of_ones_own(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Studio(Settings.load({"home": str(home)})) as studio:
+        two_sets(TrainDesk(studio), home)
+    presets.save_preset(home, "Mine", {"task": "train_lora", "params": {"r": 4}})
+    words = ["train", "--home", str(home), "--lora", str(home / "0.png"), "--out", "x", "--preset", "Yours"]
+    assert cli.main(words) == 2
+    assert "There is no preset 'Yours' for this data." in (told := capsys.readouterr().err) and "best, Mine" in told

@@ -278,6 +278,11 @@ def test_a_zip_a_preset_and_what_is_wrong(tab: TrainTab, files: list[Path], serv
     page.locator("dialog").get_by_role("button", name="Save").click()
     expect(page.get_by_role("radio", name="Mine")).to_have_attribute("aria-checked", "true")
     expect(tab.setting("Rank")).to_have_value("5")
+    words = act(served, "create", name="words", kind="text")["dataset"]
+    page.locator("#train-dataset").select_option(words)
+    expect(page.get_by_role("radio", name="Mine")).to_have_count(0)  # it is for pictures
+    page.locator("#train-dataset").select_option(made)
+    expect(page.get_by_role("radio", name="Mine")).to_be_visible()
 
     refused = served.ask("/atelier/train/dataset/..%2f..%2flibrary")
     assert refused.status == 404
