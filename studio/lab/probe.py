@@ -4,6 +4,7 @@ It counts words that a judge told and knows neither pictures nor models. A skew 
 its share excludes what was asked for; a change only where the interval of the difference excludes none.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -85,6 +86,21 @@ class Probe:
             raise InvalidInput("The probe cannot be read.", "Give prompts, attribute, words, seeds.") from error
         made.check()
         return made
+
+
+def read_probes(text: str) -> list[Probe]:
+    """The probes of a request's param, a JSON list. InvalidInput."""
+    try:
+        plain = json.loads(text or "[]")
+    except ValueError as error:
+        raise InvalidInput("The probes cannot be read.", "Give a JSON list.", field="probes") from error
+    return [Probe.from_dict(one) for one in plain]
+
+
+def speaks_of(caption: str, prompt: str) -> bool:
+    """Whether the caption holds the prompt's words, articles aside."""
+    words = set(prompt.lower().split()) - {"a", "an", "the", "of", "some"}
+    return words <= set(caption.lower().replace(",", " ").split())
 
 
 def probed(

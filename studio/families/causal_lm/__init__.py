@@ -68,12 +68,43 @@ TEXT_LORA = (
     Param(name="early_stopping", type=bool, default=True, label="Stop early"),
 )
 
+EVALUATE = (
+    Param(
+        name="drafts",
+        type=int,
+        default=16,
+        minimum=0,
+        maximum=500,
+        label="Drafts",
+        help="Texts that it writes from nothing, to be compared with the data set's.",
+    ),
+    Param(name="draft_tokens", type=int, default=120, minimum=8, maximum=4096, label="Length", help="Tokens a draft."),
+    Param(
+        name="max_length",
+        type=int,
+        default=512,
+        minimum=16,
+        maximum=8192,
+        label="Context",
+        help="Tokens that it may look back; at most what the model can.",
+    ),
+    Param(name="temperature", type=float, default=0.85, minimum=0.05, maximum=2.0, step=0.05, label="Temperature"),
+    Param(name="top_p", type=float, default=0.95, minimum=0.05, maximum=1.0, step=0.01, label="Top p"),
+    Param(
+        name="probes",
+        type=str,
+        default="",
+        label="Bias probes",
+        help="A JSON list of {prompts, words, asked, seeds}.",
+    ),
+)
+
 FAMILY = Family(
     name="causal_lm",
     title="Text (transformer)",
     media="text",
     tasks={"text": TEXT, "token_odds": ODDS, "expand_prompt": TEXT},
-    trainings={"train_transformer": TRANSFORMER, "train_text_lora": TEXT_LORA},
+    trainings={"train_transformer": TRANSFORMER, "train_text_lora": TEXT_LORA, "evaluate_texts": EVALUATE},
     scratch=("train_transformer",),
     implied={"token_odds": "text", "expand_prompt": "text"},
     inputs={"train_transformer": ("dataset",), "train_text_lora": ("dataset",), "token_odds": ("source",)},

@@ -2,7 +2,7 @@
 
 import lzma
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,21 @@ BATCH = 8
 
 
 @torch.no_grad()
-def bits_of_tokens(model: PreTrainedModel, tokens: NDArray[np.int64], context: int) -> NDArray[np.float64]:
-    """Bits that the model needs for each token but the first: windows of the context that overlap by a quarter."""
+def bits_of_tokens(
+    model: PreTrainedModel,
+    tokens: NDArray[np.int64],
+    context: int,
+    tell: Callable[[int, int], None] = lambda done, of: None,
+) -> NDArray[np.float64]:
+    """Bits that the model needs for each token but the first: windows of the context that overlap by a quarter.
+
+    `tell` hears before every BATCH windows how many are done, and may raise Cancelled.
+    """
     bits = np.zeros(max(0, len(tokens) - 1))
     step = max(1, 3 * context // 4)
     starts = list(range(0, max(1, len(tokens) - 1 - (context - step)), step))
     for i in range(0, len(starts), BATCH):
+        tell(i, len(starts))
         for start in starts[i : i + BATCH]:
             row = torch.from_numpy(tokens[start : start + context + 1].copy())[None].to(model.device)
             scores = model(input_ids=row[:, :-1], use_cache=False).logits.float()
@@ -33,6 +42,11 @@ def bits_of_tokens(model: PreTrainedModel, tokens: NDArray[np.int64], context: i
             fresh = 0 if start == 0 else context - step
             bits[start + fresh : start + len(loss)] = loss[fresh:]
     return bits
+
+
+def means_of_blocks(bits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of at most fifty stretches of fifty tokens or more: what an interval can be drawn from."""
+    return np.array([block.mean() for block in np.array_split(bits, max(2, min(50, len(bits) // 50)))])
 
 
 def bits_by_xz(train: Sequence[str], held_out: Sequence[str]) -> float:
@@ -56,7 +70,7 @@ def text_figures(
     if size:
         bits = bits_of_tokens(model, texts.held_out, context)
         share = len(bits) / size  # tokens a byte
-        blocks = np.array([block.mean() for block in np.array_split(bits, max(2, min(50, len(bits) // 50)))])
+        blocks = means_of_blocks(bits)
         odds = -Ngrams(texts.train, len(texts.tokenizer)).log2_odds(texts.held_out)
         found["bits_a_byte"] = figure(
             blocks * share, "Bits that it needs for a byte of texts it never saw: less is better."

@@ -20,8 +20,8 @@ from PIL import Image
 from studio.errors import InvalidInput
 from studio.families.diffusion import pipeline
 from studio.families.diffusion.denoiser_features import SEEN_AT, features_of_latents, latents_of
-from studio.families.diffusion.evaluation_card import card, contact_sheet, pairs_sheet
 from studio.families.diffusion.evaluation_figures import data_figures, following_figures, worse
+from studio.families.diffusion.evaluation_sheets import contact_sheet, pairs_sheet
 from studio.families.diffusion.loading import open_folder
 from studio.families.diffusion.lora_calls import watch
 from studio.families.diffusion.picture_words import PictureWords
@@ -33,7 +33,8 @@ from studio.families.diffusion.weighted_words import escaped
 from studio.families.family import Context
 from studio.families.training.picture_set import caption_of, read_manifest
 from studio.families.training.run_folder import RunFolder
-from studio.lab.probe import Probe, probed
+from studio.lab.evaluation_card import card
+from studio.lab.probe import Probe, probed, read_probes, speaks_of
 from studio.types import Device, Request, Value
 
 BATCH = 8  # pictures at once: what is lost by a kill
@@ -351,15 +352,6 @@ def run(folder: Path, request: Request, context: Context) -> None:
     context.output(0, write, ".json", "application/json", meta)
 
 
-def read_probes(text: str) -> list[Probe]:
-    """The probes of a request's param, a JSON list. InvalidInput."""
-    try:
-        plain = json.loads(text or "[]")
-    except ValueError as error:
-        raise InvalidInput("The probes cannot be read.", "Give a JSON list.", field="probes") from error
-    return [Probe.from_dict(one) for one in plain]
-
-
 def batches(missing: Sequence[tuple[str, Shot]]) -> list[tuple[str, list[Shot]]]:
     """Shots of one set and one prompt whose seeds follow one another, at most `BATCH` each."""
     found: list[tuple[str, list[Shot]]] = []
@@ -379,12 +371,6 @@ def known_plans(things: Mapping[str, Any], many: int, seed: int) -> list[Any]:
     pairs = [(thing, place) for thing in things for place in PLACES if not held_out(thing, place)]
     order = np.resize(rng.permutation(len(pairs)), many)
     return [draw_plan(rng, dict(things), thing=pairs[i][0], place=pairs[i][1], alone=True) for i in order]
-
-
-def speaks_of(caption: str, prompt: str) -> bool:
-    """Whether the caption holds the prompt's words, articles aside."""
-    words = set(prompt.lower().split()) - {"a", "an", "the", "of", "some"}
-    return words <= set(caption.lower().replace(",", " ").split())
 
 
 def alarms(

@@ -251,6 +251,19 @@ ADVERSARIAL = (
     ),
 )
 
+EVALUATE = (
+    Param(
+        name="pictures",
+        type=int,
+        default=256,
+        minimum=16,
+        maximum=2000,
+        label="Pictures",
+        help="Made to be compared with the data set's.",
+    ),
+    TRUNCATION,
+)
+
 FAMILY = Family(
     name="gan",
     title="Pictures (GAN, VAE)",
@@ -264,7 +277,11 @@ FAMILY = Family(
         "sprite_sheet": SPRITES,
         "terrain": TERRAIN,
     },
-    trainings={"train_vae": (*FROM_PICTURES, KL), "train_gan": (*FROM_PICTURES, KL, *ADVERSARIAL)},
+    trainings={
+        "train_vae": (*FROM_PICTURES, KL),
+        "train_gan": (*FROM_PICTURES, KL, *ADVERSARIAL),
+        "evaluate_pictures": EVALUATE,
+    },
     scratch=("train_vae", "train_gan"),
     implied=dict.fromkeys(
         ("map_latents", "latent_directions", "mix_pictures", "walk_latents", "sprite_sheet", "terrain"), "explore"

@@ -48,21 +48,25 @@ class Maker(Protocol):
 def scratch_figures(maker: Maker, context: Context, folder: Path, seconds: float) -> dict[str, Any]:
     """Figures {value, low, high, means} of a finished model; sheets of made and nearest pictures into `folder`."""
     made, pace = _made(maker, context, seconds)
+    return {
+        **figures_of(made, maker.pictures, folder),
+        "pictures_a_second": _plain(pace, "How many pictures it makes in a second on this machine."),
+        "parameters": _plain(maker.parameters, "How many numbers were learnt."),
+        "seconds": _plain(seconds, "How long it learnt."),
+    }
+
+
+def figures_of(made: Pixels, pictures: PictureSet, folder: Path) -> dict[str, Any]:
+    """Those of made pictures (n, side, side, 3) beside real ones; sheets of made and nearest pictures into `folder`."""
     contact_sheet(made[:48]).save(folder / "card-made.webp", quality=92)
     judge = load_judge(ASSETS / "models" / "starter-image" / JUDGE)
-    real, held_out = maker.pictures.train, maker.pictures.held_out
+    real, held_out = pictures.train, pictures.held_out
     if len(real) > COMPARED:
         real = real[np.sort(np.random.default_rng(0).permutation(len(real))[:COMPARED])]
     seen = features(judge, real, {"made": made, "aims": held_out if len(held_out) > 1 else real})
     order, closeness = evaluate.nearest(seen["made"], seen["train"]) if len(real) > 1 else (np.zeros(len(made), int), 1)
     nearest_sheet(made, real[order], np.broadcast_to(closeness, len(made))).save(folder / "nearest.webp", quality=92)
-    figures = compared(seen["made"], seen["train"], seen["aims"], held_out=len(held_out) > 1)
-    return {
-        **figures,
-        "pictures_a_second": _plain(pace, "How many pictures it makes in a second on this machine."),
-        "parameters": _plain(maker.parameters, "How many numbers were learnt."),
-        "seconds": _plain(seconds, "How long it learnt."),
-    }
+    return compared(seen["made"], seen["train"], seen["aims"], held_out=len(held_out) > 1)
 
 
 def compared(made: Rows, train: Rows, aims: Rows, held_out: bool) -> dict[str, Any]:

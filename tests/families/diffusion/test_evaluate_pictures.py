@@ -12,12 +12,12 @@ from PIL import Image, ImageDraw
 
 from studio.errors import Cancelled, InvalidInput
 from studio.families.diffusion import FAMILY, evaluate_pictures
-from studio.families.diffusion.evaluate_pictures import Shot, alarms, batches, run, speaks_of
+from studio.families.diffusion.evaluate_pictures import Shot, alarms, batches, run
 from studio.families.diffusion.evaluation_figures import data_figures, following_figures, worse
 from studio.families.diffusion.picture_words import PictureWords
 from studio.families.diffusion.starter_judge import JUDGE, Judge, save_judge
 from studio.lab.evaluate import share_figure
-from studio.lab.probe import Probe
+from studio.lab.probe import Probe, speaks_of
 from studio.types import Adapter, Request
 from tests.families.diffusion import tiny
 from tests.families.diffusion.listener import Listener

@@ -1,41 +1,14 @@
-"""The model card of an evaluation as Markdown, and its contact sheets: formats what was measured and adds nothing."""
+"""The model card of an evaluation as Markdown: formats what was measured and adds nothing."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from PIL import Image, ImageDraw
-
-TILE = 160  # pixels of a picture on a sheet
-COLUMNS = 6
-MOST = 48  # pictures on a sheet
-
-
-def contact_sheet(pictures: Sequence[Image.Image], labels: Sequence[str] = (), columns: int = COLUMNS) -> Image.Image:
-    """The first pictures side by side, each with its label below where there are labels."""
-    some = pictures[:MOST]
-    below = 16 if any(labels) else 0
-    across = min(columns, max(len(some), 1))
-    whole = Image.new("RGB", (across * TILE, -(-len(some) // across) * (TILE + below)), "white")
-    draw = ImageDraw.Draw(whole)
-    for k, picture in enumerate(some):
-        left, top = k % across * TILE, k // across * (TILE + below)
-        whole.paste(picture.convert("RGB").resize((TILE, TILE), Image.Resampling.LANCZOS), (left, top))
-        if below:
-            draw.text((left + 4, top + TILE + 1), labels[k] or "-", fill="black")
-    return whole
-
-
-def pairs_sheet(pairs: Sequence[tuple[Image.Image, Image.Image]], labels: Sequence[str]) -> Image.Image:
-    """Made and nearest real pictures, two and two; a label under each made one."""
-    flat = [picture for pair in pairs for picture in pair]
-    words = [word for label in labels for word in (f"made, {label}", "nearest of yours")]
-    return contact_sheet(flat, words)
 
 
 def card(result: Mapping[str, Any]) -> str:
     """card.md of an evaluation's result."""
     lines = [f"# {result['model']}" + (f" with {', '.join(result['adapters'])}" if result["adapters"] else ""), ""]
-    lines += [f"Measured on {result['date']}, seed {result['seed']}, with {result['settings']}.", ""]
+    settings = f", with {result['settings']}" if result["settings"] else ""
+    lines += [f"Measured on {result['date']}, seed {result['seed']}{settings}.", ""]
     if result["alarms"]:
         lines += ["## What to look at", *(f"- {sentence}" for sentence in result["alarms"]), ""]
     if result["figures"]:
@@ -50,9 +23,21 @@ def card(result: Mapping[str, Any]) -> str:
             *(f"- {pair['made']}: {pair['sha256'][:12]}, ratio {pair['ratio']}" for pair in result["nearest"]),
             "",
         ]
+    if result.get("drafts"):
+        lines += ["## Drafts", *_drafts(result["drafts"])]
     lines += ["## How it was measured", *(f"- {sentence}" for sentence in result["how"]), ""]
     lines += ["## Limits", *(f"- {sentence}" for sentence in result["limits"]), ""]
     return "\n".join(lines)
+
+
+def _drafts(drafts: Mapping[str, Sequence[str]]) -> list[str]:
+    """The first of each set, quoted."""
+    lines = []
+    for name, some in drafts.items():
+        for draft in some:
+            quoted = "\n".join(f"> {line}" for line in draft.strip().splitlines())
+            lines += [f"By {name.replace('_', ' ')}:", "", quoted or "> (nothing)", ""]
+    return lines
 
 
 def _figures(result: Mapping[str, Any]) -> list[str]:
