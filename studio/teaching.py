@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from studio import presets
 from studio.errors import InvalidInput
 from studio.families import family
+from studio.families.family import Param
 from studio.lab.dataset import Dataset
 from studio.lab.items import Item
 from studio.lab.probe import Probe
