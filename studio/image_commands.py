@@ -2,10 +2,11 @@
 
 import argparse
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from studio import presets, prompt_lists
+from studio import prompt_lists, wording
 from studio.errors import InvalidInput, NotFound
 from studio.families import family
 from studio.families.diffusion.painting_params import SIDES
@@ -27,7 +28,7 @@ def add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
     image.add_argument("--out", type=out_folder, help="folder that gets a copy of every picture")
     image.add_argument("--model", default="", help="model id (default: the first that can)")
     image.add_argument("--negative", default="", help="what should not be in the picture")
-    image.add_argument("--style", default="", help="a style's id, see presets/styles")
+    image.add_argument("--style", default="", help="a style's id, of presets/styles or your home's styles")
     image.add_argument("--init", type=Path, help="start from this picture")
     image.add_argument("--mask", type=Path, help="with --init: white is made anew, black is kept")
     image.add_argument(
@@ -74,8 +75,9 @@ def image(settings: Settings, given: argparse.Namespace) -> int:
     if bool(given.prompt) == bool(given.list):
         raise InvalidInput("Give a prompt, or a file of prompts.", 'image "a red fox", or image --from FILE')
     with Studio(settings) as studio:
-        requests = listed_requests(studio, given) if given.list else (image_request(studio, given),)
-        group = f"list.{secrets.token_hex(6)}" if given.list else ""
+        requests = listed_requests(studio, given) if given.list else checked_requests(studio, given)
+        kind = "list" if given.list else "words"
+        group = f"{kind}.{secrets.token_hex(6)}" if given.list or len(requests) > 1 else ""
         jobs = [studio.submit(request, panel="cli", group=group) for request in requests]
         codes = []
         for job in jobs:
@@ -132,24 +134,31 @@ def _tell_pictures(studio: Studio, job: Job, out: Path | None) -> int:
 
 
 def listed_requests(studio: Studio, given: argparse.Namespace) -> tuple[Request, ...]:
-    """One checked request a line of --from; other options are for all lines. InvalidInput names wrong lines."""
+    """The checked requests of each line of --from; other options are for all lines. InvalidInput names wrong lines."""
     text = text_of(given.list)
     declared = family("diffusion").tasks[_image_task(given)]
     requests: list[Request] = []
     wrong: dict[int, InvalidInput] = {}
     for line in prompt_lists.read_list(text, declared):
         beside = {name: line.changes[name] for name in prompt_lists.BESIDE if name in line.changes}
-        negative = {"negative": line.changes["negative_prompt"]} if "negative_prompt" in line.changes else {}
-        mine = argparse.Namespace(**{**vars(given), **beside, **negative, "prompt": line.prompt})
-        settings = {k: v for k, v in line.changes.items() if k not in (*beside, "seed", "negative_prompt")}
+        beside |= {"seed": int(str(line.changes.get("seed", given.seed))), "prompt": line.prompt}
+        mine = argparse.Namespace(**{**vars(given), **beside})
+        settings = {k: v for k, v in line.changes.items() if k not in beside}
         try:
-            request = image_request(studio, mine).with_params(**settings)
-            requests.append(studio.check(request.replace(seed=int(str(line.changes.get("seed", given.seed))))))
+            requests += checked_requests(studio, mine, settings)
         except (InvalidInput, NotFound) as error:
             wrong[line.number] = InvalidInput(error.message, error.hint)
     if wrong:
         raise prompt_lists.wrong_lines(wrong)
     return tuple(requests)
+
+
+def checked_requests(
+    studio: Studio, given: argparse.Namespace, settings: Mapping[str, Value] | None = None
+) -> tuple[Request, ...]:
+    """What the options ask for, one request for pictures whose words are the same. InvalidInput, NotFound."""
+    asked = image_request(studio, given).with_params(**settings or {})
+    return tuple(studio.check(one) for one in wording.requests(asked, studio.settings.home, given.style))
 
 
 def _image_task(given: argparse.Namespace) -> str:
@@ -159,6 +168,7 @@ def _image_task(given: argparse.Namespace) -> str:
 
 
 def image_request(studio: Studio, given: argparse.Namespace) -> Request:
+    """The options as a request whose prompt is as it was typed, without the style."""
     if given.extend and given.mask:
         raise InvalidInput("A picture is extended or painted inside a mask.", "Leave --mask or --extend out.")
     task = _image_task(given)
@@ -170,11 +180,8 @@ def image_request(studio: Studio, given: argparse.Namespace) -> Request:
             raise InvalidInput(f"There is no file {file}.", "Check the path.")
     inputs = tuple(Input(role=role, artifact=studio.adopt(file, role=role).sha256) for role, file in files if file)
     width, height = _size(given.size)
-    prompt, negative = given.prompt, given.negative
-    if given.style:
-        prompt, negative = presets.apply_style(presets.style(given.style), prompt, negative)
     params: dict[str, Value] = {
-        "negative_prompt": negative,
+        "negative_prompt": given.negative,
         "num_images_per_prompt": given.count,
         "num_inference_steps": given.steps,
         "guidance_scale": given.guidance,
@@ -203,7 +210,7 @@ def image_request(studio: Studio, given: argparse.Namespace) -> Request:
     return Request(
         task=task,
         model=model.id,
-        prompt=prompt,
+        prompt=given.prompt,
         inputs=inputs,
         adapters=tuple(adapter_of(text) for text in given.lora),
         params={k: v for k, v in params.items() if v is not None},

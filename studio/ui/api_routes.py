@@ -17,15 +17,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
 
+from studio import wording
 from studio.errors import InvalidInput, StudioError
 from studio.studio import Studio
 from studio.types import Artifact, Job, JobState, Json
 from studio.types import Request as Asked
+from studio.ui import run
 from studio.ui.answers import STATUS, body
 
 PANEL = "api"
 LOOK = 0.03  # seconds between two looks at a growing draft
 PICTURES, TEXTS = "text_to_image", "text"
+OPENAI_STYLES = ("vivid", "natural")
 TAKEN = {  # OpenAI's names, and ours
     "temperature": "temperature",
     "top_p": "top_p",
@@ -241,6 +244,16 @@ def read(path: Path) -> str:
         return ""
 
 
+def pictures_asked(studio: Studio, asked: Asked, style: Any) -> tuple[Job, ...]:
+    """The jobs of a prompt as it was typed, in a style of the studio; two words of OpenAI's own mean none here."""
+    name = "" if style in (None, *OPENAI_STYLES) else str(style)
+    wanted = wording.requests(asked, studio.settings.home, name)
+    outcome = run.submit(studio, wanted, panel=PANEL, group=run.new_group("words.") if len(wanted) > 1 else "")
+    if outcome.problem:
+        raise outcome.problem
+    return outcome.jobs
+
+
 async def images(studio: Studio, given: Json) -> Response:
     """Pictures from words, as PNG in base64; their settings lie inside the files."""
     prompt = given.get("prompt")
@@ -259,8 +272,14 @@ async def images(studio: Studio, given: Json) -> Response:
         seed=whole(given, "seed", -1),
         params=params,
     )
-    job = await to_thread.run_sync(lambda: studio.submit(asked, panel=PANEL))
-    finished = await done(studio, job)
-    made = await to_thread.run_sync(studio.library.outputs, finished.id)
-    data = [{"b64_json": base64.b64encode(artifact.path.read_bytes()).decode()} for artifact in made]
+    jobs = await to_thread.run_sync(pictures_asked, studio, asked, given.get("style"))
+    data = []
+    try:
+        for job in jobs:
+            await done(studio, job)
+            made = await to_thread.run_sync(studio.library.outputs, job.id)
+            data += [{"b64_json": base64.b64encode(artifact.path.read_bytes()).decode()} for artifact in made]
+    finally:
+        for job in jobs:
+            studio.cancel(job.id)  # one failed or the one who asked went away; does nothing to finished jobs
     return JSONResponse({"created": int(time.time()), "data": data})

@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from studio import loras, presets, prompt_lists, wildcards
+from studio import loras, presets, prompt_lists, wildcards, wording
 from studio.errors import InvalidInput, NotFound
 from studio.families import family
-from studio.families.diffusion.weighted_words import read
 from studio.families.family import Param
 from studio.studio import Studio
 from studio.types import Input, Model, Request, Value
@@ -141,39 +140,27 @@ def listed(studio: Studio, brief: Brief) -> tuple[Request, ...]:
 def takes(studio: Studio, brief: Brief) -> tuple[Request, ...]:
     """One request for takes whose words are the same; wildcards give take k the words of the seed + k."""
     count = form.whole(brief.values, "num_images_per_prompt", "Variations")
-    lists = wildcards.wildcard_lists(studio.settings.home)
-    words = [
-        wildcards.expand(str(brief.values.get("prompt") or ""), brief.values["seed"] + k, lists)
-        for k in range(min(count, 64))
-    ]
-    requests = []
-    for prompt, same in itertools.groupby(range(len(words)), key=lambda k: words[k]):
-        places = list(same)
-        requests.append(
-            request(
-                studio,
-                brief.changed(seed=brief.values["seed"] + places[0], num_images_per_prompt=len(places)),
-                prompt,
-            )
-        )
-    return tuple(requests) or (request(studio, brief, words[0] if words else ""),)
+    seed = brief.values["seed"]
+    return tuple(
+        request(studio, brief.changed(seed=seed + words.place, num_images_per_prompt=words.count), words.prompt)
+        for words in wording.drawn(str(brief.values.get("prompt") or ""), seed, count, studio.settings.home)
+    )
 
 
 def request(studio: Studio, brief: Brief, prompt: str) -> Request:
     """One request with these words, in the chosen style."""
     values = brief.values
-    negative = str(values.get("negative_prompt") or "")
-    if values.get("style"):
-        style = presets.find_style(values["style"], presets.styles(studio.settings.home))
-        prompt, negative = presets.apply_style(style, prompt, negative)
-    prompt, adapters = loras.taken_out(prompt)
-    read(prompt)  # says what weight cannot be
-    if not prompt.strip() and not brief.start:
-        raise InvalidInput("The prompt is empty.", "Describe what should be in the picture.", field="prompt")
+    told = wording.worded(
+        prompt,
+        str(values.get("negative_prompt") or ""),
+        str(values.get("style") or ""),
+        studio.settings.home,
+        may_be_empty=bool(brief.start),
+    )
     model = studio.catalog.model(values["model"]) if values.get("model") else studio.catalog.default(brief.needed)
     task = films.task_for(model, brief.task)
     params: dict[str, Value] = form.params(
-        family(model.family).tasks.get(task, ()), {**wanted(brief), "negative_prompt": negative}
+        family(model.family).tasks.get(task, ()), {**wanted(brief), "negative_prompt": told.negative}
     )
     kept = (
         brief.kept if values.get("lock") else {}
@@ -192,9 +179,9 @@ def request(studio: Studio, brief: Brief, prompt: str) -> Request:
     return Request(
         task=task,
         model=model.id,
-        prompt=prompt.strip(),
+        prompt=told.prompt,
         inputs=tuple(inputs),
-        adapters=adapters,
+        adapters=told.adapters,
         params={k: v for k, v in {**kept.get("params", {}), **params}.items() if v is not None},
         seed=int(values["seed"]),
         parent=brief.parent,

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from studio import wording
 from studio.design.kinds import usable
 from studio.errors import InvalidInput, NotFound
 from studio.families import family
@@ -268,8 +269,7 @@ def plan(studio: Studio, asked: Designing) -> Plan:
         return tiles(studio, asked, values)
     if act.task == "sketch":
         drawn = {**values, "model": model_of(studio, act, asked.values)}
-        request = sketching.request(studio, drawn, asked.drawing).replace(parent=asked.parent or asked.drawing)
-        return Plan((request,), "", seed)
+        return sketches(studio, asked, drawn)
     chosen = pieces_of(studio, act, asked.pieces)
     base = Request(
         task=act.task,
@@ -281,6 +281,18 @@ def plan(studio: Studio, asked: Designing) -> Plan:
     )
     requests = tuple(base.replace(params=params) for params in settings_of(act, values, asked.kept))
     return Plan(requests, run.new_group() if len(requests) > 1 else "", seed)
+
+
+def sketches(studio: Studio, asked: Designing, values: Mapping[str, Any]) -> Plan:
+    """Renderings of the drawing: one request for those whose words are the same."""
+    seed, count = values["seed"], form.whole({"count": values.get(wording.COUNT) or 1}, "count", "Variations")
+    requests = []
+    for words in wording.drawn(values["prompt"], seed, count, studio.settings.home):
+        share = {"prompt": words.prompt, "seed": seed + words.place}
+        share |= {wording.COUNT: words.count} if words.count != count else {}
+        made = sketching.request(studio, {**values, **share}, asked.drawing)
+        requests.append(made.replace(parent=asked.parent or asked.drawing))
+    return Plan(tuple(requests), run.new_group("words.") if len(requests) > 1 else "", seed)
 
 
 def tiles(studio: Studio, asked: Designing, values: Mapping[str, Any]) -> Plan:

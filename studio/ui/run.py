@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from studio import wording
+from studio.catalog import PICTURES
 from studio.errors import InvalidInput, StudioError
 from studio.library.query import Query
 from studio.studio import Studio
@@ -58,7 +60,9 @@ def publish(studio: Studio) -> None:
         task: str = "text_to_image",
         settings: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Queue one brief; `settings` are params by their own names. The answer holds the job's id."""
+        """Queue one brief; `settings` are params by their own names. The answer holds the job's id, and those of all
+        jobs where wildcards give takes other words.
+        """
         with told():
             chosen = model or studio.catalog.default(task).id
             request = Request(
@@ -68,7 +72,12 @@ def publish(studio: Studio) -> None:
                 seed=seed,
                 params={"num_images_per_prompt": count, **(settings or {})},
             )
-            return job_to_dict(studio, studio.submit(request, panel="api"))
+            typed = task in PICTURES
+            wanted = wording.requests(request, studio.settings.home) if typed else (request,)
+            outcome = submit(studio, wanted, panel="api", group=new_group("words.") if len(wanted) > 1 else "")
+            if outcome.problem:
+                raise outcome.problem
+            return {**job_to_dict(studio, outcome.jobs[0]), "jobs": [job.id for job in outcome.jobs]}
 
     def status(job: str) -> dict[str, Any]:
         """The state of a job, its progress, and the hashes of what it has made so far."""

@@ -6,7 +6,7 @@ component.
 from collections.abc import Mapping
 from typing import Any
 
-from studio import loras, presets
+from studio import wording
 from studio.errors import InvalidInput
 from studio.families import family
 from studio.families.diffusion.controlnet_folders import ControlNetFolder
@@ -29,12 +29,8 @@ def request(studio: Studio, values: Mapping[str, Any], source: str | None) -> Re
     shape and the model's size. InvalidInput names the field: prompt, sketch, model, closely, controlnet ...
     """
     prompt, negative = str(values.get("prompt") or ""), str(values.get("negative_prompt") or "")
-    if style := values.get("style"):
-        prompt, negative = presets.apply_style(
-            presets.find_style(style, presets.styles(studio.settings.home)), prompt, negative
-        )
-    prompt, adapters = loras.taken_out(prompt)
-    if not prompt.strip():
+    told = wording.worded(prompt, negative, str(values.get("style") or ""), studio.settings.home, may_be_empty=True)
+    if not told.prompt:
         raise InvalidInput("The prompt is empty.", "Say what the drawing shows: a red fox in a forest.", field="prompt")
     if not source:
         raise InvalidInput("The paper is empty.", "Draw something, or choose a picture of lines.", field="sketch")
@@ -43,19 +39,19 @@ def request(studio: Studio, values: Mapping[str, Any], source: str | None) -> Re
     controlnet = chosen_controlnet(studio, model, values)
     task = "text_to_image" if controlnet and controlnet.start is None else TASK
     given = {name: values[name] for name in FIELDS if values.get(name) not in (None, "")}
-    given = {**shape(studio, model, source), **given, "negative_prompt": negative}
+    given = {**shape(studio, model, source), **given, "negative_prompt": told.negative}
     params: dict[str, Value] = form.params(family(model.family).tasks.get(task, ()), given)
     drawing = Input(role="control", artifact=source)
     if controlnet:
-        params |= {"controlnet": controlnet.id, "control_kind": controlnet.kind, **scale(closely)}
+        params |= {"controlnet": controlnet.id, "control_kind": controlnet.kind_of_drawings, **scale(closely)}
     if task == TASK:
         params |= {"strength": start_strength(closely, controlnet)}
     return Request(
         task=task,
         model=model.id,
-        prompt=prompt.strip(),
+        prompt=told.prompt,
         inputs=(Input(role="init_image", artifact=source), drawing) if task == TASK else (drawing,),
-        adapters=adapters,
+        adapters=told.adapters,
         params=params,
         seed=form.seed_of(values),
     )
@@ -90,7 +86,7 @@ def chosen_controlnet(studio: Studio, model: Model, values: Mapping[str, Any]) -
     if by == "start":
         return None
     able = studio.catalog.controlnets(model)
-    ready = [one for one in able if one.kind != "as it is"] or list(able)
+    ready = [one for one in able if one.kind_of_drawings != "as it is"] or list(able)
     if not ready and by == "controlnet":
         said = f"{model.name} has no ControlNet."
         raise InvalidInput(said, "Choose another model, or let the rendering begin with the drawing.", field="by")

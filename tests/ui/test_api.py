@@ -46,6 +46,7 @@ def test_other_programs_write_chat_and_draw(served: Served, home: Path, capsys: 
     completes(ours)
     streams_the_same(ours)
     draws(ours)
+    draws_what_was_typed(ours, home)
     says_what_is_wrong(ours)
     kept_like_any_other(home)
     assert main(["api", "off", "--home", str(home), "--json"]) == 0  # the running studio hears of it
@@ -88,6 +89,23 @@ def draws(ours: openai.OpenAI) -> None:
     for drawn in told.data:
         with Image.open(BytesIO(base64.b64decode(drawn.b64_json or ""))) as picture:
             assert picture.size == (64, 64) and "parameters" in picture.info  # its settings lie inside
+
+
+def draws_what_was_typed(ours: openai.OpenAI, home: Path) -> None:
+    """Wildcards, a style of one's own and LoRA tags count as they do in the page."""
+    (home / "styles").mkdir()
+    (home / "styles" / "mine.toml").write_text(
+        '[[style]]\nid = "mine"\nname = "Mine"\nprompt = "a {prompt} as I like it"\n', "utf-8"
+    )
+    typed = "red {fox|snow|red fox|red snow}"
+    told = ours.images.generate(model="tiny", prompt=typed, n=3, size="64x64", style="mine")  # type: ignore[call-overload]
+    words = set()
+    for drawn in told.data:
+        with Image.open(BytesIO(base64.b64decode(drawn.b64_json or ""))) as picture:
+            words.add(picture.info["parameters"].splitlines()[0])
+    assert len(told.data) == 3 and all(w.startswith("a red ") and w.endswith("as I like it") for w in words), words
+    with pytest.raises(openai.NotFoundError, match="There is no LoRA 'nothere'"):
+        ours.images.generate(model="tiny", prompt="a red {fox|snow} <lora:nothere:0.8>", size="64x64")
 
 
 def says_what_is_wrong(ours: openai.OpenAI) -> None:

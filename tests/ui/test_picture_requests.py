@@ -1,15 +1,16 @@
 """What the picture form and the `image` command ask for beyond a plain picture. No browser, no model."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from studio.cli import parser
-from studio.errors import InvalidInput
+from studio.errors import InvalidInput, NotFound
 from studio.families import family
-from studio.image_commands import image_request, listed_requests
+from studio.image_commands import checked_requests, image_request, listed_requests
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.types import Artifact, Request
@@ -98,6 +99,66 @@ def test_a_list_makes_a_request_a_line_in_one_group(studio: Studio, tmp_path: Pa
     (tmp_path / "list.csv").write_text("prompt,width\na dog,128\na cow,\n", "utf-8")
     given = parser().parse_args(["image", "--from", str(tmp_path / "list.csv"), "--model", "a", "--size", "64x64"])
     assert [(r.prompt, r.params["width"]) for r in listed_requests(studio, given)] == [("a dog", 128), ("a cow", 64)]
+
+
+@pytest.fixture
+def own_words(home: Path) -> None:
+    """A style, a word list and a LoRA of a person's own."""
+    for folder in ("styles", "wildcards", "adapters"):
+        (home / folder).mkdir(exist_ok=True)
+    style = '[[style]]\nid = "mine"\nname = "Mine"\nprompt = "{prompt}, as I like it"\nnegative_prompt = "grey"\n'
+    (home / "styles" / "mine.toml").write_text(style, "utf-8")
+    (home / "wildcards" / "pet.txt").write_text("a hen\na goose\na duck\na pony\n", "utf-8")
+    (home / "adapters" / "woolly.safetensors").write_bytes(b"")
+
+
+def asked_alike(studio: Studio, tmp_path: Path, prompt: str, *words: str) -> list[tuple[Request, ...]]:
+    """What the page, the command and a line of its list ask for with the same words."""
+    style = words[words.index("--style") + 1] if "--style" in words else ""
+    page = brief.plan(
+        studio, brief.Brief(values={**VALUES, "prompt": prompt, "num_images_per_prompt": 4, "style": style})
+    )
+    options = ["--model", "a", "--seed", "7", "--count", "4", *words]
+    alone = checked_requests(studio, parser().parse_args(["image", prompt, *options]))
+    (tmp_path / "list.txt").write_text(prompt + "\n", "utf-8")
+    listed = listed_requests(studio, parser().parse_args(["image", "--from", str(tmp_path / "list.txt"), *options]))
+    return [tuple(studio.check(request) for request in page.requests), alone, listed]
+
+
+def test_a_prompt_means_the_same_in_page_command_and_list(studio: Studio, own_words: None, tmp_path: Path) -> None:
+    for prompt in ("__pet__ in {snow|rain|fog|sun} <lora:woolly:0.8>", "a fox (red:1.3) <lora:woolly>"):
+        page, alone, listed = asked_alike(studio, tmp_path, prompt, "--style", "mine")
+        assert page == alone == listed
+        assert all(request.prompt.endswith(", as I like it") and "<" not in request.prompt for request in page)
+        assert [adapter.id for adapter in page[0].adapters] == ["woolly"]
+        assert page[0].params["negative_prompt"] == "grey"
+    several, _, _ = asked_alike(studio, tmp_path, "__pet__ in {snow|rain|fog|sun}")
+    assert len({request.prompt for request in several}) == len(several) > 1
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("a red {cat|dog} <lora:nothere:0.8>", "There is no LoRA 'nothere'"),
+        ("a cat <lora:woolly:much>", "'much' is no weight for the LoRA 'woolly'"),
+        ("a {cat", "has no }"),
+        ("__nothere__", "nothere"),
+        ("<lora:woolly:0.8>", "The prompt is empty"),
+        ("a (cat:99)", "99"),
+    ],
+)
+def test_what_is_wrong_in_a_prompt_is_told_everywhere(
+    studio: Studio, own_words: None, tmp_path: Path, prompt: str, said: str
+) -> None:
+    values = {**VALUES, "prompt": prompt}
+    (tmp_path / "list.txt").write_text(prompt + "\n", "utf-8")
+    for ask in (
+        lambda: [studio.check(r) for r in brief.plan(studio, brief.Brief(values=values)).requests],
+        lambda: checked_requests(studio, parser().parse_args(["image", prompt, "--model", "a"])),
+        lambda: listed_requests(studio, parser().parse_args(["image", "--from", str(tmp_path / "list.txt")])),
+    ):
+        with pytest.raises((InvalidInput, NotFound), match=re.escape(said)):
+            ask()
 
 
 @pytest.mark.parametrize(
