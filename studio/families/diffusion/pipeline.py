@@ -20,10 +20,10 @@ from PIL import Image
 
 from studio.design.films import write_film
 from studio.errors import InvalidInput
-from studio.families.diffusion import attention, previews, schedulers
+from studio.families.diffusion import FAMILY, attention, previews, schedulers
 from studio.families.diffusion.acceleration import SPARE, Budget, accelerate
 from studio.families.diffusion.adapters import Adapters
-from studio.families.diffusion.call_arguments import fitting
+from studio.families.diffusion.call_arguments import fitting, not_avoided, not_taken
 from studio.families.diffusion.controlnets import ControlNets, looked_at_once, steered
 from studio.families.diffusion.embeddings import Embeddings
 from studio.families.diffusion.hires import enlarged, second_pass
@@ -119,6 +119,7 @@ class PicturePipeline:
         self._embeddings.use(context.inputs.get("embedding", ()), context.warn)
         self._tiny.use(next(iter(context.inputs.get("preview", ())), None), context.warn)
         job = PictureJob(request, context, pipe, width, height, unit_of(pipe), tokens=self._embeddings.tokens)
+        self._tell_what_is_not_taken(job, self._usual(request.task))
         if request.task == "latent_walk":
             self._walk(job)
         else:
@@ -156,6 +157,7 @@ class PicturePipeline:
         width, height = self._size_of(asked, pipe)
         blank = Image.new("RGB", (width, height))
         again = PictureJob(asked, job.context, pipe, width, height, start=blank, tokens=job.tokens)
+        self._tell_what_is_not_taken(again, {})
         job.further = count * again.steps
         return again
 
@@ -234,12 +236,23 @@ class PicturePipeline:
             stack.enter_context(filtered(pipe, job.params.get("safety_filter") != "off", job.judged))
             stack.enter_context(self._between_decodes(job))
             try:
-                return pipe(**fitting(given, pipe)).images
+                images = pipe(**fitting(given, pipe)).images
             except ValueError as error:
                 raise InvalidInput(
                     f"The model {self._name!r} does not take this: {error}",
                     "Change the size or the settings, then try again.",
                 ) from error
+        if said := not_avoided(job.params, pipe):
+            job.context.warn(said)
+        return images
+
+    def _usual(self, task: str) -> Mapping[str, Value]:
+        """Settings that nobody chose: the family's and what the card wants instead."""
+        return {param.name: param.default for param in FAMILY.params(task)} | dict(self._card.get("defaults", {}))
+
+    def _tell_what_is_not_taken(self, job: PictureJob, usual: Mapping[str, Value]) -> None:
+        for said in not_taken(job.params, usual, job.pipe, str(self._card.get("name", self._name))):
+            job.context.warn(said)
 
     def _step(self, job: PictureJob, step: int, steps: int, clean: torch.Tensor) -> None:
         job.context.check()

@@ -20,6 +20,7 @@ from studio.design.films import write_film
 from studio.errors import InvalidInput
 from studio.families.diffusion import attention, previews, schedulers
 from studio.families.diffusion.adapters import Adapters
+from studio.families.diffusion.call_arguments import not_taken
 from studio.families.diffusion.loading import modules
 from studio.families.diffusion.memory import slice_decoding
 from studio.families.diffusion.noise import Noise, Start, Take
@@ -70,6 +71,8 @@ class FilmPipeline:
         if limit:
             context.warn(f"The prompt is long: this model reads only about its first {limit} words.")
         self._adapters.use(context.adapters, context.warn)
+        for said in not_taken(request.params, {}, pipe, self._name):
+            context.warn(said)
         count = int(str(request.params.get("num_images_per_prompt", 1)))
         memory = FilmMemory(pipe, self._device, context.warn)
         memory.foresee(self.size(), shape)
