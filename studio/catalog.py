@@ -161,7 +161,7 @@ class Catalog:
         if not able:
             raise NotFound(
                 f"No installed model can see the {kind} of a picture.",
-                f"Get {name} in Models, or give a picture of the {kind} as it is.",
+                f'Get {name} in Models, or choose "as it is" and give a picture of the {kind}.',
                 field="control_kind",
             )
         return able[0]

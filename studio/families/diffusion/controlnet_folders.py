@@ -18,6 +18,7 @@ from studio.families.model_card import CARD
 CLASSES = ("ControlNetModel", "FluxControlNetModel", "SD3ControlNetModel", "QwenImageControlNetModel")
 KINDS = ("scribble", "canny", "lineart", "softedge", "hed", "mlsd", "depth", "pose", "normal", "seg", "tile", "blur")
 READY = ("scribble", "canny")  # that the program draws itself
+SEEN = ("depth", "pose")  # that a model of the family `depth` sees in a picture
 DENOISERS = {"ControlNetModel": ("unet", "UNet2DConditionModel")}
 ALIKE = ("in_channels", "cross_attention_dim", "block_out_channels", "joint_attention_dim", "attention_head_dim")
 
@@ -34,7 +35,12 @@ class ControlNetFolder:
 
     @property
     def kind(self) -> str:
-        """How the program shall prepare a drawing for it: one of READY, else "as it is"."""
+        """How the program shall prepare a picture for it: one of READY or SEEN, else "as it is"."""
+        return next((kind for kind in self.control if kind in (*READY, *SEEN)), "as it is")
+
+    @property
+    def kind_of_drawings(self) -> str:
+        """Likewise of a drawing, in which no depth and no person is to be seen."""
         return next((kind for kind in self.control if kind in READY), "as it is")
 
 

@@ -19,14 +19,13 @@ from torch import Tensor, nn
 from studio.design.line_art import control_picture
 from studio.errors import InvalidInput, ModelError
 from studio.families.diffusion.acceleration import Budget, accelerate
-from studio.families.diffusion.controlnet_folders import CLASSES
+from studio.families.diffusion.controlnet_folders import CLASSES, SEEN
 from studio.families.diffusion.depth_control import seen_in
 from studio.families.diffusion.loading import AGAIN, DTYPES
 from studio.families.diffusion.packed import pack
 from studio.families.diffusion.pictures import start_picture
 from studio.types import Device, Request
 
-SEEN = ("depth", "pose")  # kinds of control picture that another model makes
 EMBEDDING = "controlnet_cond_embedding"  # of the U-Nets' ControlNets: the small network that looks at the picture
 
 
