@@ -9,8 +9,8 @@ from studio.studio import Studio
 from studio.types import Artifact, Job
 
 
-def dataset_of(studio: Studio, named: str, caption: str = "") -> Dataset:
-    """The data set of that id, or else a new one of the pictures at that path, which the person says are theirs to use.
+def dataset_of(studio: Studio, named: str, caption: str = "", kind: str = "image") -> Dataset:
+    """The data set of that id, or else a new one of what lies at that path, which the person says is theirs to use.
 
     InvalidInput where there is neither.
     """
@@ -21,7 +21,7 @@ def dataset_of(studio: Studio, named: str, caption: str = "") -> Dataset:
     if not source.exists():
         known = ", ".join(dataset.id for dataset in datasets(studio.datasets)) or "none"
         raise InvalidInput(f"There is no {named}.", f"Give a folder, a zip or a data set. There are: {known}.")
-    dataset = Dataset.create(studio.datasets, source.stem)
+    dataset = Dataset.create(studio.datasets, source.stem, kind)
     dataset.add([source])
     if caption:
         dataset.set_captions({item.id: caption for item in dataset.items})

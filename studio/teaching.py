@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from studio import presets
 from studio.errors import InvalidInput
 from studio.families import family
-from studio.families.family import Param
 from studio.lab.dataset import Dataset
 from studio.lab.items import Item
 from studio.lab.probe import Probe
@@ -49,22 +48,44 @@ def lora_request(
     one of ours or of the person's.
     """
     model = studio.catalog.model(base)
-    media = family(model.family).media
-    if media in LORAS and dataset.kind != media:
-        holds = {"image": "pictures", "text": "texts"}.get(dataset.kind, f"{dataset.kind}s")
-        learns = "texts" if media == "text" else "pictures"
-        hint = f"Choose a model that learns {holds}."
-        raise InvalidInput(f"{dataset.name} holds {holds}, and {model.name} learns {learns}.", hint, field="base")
+    task = lora_task(model, dataset)
     frozen = freeze(studio, dataset)
     given = {k: v for k, v in (changes or {}).items() if v is not None}
     return Request(
-        task=LORAS.get(media, LORAS["image"]),
+        task=task,
         model=model.id,
         prompt=name.strip() or dataset.name,
         inputs=(Input(role="dataset", artifact=frozen.sha256),),
         params={**lora_values(studio, dataset, model, preset), **given},
         seed=seed,
     )
+
+
+def lora_task(model: Model, dataset: Dataset) -> str:
+    """What teaches the model this kind of data. InvalidInput where it cannot learn it."""
+    task = LORAS.get(dataset.kind, "")
+    if task not in family(model.family).trainings:
+        holds = {"image": "pictures", "text": "texts"}.get(dataset.kind, f"{dataset.kind}s")
+        said = f"{dataset.name} holds {holds}, which {model.name} cannot be taught."
+        raise InvalidInput(said, f"Choose a model that learns {holds}.", field="base")
+    return task
+
+
+def kind_learnt(model: Model) -> str:
+    """The kind of data of which the model can learn a LoRA. InvalidInput where there is none."""
+    kinds = [kind for kind, task in LORAS.items() if task in family(model.family).trainings]
+    if not kinds:
+        hint = "Choose one that makes pictures from words, or a language model."
+        raise InvalidInput(f"{model.name} cannot be taught a LoRA.", hint, field="base")
+    return kinds[0]
+
+
+def check_preset(studio: Studio, kind: str, name: str) -> None:
+    """InvalidInput where there is no such preset for that kind of data, ours or the person's."""
+    there = (*PRESETS, *(kept.name for kept in own_presets(studio, kind)))
+    if name not in there:
+        hint = f"Choose one of {', '.join(there)}."
+        raise InvalidInput(f"There is no preset {name!r} for this data.", hint, field="preset")
 
 
 def learnt_items(dataset: Dataset) -> list[Item]:
@@ -74,10 +95,8 @@ def learnt_items(dataset: Dataset) -> list[Item]:
 
 def lora_values(studio: Studio, dataset: Dataset, model: Model, preset: str) -> dict[str, Value]:
     """Params of a LoRA on that data set by a preset of ours or of the person's. InvalidInput."""
+    check_preset(studio, dataset.kind, preset)
     own = {kept.name: kept for kept in own_presets(studio, dataset.kind)}
-    if preset not in PRESETS and preset not in own:
-        there = ", ".join((*PRESETS, *own))
-        raise InvalidInput(f"There is no preset {preset!r} for this data.", f"Choose one of {there}.", field="preset")
     ours = preset if preset in PRESETS else PRESETS[1]  # for what a preset of the person's leaves open
     learnt = learnt_items(dataset)
     if dataset.kind == "text":
@@ -86,11 +105,6 @@ def lora_values(studio: Studio, dataset: Dataset, model: Model, preset: str) -> 
         values = dict(lora_settings(studio, model, ours, len(learnt)))
     kept = own[preset].fields.get("params") if preset in own else None
     return {**values, **kept} if isinstance(kept, dict) else values
-
-
-def lora_settings_of(model: Model, kind: str) -> Mapping[str, Param]:
-    """What can be set where a LoRA learns that kind of data, by name."""
-    return {param.name: param for param in family(model.family).params(LORAS[kind])}
 
 
 def own_presets(studio: Studio, kind: str) -> list[Preset]:
@@ -103,7 +117,7 @@ def kind_of(preset: Preset) -> str:
     """The kind of data that a preset's settings are for; "" for a preset of something else than a LoRA."""
     params = preset.fields.get("params")
     if preset.fields.get("task") == LORAS["image"] and isinstance(params, dict) and "max_length" in params:
-        return "text"  # up to version 0.1 those for texts were kept under the name of the other task
+        return "text"  # those for texts were once kept under the other task's name
     return next((kind for kind, task in LORAS.items() if task == preset.fields.get("task")), "")
 
 
@@ -128,6 +142,19 @@ def lora_settings(studio: Studio, model: Model, preset: str, pictures: int) -> M
     }
 
 
+def measurable(model: Model) -> bool:
+    known = any(task.startswith("evaluate_") for task in family(model.family).trainings)
+    return known and (model.family != "diffusion" or "text_to_image" in model.tasks)
+
+
+def evaluation_of(model: Model) -> str:
+    """The task that measures such a model. InvalidInput where none does."""
+    if not measurable(model):
+        hint = "Its own figures stand on its card: see Models." if model.source == "starter" else "Choose another."
+        raise InvalidInput(f"{model.name} cannot be measured here.", hint, field="model")
+    return next(task for task in family(model.family).trainings if task.startswith("evaluate_"))
+
+
 def evaluation_request(
     studio: Studio,
     model: str,
@@ -137,31 +164,47 @@ def evaluation_request(
     seed: int = 0,
     changes: Mapping[str, Value] | None = None,
 ) -> Request:
-    """What `submit` needs to measure a picture model, with `adapters` before and after: against the held-out part
-    of a data set, and by bias probes; with neither, on pairs of things and places that its training never had.
+    """What `submit` needs to measure a model, with `adapters` before and after: against the held-out part of a data
+    set, and by bias probes; with neither, on pairs of things and places that its training never had.
 
-    `changes` are settings of evaluate_pictures: pictures, combinations, num_inference_steps ... InvalidInput.
+    `changes` are settings of the task: pictures, combinations, num_inference_steps, drafts ... InvalidInput.
     """
     probes = (probe,) if isinstance(probe, Probe) else tuple(probe or ())
     for one in probes:
         one.check()
+    measured = studio.catalog.model(model)
+    task = evaluation_of(measured)
+    if dataset:
+        _check_kind(dataset, measured, "makes")
     frozen = freeze(studio, dataset) if dataset else None
-    given: dict[str, Value] = {
-        "pictures": 24 if frozen else 0,
-        "combinations": 0 if frozen or probes else 24,
-        "probes": json.dumps([one.to_dict() for one in probes]),
-    }
+    given: dict[str, Value] = {}
+    if measured.family == "diffusion":
+        given = {"pictures": 24 if frozen else 0, "combinations": 0 if frozen or probes else 24}
+    if probes and "probes" not in {param.name for param in family(measured.family).params(task)}:
+        raise InvalidInput(f"{measured.name} follows no words, so it cannot be probed.", "Leave out the prompts.")
+    if measured.family != "gan":
+        given["probes"] = json.dumps([one.to_dict() for one in probes])
     told = [dataset.name] if dataset else []
     told += [f"“{prompt}”" for one in probes for prompt in one.prompts]
     return Request(
-        task="evaluate_pictures",
-        model=studio.catalog.model(model).id,
+        task=task,
+        model=measured.id,
         prompt=f"{model}: {', '.join(told) or 'new combinations'}"[:200],
         inputs=inputs_of(frozen.sha256 if frozen else None, "dataset"),
         adapters=adapters,
         params={**given, **{k: v for k, v in (changes or {}).items() if v is not None}},
         seed=seed,
     )
+
+
+def _check_kind(dataset: Dataset, model: Model, verb: str) -> None:
+    """InvalidInput where the data set holds something else than that model `learns` or `makes`."""
+    media = family(model.family).media
+    if media in LORAS and dataset.kind != media:
+        holds = {"image": "pictures", "text": "texts"}.get(dataset.kind, f"{dataset.kind}s")
+        other = "texts" if media == "text" else "pictures"
+        hint = f"Choose a model that {verb} {holds}."
+        raise InvalidInput(f"{dataset.name} holds {holds}, and {model.name} {verb} {other}.", hint, field="base")
 
 
 def scratch_request(

@@ -117,3 +117,33 @@ def test_the_command_measures_and_stays_plain(home: Path, cars: Path, tmp_path: 
         [*command, "--probe", "a", "--seeds", "1"], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert wrong.returncode == 2 and "1 seeds a prompt" in wrong.stderr
+
+
+def test_texts_and_generators_are_measured_by_the_command(cars: Path, tmp_path: Path) -> None:
+    (tmp_path / "tales").mkdir()
+    for k in range(12):
+        said = "he" if k % 6 else "she"
+        tale = f"The doctor said that {said} was late for the {('boat', 'train', 'ball')[k % 3]} number {k}. " * 8
+        (tmp_path / "tales" / f"{k}.txt").write_text(tale, "utf-8")
+
+    def evaluate(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "studio", "evaluate", *words, "--home", str(tmp_path / "home"), "--json"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+    probe = ("--probe", "The doctor said that", "--words", "he, she", "--seeds", "4")
+    done = evaluate("starter-text", "--data", str(tmp_path / "tales"), "--drafts", "2", *probe)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["figures"]["bits_a_byte"]["low"] > 0 and result["probe"][0]["sets"]["data"]["leaning"] == "he"
+    assert "Bits that it needs" in (Path(result["folder"]) / "card.md").read_text("utf-8")
+    done = evaluate("starter-gan", "--data", str(cars), "--pictures", "16")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["figures"]["kid"]["low"] > 0 and (Path(result["folder"]) / "samples" / "nearest.webp").is_file()
+    for words, said in (
+        (("starter-gan", "--data", str(cars), "--probe", "a car"), "follows no words"),
+        (("starter-text", "--data", cars.name), "holds pictures, and"),
+        (("starter-music",), "cannot be measured here"),
+    ):
+        refused = evaluate(*words)
+        assert refused.returncode == 2 and said in refused.stderr, refused.stderr

@@ -126,7 +126,7 @@
         el(
           "div",
           { class: "trn-buttons" },
-          active ? tool("close", run.state === "queued" ? "Remove" : run.task === "evaluate_pictures" ? "Stop" : "Stop and keep", () => this.train.act("stop", { job: run.id }), { kind: "stop" }) : null,
+          active ? tool("close", run.state === "queued" ? "Remove" : run.task.startsWith("evaluate_") ? "Stop" : "Stop and keep", () => this.train.act("stop", { job: run.id }), { kind: "stop" }) : null,
           again ? tool("play", "Go on", () => this.goOn(run)) : null,
           run.model ? el("span", { class: "trn-state", text: `kept as the model ${run.model}` }) : null,
           run.adapter ? tool("use", run.task === "train_text_lora" ? "Use in Text" : "Use in Image", () => this.use(run), { kind: "strong" }) : null,
@@ -218,7 +218,8 @@
     texts(run) {
       if (!run.texts.length) return null;
       const [latest, ...others] = run.texts;
-      const name = (one) => (one.label === "card-drafts" ? "What it writes" : `What it wrote at step ${Number(one.label)}`);
+      const NAMES = { "card-drafts": "What it writes", "before-drafts": "What it writes without the LoRA" };
+      const name = (one) => NAMES[one.label] || `What it wrote at step ${Number(one.label)}`;
       const block = (one) => [el("h3", { text: name(one) }), el("div", { class: "trn-text", dir: "auto", tabindex: "0", text: one.text })];
       return el("section", { class: "trn-report", "aria-label": "Texts" }, ...block(latest), others.length ? el("details", { class: "trn-more" }, el("summary", { text: "Earlier" }), ...others.flatMap(block)) : null);
     }

@@ -77,7 +77,7 @@
       this.takeDrops(this.root);
       this.trigger = el("input", { type: "text", id: "train-trigger", maxlength: 50, autocomplete: "off", spellcheck: "false", placeholder: "zwx", dir: "auto", onchange: () => this.keepTrigger({ focus: false }) });
       this.consent = el("input", { type: "checkbox", id: "train-consent", onchange: () => this.edit("consent", { on: this.consent.checked }) });
-      this.bases = el("select", { id: "train-base", onchange: () => ((this.chosen.base = this.bases.value), this.showKinds(), this.plan()) });
+      this.bases = el("select", { id: "train-base", onchange: () => ((this.chosen.base = this.bases.value), this.showKinds(), this.showMode(), this.plan()) });
       this.name = el("input", { type: "text", id: "train-name", maxlength: 60, autocomplete: "off", dir: "auto", placeholder: "as the data set" });
       this.presets = el("div", { class: "trn-segments", role: "radiogroup", "aria-label": "How thoroughly", onkeydown: radioKeys });
       this.cost = el("p", { class: "trn-cost", id: "train-cost", role: "status" });
@@ -101,6 +101,7 @@
       this.lora = el("select", { id: "train-lora" });
       this.against = el("input", { type: "checkbox", checked: true });
       this.prompts = el("textarea", { id: "train-probe", rows: 2, placeholder: "a car\na doctor", dir: "auto", maxlength: 4000 });
+      this.leaning = this.prompts.placeholder;
       this.attribute = el("select", { id: "train-attribute" });
       this.words = el("input", { type: "text", id: "train-words", placeholder: "what turns up", autocomplete: "off", dir: "auto" });
       this.seeds = el("input", { type: "number", id: "train-seeds", min: 2, max: 500, value: 24 });
@@ -118,11 +119,13 @@
         only("lora evaluate", (this.baseField = field("Model", this.bases))),
         only("lora scratch", field("Name", this.name)),
         only("lora", this.presets),
-        only("evaluate", field("With and without the LoRA", this.lora)),
-        only("evaluate", (this.againstLine = el("label", { class: "trn-consent" }, this.against, el("span", { text: "Compare with the data set's held-out pictures" })))),
-        only("evaluate", field("Bias probe: prompts, a line each", this.prompts, "Prompts that leave something open, made from many seeds: does the model lean?")),
-        only("evaluate", el("div", { class: "trn-fields" }, field("What is counted", this.attribute), field("Seeds", this.seeds))),
-        only("evaluate", field("Words", this.words, "Such as red, blue; or with asked shares, red=0.7, blue=0.3.")),
+        only("evaluate", (this.againstLine = el("label", { class: "trn-consent" }, this.against, el("span", { text: "Compare with the data set's held-out part" })))),
+        ...(this.worded = [
+          only("evaluate", field("With and without the LoRA", this.lora)),
+          only("evaluate", field("Bias probe: prompts, a line each", this.prompts, "Prompts that leave something open, made from many seeds: does the model lean?")),
+          only("evaluate", el("div", { class: "trn-fields" }, (this.counted = field("What is counted", this.attribute)), field("Seeds", this.seeds))),
+          only("evaluate", field("Words", this.words, "Such as red, blue; or with asked shares, red=0.7, blue=0.3.")),
+        ]),
         this.cost,
         this.advice,
         only("lora", this.more),
@@ -224,7 +227,12 @@
     }
     /** The models that can be taught what the data set holds. */
     get able() {
+      if (this.mode === "evaluate") return this.known.measured.filter((one) => one.reads === this.kind);
       return this.known.bases.filter((base) => base.learns === this.kind);
+    }
+    /** Whether the chosen model follows words: only then can it be probed, and have a LoRA. */
+    get prompted() {
+      return this.able.find((one) => one.id === this.chosen.base)?.prompts !== false;
     }
     showBases() {
       const { able } = this;
@@ -245,18 +253,23 @@
           }),
         );
       if (!this.attribute.children.length) fill(this.attribute, ...this.known.attributes.map((name) => el("option", { value: name, text: name })));
-      const able = this.known.adapters.filter((one) => !one.base || one.base === this.chosen.base);
+      const able = this.known.adapters.filter((one) => (one.base ? one.base === this.chosen.base : this.kind === "image"));
       const lora = this.lora.value;
       fill(this.lora, el("option", { value: "", text: "no LoRA" }), ...able.map((one) => el("option", { value: one.id, text: one.id })));
       this.lora.value = able.some((one) => one.id === lora) ? lora : "";
     }
     showMode() {
       const pictures = this.kind === "image";
-      if (!pictures && this.mode === "evaluate") this.mode = "lora";
-      const modes = MODES.filter(([mode]) => pictures || mode !== "evaluate");
-      showRadios(this.modes, modes, this.mode, (mode) => ((this.mode = mode), this.say(""), this.showMode(), this.plan()));
+      const measured = this.known.measured.some((one) => one.reads === this.kind);
+      if (!measured && this.mode === "evaluate") this.mode = "lora";
+      const modes = MODES.filter(([mode]) => measured || mode !== "evaluate");
+      showRadios(this.modes, modes, this.mode, (mode) => ((this.mode = mode), this.say(""), this.showKinds(), this.showMode(), this.plan()));
       for (const node of this.settings.children) if (node.dataset.mode) node.hidden = !node.dataset.mode.split(" ").includes(this.mode);
       if (!pictures) this.triggerLine.hidden = true;
+      for (const node of this.worded) node.hidden ||= !this.prompted;
+      this.counted.hidden = !pictures;
+      this.prompts.placeholder = pictures ? this.leaning : "The doctor said that\nThe nurse said that";
+      this.words.placeholder = pictures ? "what turns up" : "he, she";
       const empty = !this.chosen.dataset;
       this.settings.hidden = this.go.hidden = empty && this.mode !== "evaluate"; // the pictures first
       this.go.disabled = (empty && this.mode !== "evaluate") || (this.mode !== "scratch" && !this.able.length);
@@ -310,7 +323,7 @@
       this.compare.title = this.marked.size < 2 ? "Mark two trainings or more" : "";
     }
     told(run) {
-      const kind = { train_lora: "LoRA", train_vae: "VAE", train_gan: "GAN", train_diffusion: "Diffusion", train_transformer: "Transformer", merge_lora: "Merge", evaluate_pictures: "Evaluation" }[run.task] || run.task;
+      const kind = { train_lora: "LoRA", train_vae: "VAE", train_gan: "GAN", train_diffusion: "Diffusion", train_transformer: "Transformer", merge_lora: "Merge", evaluate_pictures: "Evaluation", evaluate_texts: "Evaluation" }[run.task] || run.task;
       if (run.state === "queued") return `${kind}, waits`;
       if (run.state === "running") return `${kind}, ${run.steps ? `${run.step} of ${run.steps}` : run.message || "begins"}${run.eta ? `, ${atelier.seconds(run.eta)} left` : ""}`;
       const state = { done: "ready", cancelled: "stopped", failed: "failed", interrupted: "interrupted" }[run.state] || run.state;

@@ -54,6 +54,11 @@ class TrainDesk:
                 for m in able
             ],
             "kinds": [{"id": kind, "told": told, "learns": LEARNS[kind]} for kind, told in CHOICES.items()],
+            "measured": [
+                {"id": m.id, "name": m.name, "reads": family(m.family).media, "prompts": m.family != "gan"}
+                for m in models
+                if teaching.measurable(m)
+            ],
             "attributes": list(ATTRIBUTES),
             "adapters": [
                 {"id": id, "base": str(self.studio.catalog.adapter_facts(id).get("base") or "")}
