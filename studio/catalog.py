@@ -205,12 +205,17 @@ class Catalog:
         return next((id for id in self.adapters() if self.adapter_facts(id).get("job") == job), "")
 
     def take_adapter(self, name: str, file: Path, facts: Mapping[str, Any]) -> str:
-        """Offers a file as an adapter from now on; the id that it got, a new one where the name is taken."""
+        """Offers a file as an adapter from now on; the id that it got, a new one where the name is taken by another
+        training: one that was stopped and went on keeps its name.
+        """
         plain = plain_id(name, "lora")
         self._adapters.mkdir(parents=True, exist_ok=True)
         id, number = plain, 1
         while (self._adapters / f"{id}.safetensors").exists():
-            if self.adapter_facts(id).get("sha256") == facts["sha256"]:
+            before = self.adapter_facts(id)
+            if before.get("stopped") and before.get("run") == facts.get("run"):
+                break
+            if before.get("sha256") == facts["sha256"]:
                 return id
             number += 1
             id = f"{plain}-{number}"

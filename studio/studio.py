@@ -322,7 +322,9 @@ class Studio:
         if dataset := event.meta.get("captions_of"):
             take_captions(self.datasets, str(dataset), kept.path)
         if event.meta.get("adapter"):
-            facts = {name: event.meta.get(name) for name in ("base", "family", "trigger", "steps", "best_step")}
+            told = ("base", "family", "trigger", "steps", "best_step", "stopped")
+            facts = {name: event.meta.get(name) for name in told}
+            facts["run"] = self.training_folder(job.request).name
             name = str(event.meta.get("name") or "lora")
             self.catalog.take_adapter(name, kept.path, {**facts, "sha256": kept.sha256, "job": job.id})
         if delivers:

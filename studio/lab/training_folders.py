@@ -1,5 +1,6 @@
 """Where a training keeps its checkpoints, curve and samples; the same request finds the same folder again."""
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -37,3 +38,15 @@ def begin_from(trainings: Path, stopped: Request, request: Request) -> None:
     except OSError:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+
+
+def last_step(folder: Path) -> int:
+    """How far a training had come that left a checkpoint to go on from; 0 where there is none."""
+    curve = folder / "metrics.jsonl"
+    if not any(folder.glob("*.pt")) or not curve.is_file():
+        return 0
+    steps = [0]
+    for line in curve.read_text("utf-8").splitlines():
+        with contextlib.suppress(ValueError):  # a kill may have torn the last line
+            steps.append(int(json.loads(line).get("step", 0)))
+    return steps[-1]
