@@ -80,19 +80,26 @@ def recover(file: Path, name: str) -> provenance.Recovered | None:
 
 
 def embed(file: Path, media_type: str, record: provenance.Provenance) -> None:
-    """Writes the complete record into a finished file, in place, where its kind can carry it."""
+    """Writes the complete record into a finished file, in place, where its kind can carry it. Whatever fails, the file
+    is whole or as it was. DiskFull, InvalidInput.
+    """
     if media_type == "image/png":
         provenance.write_png(file, file, record)
     elif media_type == "model/gltf-binary":
-        file.write_bytes(with_about(file.read_bytes(), {"record": json.loads(record.json())}))
+        provenance.write_whole(file, with_about(file.read_bytes(), {"record": json.loads(record.json())}))
     elif media_type in ("image/gif", "video/mp4"):
         from studio.design import films  # Pillow's writers and numpy: the page starts without them
 
         films.with_record(file, record.json())
     elif media_type == "audio/midi":
-        file.write_bytes(write_midi(read_midi(file.read_bytes(), file.name), json.loads(record.json())))
+        score = read_midi(file.read_bytes(), file.name)
+        provenance.write_whole(file, write_midi(score, json.loads(record.json())))
     elif media_type == "audio/flac":
         from studio.music.sound import audio_file  # scipy.signal takes a second to import: the page starts without it
 
-        samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
-        file.write_bytes(audio_file(samples.astype("float32"), "flac", json.loads(record.json()), rate=rate))
+        try:
+            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
+            data = audio_file(samples.astype("float32"), "flac", json.loads(record.json()), rate=rate)
+        except soundfile.LibsndfileError as error:
+            raise InvalidInput(f"{file.name} is no sound that can be read.", "Make it again.") from error
+        provenance.write_whole(file, data)

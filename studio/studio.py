@@ -5,22 +5,24 @@ files are recorded by the engine's own thread whoever watches, and what a killed
 the next start.
 """
 
+import dataclasses
 import json
 import logging
 import random
 import secrets
 import shutil
+import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from studio import __version__, adoption
 from studio.catalog import Catalog
 from studio.engine import protocol
-from studio.engine.engine import Engine, Event, Started
+from studio.engine.engine import Engine, Event, PutBack, Started
 from studio.errors import InvalidInput, NotFound, StudioError
 from studio.families import family, modelless_family
 from studio.families.family import MODEL, Family
@@ -38,6 +40,21 @@ log = logging.getLogger(__name__)
 VARIATION = {"subtle": 0.2, "strong": 0.5}
 MAX_PROMPT = {False: 20_000, True: 500_000}  # characters; texts are gone on from
 COUNTS = {"num_images_per_prompt", "num_return_sequences"}  # how many takes a request asks for
+AGAIN = 5.0  # seconds until it is tried again to write how a job ended
+# what full disks, and readers and writers of damaged files, raise: a take that meets one of them stays in staging
+UNKEPT = (
+    StudioError,
+    OSError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 
 
 @dataclass
@@ -71,7 +88,9 @@ class Studio:
         self.catalog = Catalog(settings)
         self.library = Library(settings.database, settings.files, settings.cache)
         self.engine = Engine(device=settings.device, memory_limit=settings.memory_limit, staging=settings.staging)
-        self._live: dict[str, Live] = {}
+        self._live: dict[str, Live] = {}  # of the jobs that the engine has
+        self._ends: dict[str, Json] = {}  # how jobs ended whose rows could not be written yet
+        self._closed = False
         self._changed = threading.Condition()
         self.revision = 0  # grows with every change that a page could show
         self.engine.subscribe(self._record)
@@ -85,6 +104,8 @@ class Studio:
 
     def close(self) -> None:
         self.engine.close()
+        self._closed = True
+        self._write_ends()
         self.library.close()
         self._lock.release()
 
@@ -98,8 +119,8 @@ class Studio:
             id=new_id(now), request=request, state=JobState.queued, created=now, position=now, panel=panel, group=group
         )
         run = self._run(job)
-        self.library.add_job(job)
         self._live[job.id] = Live()
+        self.library.add_job(job)
         self.engine.submit(run, job.position)
         self.touch()
         return job
@@ -210,11 +231,16 @@ class Studio:
 
     def job(self, id: str) -> Job:
         """The job's row, with the live progress of a running one."""
-        job = self.library.job(id)
+        job = self._row(id)
         live = self._live.get(id)
         if live is None or job.state.finished:
             return job
         return Job(**{**vars(job), "step": live.step, "steps": live.steps, "message": live.message})
+
+    def _row(self, id: str) -> Job:
+        """The job as it is, also where its row could not be written yet."""
+        job = self.library.job(id)
+        return dataclasses.replace(job, **self._ends.get(id, {}))
 
     def live(self, id: str) -> Live:
         return self._live.get(id) or Live()
@@ -223,7 +249,7 @@ class Studio:
         """Running first, then the waiting ones in order."""
         waiting = self.library.jobs(states=(JobState.queued,), newest=False, limit=1000)
         running = self.library.jobs(states=(JobState.running,), limit=10)
-        return (*(self.job(j.id) for j in running), *waiting)
+        return (*(job for job in (self.job(j.id) for j in running) if not job.state.finished), *waiting)
 
     def wait(self, id: str, timeout: float | None = None, each: Callable[[Live], None] | None = None) -> Job:
         """Blocks until the job has finished. TimeoutError after `timeout` seconds; `each` is called at every change."""
@@ -231,7 +257,7 @@ class Studio:
         while True:
             with self._changed:
                 seen = self.revision
-            job = self.library.job(id)
+            job = self._row(id)
             if job.state.finished:
                 return job
             if each:
@@ -245,8 +271,12 @@ class Studio:
     # --- steering
 
     def cancel(self, id: str) -> None:
-        if not self.library.job(id).state.finished:
+        if self._row(id).state.finished:
+            return
+        if id in self._live:
             self.engine.cancel(id)
+        else:  # its end got lost: nothing works on it any more
+            self._end(id, state=JobState.cancelled, finished=time.time())
 
     def retry(self, id: str) -> Job:
         job = self.library.job(id)
@@ -254,8 +284,11 @@ class Studio:
 
     def dismiss(self, id: str) -> None:
         """A job that failed or was interrupted is no longer spoken of; what it had finished stays."""
-        if self.library.job(id).state in (JobState.failed, JobState.interrupted):
+        state = self._row(id).state
+        if state in (JobState.failed, JobState.interrupted):
             self.library.set_job(id, state=JobState.cancelled, error="", hint="")
+        elif id not in self._live:
+            self.cancel(id)
 
     def pause(self) -> None:
         self.engine.pause()
@@ -283,13 +316,15 @@ class Studio:
             self._live.setdefault(event.job, Live()).started = time.monotonic()
             self.library.set_job(event.job, state=JobState.running, started=time.time())
         elif isinstance(event, protocol.Output):
-            try:
-                self._keep(event)
-            except StudioError as error:  # the finished file stays in staging and is taken in at the next start
-                log.warning("%s", error)
-                self._live.setdefault(event.job, Live()).unsaved = error
+            self._keep_or_leave(event)
         elif isinstance(event, protocol.Finished):
-            self._finish(event)
+            try:
+                self._finish(event)
+            finally:  # whatever befell its row: the engine has it no longer
+                self._live.pop(event.job, None)
+        elif isinstance(event, PutBack):
+            self._live.pop(event.job, None)
+            self.library.set_job(event.job, state=JobState.queued, started=None)
         elif isinstance(event, protocol.Ready):
             pass
         elif event.job:
@@ -306,6 +341,19 @@ class Studio:
             live.previews[event.index] = Path(event.path)
         elif isinstance(event, protocol.Warning) and event.text not in live.warnings:
             live.warnings.append(event.text)
+
+    def _keep_or_leave(self, event: protocol.Output) -> None:
+        """A file that cannot be kept stays in staging and is taken in at the next start; the job tells it."""
+        live = self._live.setdefault(event.job, Live())
+        before, file = live.unsaved, Path(event.path)
+        live.unsaved = unkept("it is not known why", file)  # until it is kept, whatever stops that
+        try:
+            self._keep(event)
+        except UNKEPT as error:
+            log.warning("%s stays in staging: %s", file, error)
+            live.unsaved = unkept(error, file)
+        else:
+            live.unsaved = before
 
     def _keep(self, event: protocol.Output) -> Artifact:
         """Embeds the settings, moves the file to the store, then writes the row."""
@@ -354,15 +402,16 @@ class Studio:
         )
 
     def _finish(self, event: protocol.Finished) -> None:
-        live = self._live.pop(event.job, Live())
+        live = self.live(event.job)
+        # a worker that died between a take's last name and its Output left a finished file there
+        unsaved = live.unsaved or self._take_in(self.settings.staging / event.job)
         state, error, hint = JobState(event.state), event.error, event.hint
-        if live.unsaved:
-            state, error, hint = JobState.failed, live.unsaved.message, live.unsaved.hint
+        if unsaved:
+            state, error, hint = JobState.failed, unsaved.message, unsaved.hint
         device = self.engine.device
         if state is JobState.failed and "memory" in error:
-            asked = self.library.job(event.job).request
-            hint = f"{hint} {would_fit(self.catalog.models(), asked.model, asked.task, device)}".strip()
-        self.library.set_job(
+            hint = f"{hint} {self._smaller(event.job)}".strip()
+        self._end(
             event.job,
             state=state,
             finished=time.time(),
@@ -374,29 +423,64 @@ class Studio:
             versions={"atelier": __version__, **self.engine.versions},
             device=device.name if device else "",
         )
-        if not live.unsaved:
-            shutil.rmtree(self.settings.staging / event.job, ignore_errors=True)
+
+    def _smaller(self, id: str) -> str:
+        """Which model would fit where a job's did not; "" where that cannot be told."""
+        try:
+            asked = self.library.job(id).request
+            return would_fit(self.catalog.models(), asked.model, asked.task, self.engine.device)
+        except UNKEPT as error:  # a model among them is damaged: only the advice is missing
+            log.warning("It cannot be told what would fit: %s", error)
+            return ""
+
+    def _end(self, id: str, **changes: Any) -> None:
+        """Writes how a job ended; where that fails, as on a full disk, it is tried again until it is written."""
+        self._ends[id] = changes
+        self._write_ends()
+
+    def _write_ends(self) -> None:
+        for id, changes in tuple(self._ends.items()):
+            try:
+                self.library.set_job(id, **changes)
+            except NotFound:
+                log.warning("Job %s ended and has no row", id)
+            except StudioError as error:
+                log.warning("The end of job %s is not written yet: %s", id, error)
+                if not self._closed:
+                    timer = threading.Timer(AGAIN, self._write_ends)
+                    timer.daemon = True
+                    timer.start()
+                return
+            self._ends.pop(id, None)
+            self.touch()
 
     # --- starting
 
     def _take_in_what_was_left(self) -> None:
-        """After a crash: finished files in staging get rows, running jobs become interrupted, queued ones go on."""
+        """After a crash: finished files in staging get rows, running jobs become interrupted."""
         for job in self.library.jobs(states=(JobState.running,), limit=1000):
-            self._take_in(self.settings.staging / job.id)
+            unsaved = self._take_in(self.settings.staging / job.id)
             self.library.set_job(
                 job.id,
                 state=JobState.interrupted,
                 finished=time.time(),
                 error="The program ended while this ran.",
-                hint="What was finished is kept. Retry makes the rest.",
+                hint=str(unsaved) if unsaved else "What was finished is kept. Retry makes the rest.",
             )
         for folder in self.settings.staging.iterdir():
             if folder.is_dir():
                 self._take_in(folder)
             elif folder.name.startswith("adopt-"):
                 folder.unlink(missing_ok=True)
+
+    def take_up_queue(self) -> None:
+        """Goes on with the jobs that an earlier program left waiting. For the page alone: what opens the studio for
+        something else must not begin them.
+        """
         for job in self.library.jobs(states=(JobState.queued,), newest=False, limit=10_000):
             try:
+                if job.id in self._live:
+                    continue
                 run = self._run(job)
             except StudioError as error:
                 self.library.set_job(
@@ -406,30 +490,24 @@ class Studio:
             self._live[job.id] = Live()
             self.engine.submit(run, job.position)
 
-    def _take_in(self, folder: Path) -> None:
+    def _take_in(self, folder: Path) -> StudioError | None:
+        """Keeps the finished files that a job left in its folder, which goes then; why one of them had to stay."""
         if not folder.is_dir():
-            return
-        left = False
+            return None
+        problem: StudioError | None = None
         for note in sorted(folder.glob("*.json")):
             file = note.with_suffix("")
             if not file.is_file():
                 continue  # described but never renamed: it was not finished
             try:
                 message = protocol.Output.from_dict(json.loads(note.read_text("utf-8")))
-                self._keep(
-                    protocol.Output(
-                        job=folder.name,
-                        index=message.index,
-                        path=str(file),
-                        media_type=message.media_type,
-                        meta=message.meta,
-                    )
-                )
-            except (StudioError, ValueError) as error:
+                self._keep(dataclasses.replace(message, job=folder.name, path=str(file)))
+            except UNKEPT as error:
                 log.warning("%s stays in staging: %s", file, error)
-                left = True
-        if not left:
+                problem = unkept(error, file)
+        if problem is None:
             shutil.rmtree(folder, ignore_errors=True)
+        return problem
 
     def training_folder(self, request: Request) -> Path:
         """Where a training keeps its checkpoints, curves and samples: the same request finds the same folder."""
@@ -475,6 +553,17 @@ class Studio:
 def new_id(now: float) -> str:
     """Sorts by time, cannot be guessed: 11 hex digits of milliseconds, 10 random ones."""
     return f"{int(now * 1000):011x}{secrets.token_hex(5)}"
+
+
+def unkept(error: Exception | str, file: Path) -> StudioError:
+    """What is told of a finished file that could not be kept."""
+    if isinstance(error, StudioError):
+        return error
+    why = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    return StudioError(
+        f"The finished file {file.name} could not be kept: {why}.",
+        f"It stays in {file.parent} and is taken in when the program starts again.",
+    )
 
 
 def description(file: Path) -> Path:

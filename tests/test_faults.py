@@ -28,6 +28,7 @@ PROGRAM = textwrap.dedent("""
     from studio.types import Request
     home, diary, jobs, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
     with Studio(Settings.load({"home": Path(home)})) as studio:
+        studio.take_up_queue()
         last = None
         for n in range(jobs):
             last = studio.submit(Request(task="toy", model="squares", prompt=f"squares {n}", seed=seed + 100 * n,

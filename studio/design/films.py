@@ -22,17 +22,22 @@ def write_film(path: Path, frames: Sequence[Image.Image], fps: int, comment: str
 
 
 def with_record(path: Path, text: str) -> None:
-    """Writes a text into a finished film, in place; no frame changes. InvalidInput where MP4 cannot be written here."""
-    if path.suffix == ".gif":
-        data = path.read_bytes()
-        blocks = [text.encode()[at : at + 255] for at in range(0, len(text.encode()), 255)]
-        comment = b"\x21\xfe" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\x00"
-        path.write_bytes(data[:-1] + comment + data[-1:])  # before the byte that ends the file
-        return
+    """Writes a text into a finished film, in place; no frame changes. Whatever fails, the film is whole or as it was.
+    InvalidInput where MP4 cannot be written here.
+    """
     other = path.with_name(f"with-{path.name}")
-    told = ["-metadata", f"comment={text}", "-metadata", f"description={SENTENCE}"]
-    _ffmpeg("-i", str(path), "-map", "0", "-c", "copy", *told, "-movflags", "+faststart", "-y", str(other))
-    other.replace(path)
+    try:
+        if path.suffix == ".gif":
+            data = path.read_bytes()
+            blocks = [text.encode()[at : at + 255] for at in range(0, len(text.encode()), 255)]
+            comment = b"\x21\xfe" + b"".join(bytes([len(block)]) + block for block in blocks) + b"\x00"
+            other.write_bytes(data[:-1] + comment + data[-1:])  # before the byte that ends the file
+        else:
+            told = ["-metadata", f"comment={text}", "-metadata", f"description={SENTENCE}"]
+            _ffmpeg("-i", str(path), "-map", "0", "-c", "copy", *told, "-movflags", "+faststart", "-y", str(other))
+        other.replace(path)
+    finally:
+        other.unlink(missing_ok=True)
 
 
 def record_inside(path: Path) -> str:
@@ -80,12 +85,16 @@ def _ffmpeg(*words: str) -> str:
         import imageio_ffmpeg
     except ImportError as error:
         raise InvalidInput("MP4 needs the package imageio-ffmpeg, which is not installed.", "Choose GIF.") from error
-    done = subprocess.run(
-        [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *words],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    try:
+        done = subprocess.run(
+            [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *words],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    except subprocess.TimeoutExpired as error:
+        said = "The film could not be worked on within two minutes."
+        raise InvalidInput(said, "Try again when the machine is less busy.") from error
     if done.returncode:
         raise InvalidInput(f"The film cannot be read: {done.stderr.strip()[-200:]}.", "Make it again.")
     return done.stdout

@@ -4,8 +4,8 @@ torch.
 What one can rely on: for every submitted job the listeners hear Started, then Progress, Preview, Output
 and Warning in the worker's order, then exactly one Finished, whatever becomes of the worker; a job
 cancelled while it waits gets only its Finished. A job that still waits when the Engine is closed gets
-nothing: its row in the library says that it waits. A crash ends one job; the next one runs on a new
-worker.
+nothing: its row in the library says that it waits; one that had left the queue, but that no worker had taken
+yet, gets PutBack instead of Finished. A crash ends one job; the next one runs on a new worker.
 """
 
 import logging
@@ -37,7 +37,12 @@ class Started(Message):
     """The job has left the queue."""
 
 
-Event = Started | protocol.Ready | Progress | protocol.Preview | protocol.Output | protocol.Warning | Finished
+@dataclass(frozen=True, kw_only=True)
+class PutBack(Message):
+    """The Engine was closed before a worker took the job: it waits again."""
+
+
+Event = Started | PutBack | protocol.Ready | Progress | protocol.Preview | protocol.Output | protocol.Warning | Finished
 Listener = Callable[[Event], None]
 
 
@@ -173,8 +178,8 @@ class Engine:
                 self._child.send(protocol.Unload())
 
     def close(self, timeout: float = 5.0) -> None:
-        """Ends the worker; a running job gets `timeout` seconds to stop and is then `interrupted`. When
-        this returns the listeners have heard all.
+        """Ends the worker; a running job gets `timeout` seconds to stop and is then `interrupted`, one that no worker
+        had taken is put back. When this returns the listeners have heard all.
         """
         with self._lock:
             self._closing = True
@@ -186,7 +191,7 @@ class Engine:
                 else:
                     child.leave()
             elif task is not None:
-                self._finish(Finished(job=task.job, state="interrupted"))
+                self._finish(_cut_short(task))
         if child is not None and not child.gone.wait(timeout):
             child.kill()
             child.gone.wait(5)
@@ -221,7 +226,7 @@ class Engine:
                 self._child.send(self._current.run)
             return
 
-    def _finish(self, finished: Finished) -> None:
+    def _finish(self, finished: Finished | PutBack) -> None:
         task, self._current = self._current, None
         if task is not None:
             self._post(finished)
@@ -322,9 +327,8 @@ class Engine:
         if message.leaving:
             child.leaving = True
             self._later(self._grace, child.kill)  # should it linger
-        if self._closing and not task.cancelled and message.state == "cancelled":
-            message = replace(message, state="interrupted")
-        self._finish(message)
+        stopped = self._closing and not task.cancelled and message.state == "cancelled"
+        self._finish(_cut_short(task) if stopped else message)
         self._advance()
 
     def _ended(self, child: Child, code: int) -> None:
@@ -351,7 +355,7 @@ class Engine:
                     self._broken = (error, hint)
             if task is not None:
                 if self._closing:
-                    self._finish(Finished(job=task.job, state="interrupted"))
+                    self._finish(_cut_short(task))
                 elif task.cancelled:
                     self._finish(Finished(job=task.job, state="cancelled", details=child.tail))
                 elif task.sent and (task.taken or task.attempts >= STARTS):
@@ -388,3 +392,10 @@ class Engine:
                     listener(item)  # type: ignore[arg-type]
                 except Exception:  # the process boundary: one listener must not silence the others
                     log.exception("a listener failed on %s", item)
+
+
+def _cut_short(task: Task) -> Finished | PutBack:
+    """What becomes of the current job when the Engine is closed."""
+    if task.cancelled:
+        return Finished(job=task.job, state="cancelled")
+    return Finished(job=task.job, state="interrupted") if task.taken else PutBack(job=task.job)

@@ -101,21 +101,21 @@ def write_png(source: Path | Image.Image, target: Path, record: Provenance) -> N
         containers.OWN_KEYWORD: record.json(),
         containers.XMP_KEYWORD: record.xmp(),
     }
-    _replace(target, containers.png_with(_encoded(source, "PNG"), texts))
+    write_whole(target, containers.png_with(_encoded(source, "PNG"), texts))
 
 
 def write_jpeg(source: Path | Image.Image, target: Path, record: Provenance, quality: int = 95) -> None:
     """The picture as JPEG with its record; a JPEG file is not encoded again. Raises as write_png."""
     data = _encoded(source, "JPEG", quality=quality, subsampling=0)
     comment = record.a1111(EXIF_PROMPT)
-    _replace(target, containers.jpeg_with(data, comment, record.tool, record.xmp(), record.json()))
+    write_whole(target, containers.jpeg_with(data, comment, record.tool, record.xmp(), record.json()))
 
 
 def write_webp(source: Path | Image.Image, target: Path, record: Provenance, quality: int | None = None) -> None:
     """The picture as WebP with its record, lossless without a `quality`; a WebP file is not encoded again."""
     how = {"lossless": True} if quality is None else {"quality": quality}
     data = _encoded(source, "WEBP", **how)
-    _replace(target, containers.webp_with(data, record.a1111(), record.tool, record.xmp(), record.json()))
+    write_whole(target, containers.webp_with(data, record.a1111(), record.tool, record.xmp(), record.json()))
 
 
 def _encoded(source: Path | Image.Image, form: str, **how: Any) -> bytes:
@@ -151,8 +151,8 @@ def _bytes(path: Path) -> bytes:
         ) from error
 
 
-def _replace(target: Path, data: bytes) -> None:
-    """The whole file or none of it: written beside the target, on the disk, then renamed."""
+def write_whole(target: Path, data: bytes) -> None:
+    """The whole file, or the one that was there: written beside the target, on the disk, then renamed. DiskFull."""
     part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with part.open("xb") as file:

@@ -199,6 +199,7 @@ class Service:
             self.studio = await asyncio.to_thread(self.take_home)
             announce(self.settings, self.access, self.port)  # only now: in a home that is in use no link would work
             page = await asyncio.to_thread(self.load, self.studio)
+            await asyncio.to_thread(self.studio.take_up_queue)
             # the parent has no lifespan of its own any more: gradio's queue starts with this
             await self.stack.enter_async_context(page.router.lifespan_context(page))
             self.front.page = page
