@@ -4,8 +4,11 @@ import argparse
 import importlib
 import importlib.util
 import json
+import logging
 import sys
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +100,31 @@ def train(settings: Settings, given: argparse.Namespace) -> int:
     name = str(tomllib.loads(given.recipe.read_text("utf-8")).get("family", ""))
     if not name.isidentifier() or importlib.util.find_spec(f"studio.families.{name}") is None:
         raise InvalidInput(f"The recipe names the family {name!r}.", "It must be a folder of studio/families.")
-    return importlib.import_module(f"studio.families.{name}.train").main([str(given.recipe), *given.rest])
+    learn = importlib.import_module(f"studio.families.{name}.train").main
+    options = [option for option in given.rest if option != "--json"]
+    if not given.json and options == given.rest:
+        return learn([str(given.recipe), *options])
+    with figures_as_json():
+        code = learn([str(given.recipe), *options])
+    print_json({"state": "done" if code == 0 else "stopped"})
+    return code
+
+
+@contextmanager
+def figures_as_json() -> Iterator[None]:
+    """Prints what a recipe's run logs, a JSON line each."""
+    from studio.families.training.run_folder import figures_log  # torch comes with it
+
+    told = logging.StreamHandler(sys.stdout)
+    figures_log.addHandler(told)
+    figures_log.setLevel(logging.INFO)
+    figures_log.propagate = False
+    try:
+        yield
+    finally:
+        figures_log.removeHandler(told)
+        figures_log.setLevel(logging.NOTSET)
+        figures_log.propagate = True
 
 
 def teach(settings: Settings, given: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import signal
 import time
@@ -14,6 +15,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 from PIL import Image
+
+figures_log = logging.getLogger("studio.training.figures")  # hears every line of metrics, as JSON
 
 
 class RunFolder:
@@ -42,9 +45,10 @@ class RunFolder:
         return self.stopping
 
     def log(self, **figures: Any) -> None:
-        line = {"seconds": round(time.monotonic() - self.started, 1), **figures}
+        line = json.dumps({"seconds": round(time.monotonic() - self.started, 1), **figures})
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(f"{line}\n")
+        figures_log.info("%s", line)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`, oldest first."""
