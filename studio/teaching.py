@@ -182,6 +182,9 @@ def evaluation_request(
         given = {"pictures": 24 if frozen else 0, "combinations": 0 if frozen or probes else 24}
     if probes and "probes" not in {param.name for param in family(measured.family).params(task)}:
         raise InvalidInput(f"{measured.name} follows no words, so it cannot be probed.", "Leave out the prompts.")
+    if measured.family == "causal_lm" and any(not one.words for one in probes):
+        hint = "Name some, such as he, she."
+        raise InvalidInput("A probe of texts needs the words that are counted.", hint, field="words")
     if measured.family != "gan":
         given["probes"] = json.dumps([one.to_dict() for one in probes])
     told = [dataset.name] if dataset else []

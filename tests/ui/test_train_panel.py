@@ -234,7 +234,6 @@ def test_a_transformer_learns_texts(tab: TrainTab, served: Served, tmp_path: Pat
         texts[-1].write_text("\n".join(lines[(k + n * n) % 3].replace("the", f"the {k}") for n in range(60)), "utf-8")
     tab.drop(texts)
     expect(page.locator("#train-items figure").first).to_contain_text("characters, en")
-    expect(page.get_by_role("radio", name="Evaluate")).to_be_hidden()  # for pictures
     page.get_by_role("radio", name="From scratch").click()
     expect(page.locator(".trn-kind")).to_have_count(1)
     page.locator("#train-consent").check()
@@ -243,6 +242,20 @@ def test_a_transformer_learns_texts(tab: TrainTab, served: Served, tmp_path: Pat
     page.locator("#train-go").click()
     expect(page.locator(".trn-runhead")).to_contain_text("kept as the model Tales", timeout=SLOWLY)
     expect(page.locator("#train-card")).to_contain_text("Bits a byte")
+    expect(page.locator(".trn-text").first).to_be_visible()
+
+    page.get_by_role("radio", name="Evaluate").click()  # the new model beside its data, and a probe
+    page.locator("#train-base").select_option(label="Tales")
+    expect(page.locator("#train-attribute")).to_be_hidden()
+    page.locator("#train-probe").fill("The")
+    page.locator("#train-seeds").fill("2")
+    page.locator("#train-go").click()
+    expect(page.locator(".trn-problem")).to_contain_text("needs the words")
+    page.locator("#train-words").fill("fox, owl")
+    page.locator("#train-go").click()
+    tab.state("Ready")
+    expect(page.locator("#train-card")).to_contain_text("Copied run")
+    expect(page.get_by_role("region", name="Bias probe")).to_contain_text("fox")
     expect(page.locator(".trn-text").first).to_be_visible()
 
 
