@@ -19,7 +19,7 @@ from studio.families.diffusion.controlnet_folders import (
 from studio.families.diffusion.embedding_files import PICKLES, named_in, read_embeddings
 from studio.families.diffusion.preview_folders import read_previews, shows
 from studio.families.diffusion.reference_folders import ReferenceFolder, leads, read_references
-from studio.families.model_card import read_card, write_card
+from studio.families.model_card import read_card, weights_elsewhere, write_card
 from studio.settings import ASSETS, Settings
 from studio.types import Model, Request, Value
 
@@ -287,7 +287,11 @@ class Catalog:
                 for folder in sorted(place.iterdir()):
                     if folder.name.startswith("."):  # being copied
                         continue
-                    if folder.is_dir() and (model := read_model(folder, source)):
+                    try:
+                        model = read_model(folder, source) if folder.is_dir() else None
+                    except ModelError:  # told by studio.companions; the other models are none the worse for it
+                        continue
+                    if model:
                         yield model
 
 
@@ -297,7 +301,9 @@ def plain_id(name: str, otherwise: str) -> str:
 
 
 def read_model(folder: Path, source: str) -> Model | None:
-    """What a folder holds by its card.toml, else by its diffusers or transformers config; None when it is no model."""
+    """What a folder holds by its card.toml, else by its diffusers or transformers config; None when it is no model.
+    ModelError where its card cannot be read.
+    """
     card = read_card(folder)
     if is_controlnet(folder):  # steers a model, and is none
         return None
@@ -305,6 +311,7 @@ def read_model(folder: Path, source: str) -> Model | None:
     if family not in FAMILIES:  # no model, or one that nothing here can run
         return None
     declared = next(f for f in families() if f.name == family)
+    files = {*folder.rglob("*"), weights_elsewhere(folder, card) or folder}
     tasks = (declared.able(folder) if declared.able else ()) or tuple(declared.tasks)
     return Model(
         id=str(card.get("id", folder.name)),
@@ -314,7 +321,7 @@ def read_model(folder: Path, source: str) -> Model | None:
         folder=folder,
         licence=str(card.get("licence", "")),
         tasks=tuple(card.get("tasks", ())) or tasks,
-        size=sum(p.stat().st_size for p in (*folder.rglob("*"), Path(str(card.get("file", "")))) if p.is_file()),
+        size=sum(p.stat().st_size for p in files if p.is_file()),
         card=card,
     )
 

@@ -1,6 +1,7 @@
 """What works beside models and is none: LoRAs, ControlNets, IP-Adapters, small preview autoencoders, embeddings.
 
-Each takes room in the home, so each must be seen and can be removed; what nothing here can use is told as that.
+Each takes room in the home, so each must be seen and can be removed; what nothing here can use is told as that, and so
+is a folder whose card cannot be read.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from studio.catalog import Catalog, read_model
+from studio.errors import ModelError
 from studio.families.diffusion.controlnet_folders import is_controlnet, read_controlnet
 from studio.families.diffusion.embedding_files import read_embeddings
 from studio.families.diffusion.preview_folders import read_previews, shows
@@ -18,6 +20,7 @@ from studio.settings import ASSETS, Settings
 from studio.types import Json
 
 UNUSED = "not used"  # the kind of a folder that nothing in this version can use
+DAMAGED = "damaged"  # of one whose card cannot be read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +28,7 @@ class Companion:
     """One of them; `path` is the file or folder that goes when it is removed."""
 
     id: str
-    kind: str  # LoRA, ControlNet, IP-Adapter, preview, embedding, or UNUSED
+    kind: str  # LoRA, ControlNet, IP-Adapter, preview, embedding, UNUSED or DAMAGED
     path: Path
     source: str  # "starter" or "local"
     beside: tuple[str, ...] = ()  # ids of the installed models that it works with, as far as is known
@@ -73,7 +76,12 @@ def _folders(settings: Settings) -> Iterator[Companion]:
         for folder in sorted(place.iterdir()) if place.is_dir() else ():
             if not folder.is_dir() or folder.name.startswith("."):
                 continue
-            card = read_card(folder)
+            try:
+                card = read_card(folder)
+            except ModelError as error:
+                facts = {"description": str(error)}
+                yield Companion(id=folder.name, kind=DAMAGED, path=folder, source=source, facts=facts)
+                continue
             mine = [one for one in references if one.folder.is_relative_to(folder)]
             if is_controlnet(folder):
                 kind, id = "ControlNet", read_controlnet(folder).id

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from studio.catalog import Catalog
-from studio.companions import Companion, companions
-from studio.errors import InvalidInput, NotFound, StudioError
-from studio.hub.fit import DEVICES, GIB, RESERVED, Fit, fit, fit_listed, needs_of_folder
+from studio.companions import DAMAGED, Companion, companions
+from studio.errors import InvalidInput, ModelError, NotFound, StudioError
+from studio.hub.fit import DEVICES, GIB, RESERVED, Fit, fit, fit_listed, fit_of_folder, needs_of_folder
 from studio.hub.installed import freed_by, remove
 from studio.hub.listed import Listed, listed, listed_by_repo
 from studio.hub.single_file import import_file
@@ -83,6 +83,7 @@ def _list(settings: Settings, given: argparse.Namespace) -> int:
             print_json(one.to_dict())
         else:
             works = f"with {', '.join(one.beside)}" if one.beside else ""
+            works = str(one.facts["description"]) if one.kind == DAMAGED else works
             print(f"{one.id:24} {one.kind:10} {one.source:8} {one.size / 2**20:8.0f} MB", works, sep="  ")
     return 0
 
@@ -155,7 +156,7 @@ def _show(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def _show_installed(model: Model, given: argparse.Namespace, memory: int) -> int:
-    found = fit(needs_of_folder(model), memory, given.kind)
+    found = fit_of_folder(model, memory, given.kind)
     origin = model.card.get("hub", {})
     plain = {
         "id": model.id,
@@ -169,7 +170,7 @@ def _show_installed(model: Model, given: argparse.Namespace, memory: int) -> int
         "folder": str(model.folder),
         "file": str(model.card.get("file", "")),
         "hub": dict(origin) if isinstance(origin, dict) else {},
-        "fit": found.to_dict(),
+        "fit": found,
     }
     if given.json:
         print_json(plain)
@@ -181,7 +182,7 @@ def _show_installed(model: Model, given: argparse.Namespace, memory: int) -> int
         freed = plain["freed_by_removing"]
         told = f", {freed / GIB:.2f} GB freed by removing it" if model.source != "starter" else ""
         print(f"{'size':10} {model.size / GIB:.2f} GB{told}")
-        print(found.sentence)
+        print(found["sentence"])
     return 0
 
 
@@ -286,7 +287,12 @@ def _fit(settings: Settings, given: argparse.Namespace) -> int:
     rows: list[tuple[str, str, list[Fit]]] = []
     for model in Catalog(settings).models():
         if given.name in ("", model.id):
-            rows.append((model.id, "installed", [fit(needs_of_folder(model), size, given.kind) for size in sizes]))
+            try:
+                needs = needs_of_folder(model)
+            except ModelError as error:
+                print(f"{model.id} is damaged: {error}", file=sys.stderr)
+                continue
+            rows.append((model.id, "installed", [fit(needs, size, given.kind) for size in sizes]))
     entries = listed()
     for entry in entries:
         if given.name.lower() in ("", entry.id.lower(), entry.repo.lower()):

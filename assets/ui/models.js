@@ -7,6 +7,7 @@
   const MEDIA = [["", "All"], ["image", "Pictures"], ["text", "Text"], ["music", "Music"], ["sound", "Sound"], ["speech", "Speech"], ["3d", "3D"], ["video", "Video"]];
   const MEDIUM_OF = { diffusion: "image", gan: "image", causal_lm: "text", captioning: "text", score: "music", audio: "music", shapes: "3d" };
   const UNUSED = "not used";
+  const DAMAGED = "damaged"; // its card cannot be read
   const KINDS = { preview: "shows pictures while they grow" };
   const FAST = 500;
   const SLOW = 5000;
@@ -154,6 +155,7 @@
       return el("span", { class: "mdl-badges" }, ...words.filter(Boolean).map(([text, kind = ""]) => el("span", { class: `mdl-badge ${kind}`, text })));
     }
     fitBadge(fit) {
+      if (fit?.damaged) return ["damaged", "bad"];
       return fit ? (fit.fits ? [fit.offload || fit.tiled || fit.batch === 1 ? "fits, with less" : "fits", "good"] : ["too large for this device", "bad"]) : null;
     }
     installedRow(one) {
@@ -173,11 +175,11 @@
     }
     companionRow(one) {
       const usable = one.beside.map((id) => this.state.installed.find((model) => model.id === id)?.name || id);
-      const missing = one.kind === "LoRA" || one.kind === "embedding" ? "" : "fits no model that is installed";
+      const missing = ["LoRA", "embedding", DAMAGED].includes(one.kind) ? "" : "fits no model that is installed";
       const works = one.kind === UNUSED ? "Nothing in this version can use it." : usable.length ? `works with ${usable.join(", ")}` : missing;
       return el("li", { class: "mdl-row", "data-model": one.id },
         el("div", { class: "mdl-what" },
-          el("div", { class: "mdl-name" }, el("b", { text: one.name }), this.badges([KINDS[one.kind] || one.kind, one.kind === UNUSED ? "warn" : ""], one.removable ? null : ["comes with the program"], one.licence ? [one.licence] : null)),
+          el("div", { class: "mdl-name" }, el("b", { text: one.name }), this.badges([KINDS[one.kind] || one.kind, one.kind === UNUSED || one.kind === DAMAGED ? "warn" : ""], one.removable ? null : ["comes with the program"], one.licence ? [one.licence] : null)),
           one.about ? el("p", { text: one.about }) : null,
           el("p", { class: "mdl-quiet", text: [works, one.trigger && `word: ${one.trigger}`, atelier.bytes(one.size), one.repo].filter(Boolean).join(" · ") })),
         el("div", { class: "mdl-do" }, one.removable ? tool("trash", `Remove, frees ${atelier.bytes(one.frees)}`, () => this.remove(one.id, one.name, one.frees), { kind: "danger" }) : null));

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from studio.errors import ModelError
 from studio.families.family import Pipeline
+from studio.families.model_card import read_card, weights_elsewhere
 
 SHARE = 0.7  # of the device's memory for weights; the rest is for the work itself
 
@@ -25,9 +27,20 @@ def key(family: str, folder: str) -> Key:
     return Key(family, folder, state_of(Path(folder)) if folder else "")
 
 
+def outside(folder: Path) -> list[Path]:
+    """The file of weights that the card of an imported checkpoint names, wherever it lies."""
+    try:
+        named = weights_elsewhere(folder, read_card(folder))
+    except ModelError:  # loading it will say what is wrong
+        return []
+    return [named] if named else []
+
+
 def state_of(folder: Path) -> str:
-    """Changes with the name, the size or the time of any file of a folder, or of a single file; "" without it."""
-    files = sorted(folder.rglob("*")) if folder.is_dir() else [folder] if folder.exists() else []
+    """Changes with the name, the size or the time of any file of a model folder, or of a single file; "" without it."""
+    files = [folder] if folder.exists() else []
+    if folder.is_dir():
+        files = sorted({*folder.rglob("*"), *outside(folder)})
     told = [(str(file), stat.st_size, stat.st_mtime_ns) for file in files if (stat := status(file))]
     return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest() if told else ""
 
@@ -45,8 +58,8 @@ def weight_of(folder: str) -> int:
     path = Path(folder)
     if not folder or not path.exists():
         return 0
-    files = path.rglob("*.safetensors") if path.is_dir() else [path]
-    return sum(f.stat().st_size for f in files)
+    files = {*path.rglob("*.safetensors"), *outside(path)} if path.is_dir() else {path}
+    return sum(stat.st_size for f in files if (stat := status(f)))
 
 
 class Cache:

@@ -10,17 +10,33 @@ from typing import Any
 from studio.errors import ModelError
 
 CARD = "card.toml"
+TABLES = ("data", "defaults", "hub", "knows", "made", "preview", "trained")
 
 
 def read_card(folder: Path) -> Mapping[str, Any]:
-    """The card of that folder, empty where there is none. ModelError when it cannot be read."""
+    """The card of that folder, empty where there is none. ModelError when it cannot be read, or where what all programs
+    ask of it is of the wrong kind.
+    """
     path = folder / CARD
     try:
-        return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        card = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ModelError(
             f"The card {path} cannot be read: {error}.", "Correct that line, or delete the card."
         ) from error
+    tasks = card.get("tasks", [])
+    if not isinstance(tasks, list) or not all(isinstance(task, str) for task in tasks):
+        raise ModelError(f"In the card {path} `tasks` is no list of words.", "Correct that line, or delete the card.")
+    for name in TABLES:
+        if not isinstance(card.get(name, {}), Mapping):
+            raise ModelError(f"In the card {path} `{name}` is no table.", "Correct that line, or delete the card.")
+    return card
+
+
+def weights_elsewhere(folder: Path, card: Mapping[str, Any]) -> Path | None:
+    """The one file that holds a model's weights, where its card names one: it may lie anywhere, and may be gone."""
+    named = str(card.get("file") or "")
+    return folder / named if named else None  # an absolute path stays itself
 
 
 def card_text(card: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from studio.catalog import Catalog
-from studio.errors import Busy, InvalidInput, NotFound, StudioError
+from studio.errors import Busy, InvalidInput, ModelError, NotFound, StudioError
 from studio.families.model_card import read_card
 from studio.hub.access_token import AccessToken, redacted, without_tokens
 from studio.hub.fetch import FILES, JOB, LEFT
@@ -273,7 +273,10 @@ class Downloads:
             origin = Catalog(self._settings).adapter_facts(id).get("hub", {})
         else:
             folder = self._settings.models / id
-            origin = read_card(folder).get("hub", {}) if folder.is_dir() else {}
+            try:
+                origin = read_card(folder).get("hub", {}) if folder.is_dir() else {}
+            except ModelError:
+                return False
         return isinstance(origin, dict) and origin.get("revision") == job.get("revision")
 
     def _touch(self) -> None:

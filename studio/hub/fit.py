@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from studio.errors import ModelError
 from studio.families.diffusion.estimates import (
     decoder_bytes,
     film_decoder_bytes,
@@ -17,6 +18,7 @@ from studio.families.diffusion.estimates import (
     transformer_bytes,
     unet_bytes,
 )
+from studio.families.model_card import weights_elsewhere
 from studio.families.video.film_folders import class_of, grid_of, usual
 from studio.hub.listed import Listed, listed
 from studio.hub.safetensors_header import read_header
@@ -115,7 +117,15 @@ def needs_of_listed(entry: Listed, side: int = 0) -> Needs:
 
 
 def needs_of_folder(model: Model, side: int = 0) -> Needs:
-    """From a model's own configurations and the heads of its weights."""
+    """From a model's own configurations and the heads of its weights. ModelError where these cannot be read."""
+    try:
+        return _needs_of_folder(model, side)
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        said = f"What the folder of {model.id!r} says of itself makes no sense ({error})."
+        raise ModelError(said, "Get it again, or remove it.") from error
+
+
+def _needs_of_folder(model: Model, side: int) -> Needs:
     folder = model.folder
     parts = {name: count for name, count in _parts(model).items() if count}
     unet = (folder / "unet").is_dir()
@@ -184,6 +194,14 @@ def fit(needs: Needs, memory: int, kind: str = "cuda", dtype: str = "") -> Fit:
     return Fit(fits=False, peak=min(made), memory=memory, dtype=dtype, batch=batch, tiled=tiled, offload=offload)
 
 
+def fit_of_folder(model: Model, memory: int, kind: str = "cuda", dtype: str = "") -> Json:
+    """How an installed model would run, for a page or a table; `damaged` where its files cannot be read."""
+    try:
+        return {**fit(needs_of_folder(model), memory, kind, dtype).to_dict(), "damaged": False}
+    except ModelError as error:
+        return {"fits": False, "damaged": True, "sentence": f"Damaged: {error.message} {error.hint}"}
+
+
 def fit_listed(entry: Listed, memory: int, entries: Iterable[Listed], kind: str = "cuda") -> Fit:
     """How a listed model would run; where it does not fit, which of the same task and family would."""
     found = fit(needs_of_listed(entry), memory, kind)
@@ -210,13 +228,22 @@ def would_fit(models: Iterable[Model], asked: str, task: str, device: Device | N
     mine = by_id.get(asked)
     if mine is None or device is None or not device.memory:
         return ""
-    most = needs_of_folder(mine).parameters
+    try:
+        most = needs_of_folder(mine).parameters
+    except ModelError:  # that model is damaged
+        return ""
+
+    def fits_here(model: Model) -> bool:
+        try:
+            return fits(needs_of_folder(model))
+        except ModelError:
+            return False
 
     def fits(needs: Needs) -> bool:
         return 0 < needs.parameters < most and fit(needs, device.memory, device.kind, device.dtype).fits
 
     here = [model for model in by_id.values() if model.id != asked and task in model.tasks]
-    names = [f"{model.id} (installed)" for model in here if fits(needs_of_folder(model))][:2]
+    names = [f"{model.id} (installed)" for model in here if fits_here(model)][:2]
     able = [entry for entry in listed() if entry.runs and task in entry.tasks and fits(needs_of_listed(entry))]
     able.sort(key=lambda entry: needs_of_listed(entry).parameters, reverse=True)
     names += [f"{entry.id} (`models get {entry.id}`)" for entry in able[:2]]
@@ -263,10 +290,9 @@ def _side_of_film(pipeline: str) -> int:
 
 def _parts(model: Model) -> Mapping[str, int]:
     """Parameters by part: of a folder's sub-folders, of its own weights, or of the one file that its card names."""
-    named = model.card.get("file")
-    if named:
+    if named := weights_elsewhere(model.folder, model.card):
         counts = {"unet": 0, "vae": 0, "text_encoder": 0}
-        for key, tensor in read_header(Path(str(named))).tensors.items():
+        for key, tensor in read_header(named).tensors.items():
             part = "unet" if key.startswith("model.") else "vae" if key.startswith("first_stage") else "text_encoder"
             counts[part] += tensor.parameters
         return counts

@@ -14,7 +14,7 @@ from studio.companions import Companion, companions
 from studio.errors import InvalidInput, NotFound
 from studio.hub import licences
 from studio.hub.access_token import find_token, forget_token, keep_token
-from studio.hub.fit import fit, fit_listed, needs_of_folder
+from studio.hub.fit import fit_listed, fit_of_folder
 from studio.hub.installed import freed_by, remove
 from studio.hub.listed import Listed, listed, listed_by_repo
 from studio.hub.single_file import import_file
@@ -111,7 +111,7 @@ class ModelDesk:
             "file": str(model.card.get("file", "")),
             "repo": str(origin.get("repo", "")) if isinstance(origin, dict) else "",
             "panel": PANELS.get(model.family, ""),
-            "fit": fit(needs_of_folder(model), memory, kind, self.dtype()).to_dict(),
+            "fit": fit_of_folder(model, memory, kind, self.dtype()),
         }
 
     def frees(self, model: Model) -> int:
