@@ -4,13 +4,14 @@ import argparse
 import getpass
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from studio.catalog import Catalog
 from studio.companions import DAMAGED, Companion, companions
 from studio.errors import InvalidInput, ModelError, NotFound, StudioError
+from studio.families.card_facts import card_facts
 from studio.hub.fit import DEVICES, GIB, RESERVED, Fit, fit, fit_listed, fit_of_folder, needs_of_folder
 from studio.hub.installed import freed_by, remove
 from studio.hub.listed import Listed, listed, listed_by_repo
@@ -170,6 +171,8 @@ def _show_installed(model: Model, given: argparse.Namespace, memory: int) -> int
         "folder": str(model.folder),
         "file": str(model.card.get("file", "")),
         "hub": dict(origin) if isinstance(origin, dict) else {},
+        "limits": str(model.card.get("limits", "")),
+        "figures": model.card.get("figures", {}),
         "fit": found,
     }
     if given.json:
@@ -183,11 +186,31 @@ def _show_installed(model: Model, given: argparse.Namespace, memory: int) -> int
         told = f", {freed / GIB:.2f} GB freed by removing it" if model.source != "starter" else ""
         print(f"{'size':10} {model.size / GIB:.2f} GB{told}")
         print(found["sentence"])
+        print("\n".join(_card_lines(model.card)))
     return 0
 
 
+def _card_lines(card: Mapping[str, Any]) -> Iterator[str]:
+    """Limits and figures as a card tells them; nothing where it tells none."""
+    facts = card_facts(card)
+    if facts["limits"]:
+        yield f"\nLimits: {facts['limits']}"
+    if not (facts["figures"] or facts["tables"]):
+        return
+    yield f"\nMeasured {facts['measured']}".rstrip()
+    for name, value in facts["figures"]:
+        yield f"  {name:62} {value}"
+    for table in facts["tables"]:
+        rows = [["", *table["columns"]], *table["rows"]]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+        yield f"\n  {table['title']}"
+        yield from ("    " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows if any(row))
+    yield from (f"  {facts[told]}" for told in ("means", "command") if facts[told])
+
+
 def _show_companion(one: Companion, given: argparse.Namespace) -> int:
-    plain = {**one.to_dict(), "freed_by_removing": freed_by(one.path) if one.source != "starter" else 0}
+    told = {"limits": str(one.facts.get("limits", "")), "figures": one.facts.get("figures", {})}
+    plain = {**one.to_dict(), **told, "freed_by_removing": freed_by(one.path) if one.source != "starter" else 0}
     if given.json:
         print_json(plain)
         return 0
@@ -195,8 +218,9 @@ def _show_companion(one: Companion, given: argparse.Namespace) -> int:
         if plain[key]:
             print(f"{key:10} {plain[key]}")
     print(f"{'works with':10} {', '.join(one.beside) or 'no installed model that is known'}")
-    told = f", {plain['freed_by_removing'] / 2**20:.0f} MB freed by removing it" if one.source != "starter" else ""
-    print(f"{'size':10} {one.size / 2**20:.0f} MB{told}")
+    freed = f", {plain['freed_by_removing'] / 2**20:.0f} MB freed by removing it" if one.source != "starter" else ""
+    print(f"{'size':10} {one.size / 2**20:.0f} MB{freed}")
+    print("\n".join(_card_lines(one.facts)))
     return 0
 
 

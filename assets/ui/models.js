@@ -15,6 +15,8 @@
   const WORDS = { starting: "Beginning", downloading: "Downloading", checking: "Checking", waiting: "Waiting for the hub", paused: "Paused", failed: "Stopped", done: "Here" };
   const GB = 2 ** 30;
   const gb = (bytes) => (bytes ? `${(bytes / GB).toFixed(bytes < GB ? 2 : 1)} GB` : "size not known");
+  /** Text whose addresses are links. */
+  const linked = (text) => text.split(/(https?:\/\/[^\s),;]+)/).map((part, k) => (k % 2 ? el("a", { href: part, target: "_blank", rel: "noopener noreferrer", text: part.replace(/^https?:\/\//, "") }) : part));
   const names = (tasks) => tasks.map((task) => task.replaceAll("_", " ")).join(", ");
 
   class Models {
@@ -23,6 +25,7 @@
       this.medium = "";
       this.state = null;
       this.found = null;
+      this.unfolded = new Set(); // rows that tell all that is known of their model
       this.rev = -1;
       this.build();
       addEventListener("atelier:changed", () => this.visible && this.soon());
@@ -166,7 +169,48 @@
           el("p", { class: "mdl-quiet", text: [names(one.tasks), one.fit.sentence, one.repo, one.file].filter(Boolean).join(" · ") })),
         el("div", { class: "mdl-do" },
           one.panel ? tool("open", "Open its panel", () => atelier.goTo(one.panel)) : null,
-          one.removable ? tool("trash", `Remove, frees ${atelier.bytes(one.frees)}`, () => this.remove(one.id, one.name, one.frees), { kind: "danger" }) : null));
+          one.removable ? tool("trash", `Remove, frees ${atelier.bytes(one.frees)}`, () => this.remove(one.id, one.name, one.frees), { kind: "danger" }) : null),
+        this.factsFold(one));
+    }
+    /** All that a card tells beside its description, in a fold that stays open while the list is drawn again. */
+    factsFold({ id, facts }) {
+      const { limits, teaching, figures, tables, knows, data, credits, trained } = facts;
+      const parts = [
+        ["limits", limits], ["figures", figures.length + tables.length], ["words", knows.length], ["training data", data.length + trained.length], ["credits", credits.length],
+      ].filter(([, there]) => there).map(([name]) => name);
+      if (!parts.length) return null;
+      const section = (title, ...inside) => el("section", {}, el("h3", { text: title }), ...inside);
+      const pairs = (rows, kind = "") => el("dl", { class: `mdl-pairs ${kind}` }, ...rows.map(([name, text]) => el("div", {}, el("dt", { text: name }), el("dd", { dir: "auto" }, ...linked(text)))));
+      const fold = el("details", { class: "mdl-facts", open: this.unfolded.has(id) },
+        el("summary", {}, el("b", { text: "What it knows and how well" }), el("span", { text: parts.join(", ") })));
+      const fill = () => fold.childElementCount === 1 && fold.append(el("div", { class: "mdl-told" },
+        limits || teaching ? section("Limits", ...[limits, teaching].filter(Boolean).map((text) => el("p", { text }))) : null,
+        figures.length + tables.length ? section(facts.measured ? `Measured on ${facts.measured}` : "Measured",
+          figures.length ? pairs(figures.map(([name, text]) => [name, text.replace(/ (?=%|dB|s$)/g, "\u00a0")]), "figures") : null,
+          ...tables.map((table) => this.figureTable(table)),
+          facts.means ? el("p", { class: "mdl-quiet", text: `The figures are ${facts.means}.` }) : null,
+          facts.command ? el("p", { class: "mdl-quiet" }, "Measure it yourself: ", el("code", { text: facts.command })) : null) : null,
+        knows.length ? section("What it knows", pairs(knows)) : null,
+        data.length + trained.length ? section("What it was taught on",
+          data.length ? pairs(data) : null,
+          trained.length ? pairs([["Trained", trained[0]], ...trained.slice(1).map((text) => ["Before that", text])]) : null) : null,
+        credits.length ? section("Credits", el("ul", {}, ...credits.map((text) => el("li", {}, ...linked(text))))) : null));
+      if (fold.open) fill();
+      fold.addEventListener("toggle", () => {
+        if (fold.open) this.unfolded.add(id);
+        else this.unfolded.delete(id);
+        fill();
+      });
+      return fold;
+    }
+    figureTable({ title, columns, rows }) {
+      const head = columns.some(Boolean) ? el("thead", {}, el("tr", {}, el("td"), ...columns.map((text) => el("th", { scope: "col", text })))) : null;
+      const cell = (text) => {
+        const [, middle, interval] = /^(.*) \((.*)\)$/.exec(text) || [null, text || "–", ""]; // an interval stands beneath
+        return el("td", {}, middle, interval ? el("small", { text: interval }) : null);
+      };
+      const body = rows.map(([name, ...values]) => el("tr", {}, el("th", { scope: "row", text: name }), ...values.map(cell)));
+      return el("div", { class: "mdl-scroll", tabindex: 0, role: "region", "aria-label": title }, el("table", { class: "mdl-table" }, el("caption", { text: title }), head, el("tbody", {}, ...body)));
     }
     /** Whether it belongs under the chosen medium: by the models that it works with, else it is one for pictures. */
     companionFits({ beside }) {
@@ -182,7 +226,8 @@
           el("div", { class: "mdl-name" }, el("b", { text: one.name }), this.badges([KINDS[one.kind] || one.kind, one.kind === UNUSED || one.kind === DAMAGED ? "warn" : ""], one.removable ? null : ["comes with the program"], one.licence ? [one.licence] : null)),
           one.about ? el("p", { text: one.about }) : null,
           el("p", { class: "mdl-quiet", text: [works, one.trigger && `word: ${one.trigger}`, atelier.bytes(one.size), one.repo].filter(Boolean).join(" · ") })),
-        el("div", { class: "mdl-do" }, one.removable ? tool("trash", `Remove, frees ${atelier.bytes(one.frees)}`, () => this.remove(one.id, one.name, one.frees), { kind: "danger" }) : null));
+        el("div", { class: "mdl-do" }, one.removable ? tool("trash", `Remove, frees ${atelier.bytes(one.frees)}`, () => this.remove(one.id, one.name, one.frees), { kind: "danger" }) : null),
+        this.factsFold(one));
     }
     listedRow(one) {
       return el("li", { class: "mdl-row", "data-entry": one.id },

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from studio.companions import Companion, companions
 from studio.errors import InvalidInput, NotFound
+from studio.families.card_facts import card_facts
 from studio.hub import licences
 from studio.hub.access_token import find_token, forget_token, keep_token
 from studio.hub.fit import fit_listed, fit_of_folder
@@ -107,7 +108,7 @@ class ModelDesk:
             "frees": self.frees(model) if ours else 0,
             "removable": ours,
             "about": str(model.card.get("description") or model.card.get("summary") or "")[:400],
-            "limits": str(model.card.get("limits") or "")[:400],
+            "facts": card_facts(model.card),
             "file": str(model.card.get("file", "")),
             "repo": str(origin.get("repo", "")) if isinstance(origin, dict) else "",
             "panel": PANELS.get(model.family, ""),
@@ -124,7 +125,12 @@ class ModelDesk:
 
     def companion(self, one: Companion) -> Json:
         ours = one.source != "starter"
-        return {**one.to_dict(), "removable": ours, "frees": freed_by(one.path) if ours else 0}
+        return {
+            **one.to_dict(),
+            "facts": card_facts(one.facts),
+            "removable": ours,
+            "frees": freed_by(one.path) if ours else 0,
+        }
 
     def entry(
         self, entry: Listed, entries: tuple[Listed, ...], installed: Mapping[str, str], memory: int, kind: str

@@ -111,6 +111,9 @@ def test_tables_for_people(settings: Settings, capsys: pytest.CaptureFixture) ->
         (("list",), "starter-image"),
         (("list",), "with starter-image"),
         (("show", "starter-sketch"), "works with starter-image"),
+        (("show", "starter-sketch"), "29.7 to 41.2 %"),
+        (("show", "starter-music", "--memory", "8G"), "Limits: Very small"),
+        (("show", "starter-music", "--memory", "8G"), "Pieces heard in their key"),
     ):
         assert main(["models", *words, "--home", str(settings.home)]) == 0
         assert expected in capsys.readouterr().out

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from studio.settings import ASSETS
 from tests.hub.hub_server import HubServer
@@ -73,6 +73,7 @@ def what_is_offered_says_what_it_takes(desk: Desk) -> None:
     expect(page.locator('[data-model="starter-image"]')).to_contain_text("comes with the program")
     beside = page.get_by_role("region", name="Beside models").locator('[data-model="starter-sketch"]')
     expect(beside).to_contain_text("works with Starter image")
+    what_is_known_of_a_model_is_unfolded(page, beside)
     rows = page.locator("[data-entry]")
     assert rows.count() >= 40
     page.locator('.mdl [data-medium="image"]').click()
@@ -80,6 +81,22 @@ def what_is_offered_says_what_it_takes(desk: Desk) -> None:
     expect(page.locator('[data-entry="sd15"]')).to_contain_text(re.compile(r"Fits in|Needs about"))
     assert page.locator("[data-entry]").count() < rows.count() or page.locator('[data-medium="image"]').count()
     page.locator('.mdl [data-medium=""]').click()
+
+
+def what_is_known_of_a_model_is_unfolded(page: Page, beside: Locator) -> None:
+    music = page.locator('[data-model="starter-music"]')
+    expect(music.get_by_role("table")).to_have_count(0)
+    music.get_by_text("What it knows and how well").click()
+    expect(music).to_contain_text("Very small: phrases and cadences")
+    expect(music.locator(".figures > div", has_text="Pieces heard in their key")).to_contain_text("95.7")
+    expect(music.get_by_role("table", name="By style").get_by_role("row", name="Waltz")).to_contain_text("29 %")
+    expect(music.get_by_role("link", name="polishscores.org")).to_have_attribute("rel", "noopener noreferrer")
+    page.locator('.mdl [data-medium=""]').click()  # which draws the list again
+    expect(music.get_by_role("table")).to_be_visible()
+    beside.get_by_text("What it knows and how well").click()
+    drawn = beside.get_by_role("table", name="Drawings by hand").get_by_role("row", name="By words alone")
+    expect(drawn.get_by_role("cell").first).to_have_text(re.compile(r"^0\.\d+0\.\d+ to 0\.\d+$"))
+    expect(beside).to_contain_text("Measure it yourself: python launch.py bench sketch --data DIR")
 
 
 def it_is_downloaded_with_a_pause(desk: Desk, hub: HubServer) -> None:
