@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from studio.errors import DiskFull, InvalidInput
+from studio.settings import LOOPBACK
 
 VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # as huggingface_hub reads them
 STRUCK = "***"
@@ -43,6 +45,12 @@ def find_token(home: Path, environment: Mapping[str, str] | None = None) -> Acce
     except (OSError, UnicodeDecodeError):
         return AccessToken()
     return AccessToken(value, "home") if value else AccessToken()
+
+
+def may_carry_a_token(endpoint: str) -> bool:
+    """A secret goes over TLS, or to this very machine."""
+    parts = urlsplit(endpoint)
+    return parts.scheme == "https" or (parts.hostname or "") in LOOPBACK
 
 
 def keep_token(home: Path, text: str) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Self
 from studio.catalog import Catalog
 from studio.errors import Busy, InvalidInput, ModelError, NotFound, StudioError
 from studio.families.model_card import read_card
-from studio.hub.access_token import AccessToken, redacted, without_tokens
+from studio.hub.access_token import AccessToken, may_carry_a_token, redacted, without_tokens
 from studio.hub.fetch import FILES, JOB, LEFT
 from studio.hub.plan import Plan, plan_text
 from studio.hub.refusals import Offline
@@ -194,11 +194,13 @@ class Downloads:
         job = _note(staging, JOB)
         total = sum(int(file[1]) for file in job.get("files", ()))
         (staging / NOTE).unlink(missing_ok=True)
-        order = {"staging": str(staging), "models": str(self._settings.models), "token": self._token.value}
+        endpoint = str(job.get("endpoint", ""))  # of that job: it may have been begun with another hub
+        token = self._token if may_carry_a_token(endpoint) else AccessToken()
+        order = {"staging": str(staging), "models": str(self._settings.models), "token": token.value}
         self._last[id] = Progress(
             id=id, repo=str(job.get("repo", "")), state="starting", done=_have(staging, total), total=total
         )
-        self._live[id] = _Child(id, order, str(job.get("endpoint", "")), self._token, self._heard, self._ended)
+        self._live[id] = _Child(id, order, endpoint, token, self._heard, self._ended)
         self._touch()
         return self._last[id]
 

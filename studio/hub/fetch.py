@@ -34,7 +34,7 @@ from huggingface_hub.utils import build_hf_headers
 
 from studio.errors import Busy, DiskFull, ModelError, StudioError
 from studio.families.model_card import CARD, write_card
-from studio.hub.access_token import AccessToken, redacted
+from studio.hub.access_token import AccessToken, may_carry_a_token, redacted
 from studio.hub.hub_cache import HubCache, is_whole, place_link
 from studio.hub.refusals import CLIENT_ERRORS, explain
 from studio.hub.safetensors_header import read_header
@@ -70,7 +70,8 @@ class Fetch:
             for path, size, sha256, sha1, target in job["files"]
         ]
         self._files = sorted(chosen, key=lambda each: (each.file.size, each.target))  # configurations come first
-        self._staging, self._models, self._token, self._tell_all = staging, models, token, tell
+        self._staging, self._models, self._tell_all = staging, models, tell
+        self._token = token if may_carry_a_token(self._endpoint) else AccessToken()
         self._cache = HubCache.of_environment()
         self._done = 0  # bytes of whole files
         self._told = 0.0
@@ -160,7 +161,7 @@ class Fetch:
         if told.etag and expected and len(told.etag) == len(expected) and told.etag != expected:
             raise ModelError(f"{each.file.path} of {self._repo} has changed since.", "Plan the download again.")
         headers = {**build_hf_headers(token=credential), "Accept-Encoding": "identity"}
-        if urlsplit(told.location).netloc != urlsplit(url).netloc:
+        if urlsplit(told.location).netloc != urlsplit(url).netloc or not may_carry_a_token(told.location):
             headers.pop("authorization", None)  # a storage host must not see it
         if each.file.size == had:
             return

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from huggingface_hub import HfApi, constants, get_session, hf_hub_url
 from huggingface_hub.hf_api import ModelInfo
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from studio.errors import InvalidInput, ModelError
-from studio.hub.access_token import AccessToken, find_token
+from studio.hub.access_token import AccessToken, find_token, may_carry_a_token
 from studio.hub.licences import Licence, licence_of
 from studio.hub.refusals import CLIENT_ERRORS, Offline, explain
 from studio.hub.selection import File, safe_path
@@ -29,7 +28,6 @@ PUBLIC = "https://huggingface.co"
 PATIENCE = 10.0  # seconds for an answer
 PIECE = 64 * 1024
 LARGEST_CONFIG = 8 * 2**20  # bytes of a JSON or TOML file that is read to plan a download
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,12 +145,6 @@ class Hub:
     def _permitted(self) -> None:
         if self._offline:
             raise Offline("The studio is offline, so the hub is not asked.", "Start it without --offline.")
-
-
-def may_carry_a_token(endpoint: str) -> bool:
-    """A secret goes over TLS, or to this very machine."""
-    parts = urlsplit(endpoint)
-    return parts.scheme == "https" or (parts.hostname or "") in LOOPBACK
 
 
 def check_id(id: str) -> str:

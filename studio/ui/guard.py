@@ -5,7 +5,6 @@ passwords; knows nothing of jobs and artifacts. It closes DNS rebinding, cross-s
 content among served files and those routes of gradio that read files, fetch addresses or edit code.
 """
 
-import http.cookies
 import json
 import os
 import urllib.parse
@@ -277,11 +276,12 @@ class _Incoming:
         return next((v.decode("latin-1") for k, v in self.headers if k == name), "")
 
     def cookie(self, name: str) -> str:
-        try:
-            jar = http.cookies.SimpleCookie(self.header(b"cookie"))
-        except http.cookies.CookieError:
-            return ""
-        return jar[name].value if name in jar else ""
+        """Split by hand: http.cookies drops them all at the first odd one, and any site of this machine may set one."""
+        for pair in self.header(b"cookie").split(";"):
+            key, _, value = pair.partition("=")
+            if key.strip() == name:
+                return value.strip().strip('"')
+        return ""
 
     def query(self, name: str) -> str:
         return urllib.parse.parse_qs(self.scope.get("query_string", b"").decode("latin-1")).get(name, [""])[0]

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,29 @@ def test_a_gated_model_and_a_token_that_nobody_sees(server: HubServer, settings:
     kept = [path for path in settings.home.rglob("*") if path.is_file()]
     assert kept and not any(secret.encode() in path.read_bytes() for path in kept)
     assert all("Authorization" not in h and "authorization" not in h for h in server.storage_requests())
+
+
+def test_a_token_never_travels_in_the_open(server: HubServer, settings: Settings) -> None:
+    """Plain HTTP to what is not known to be this machine: neither a new download nor one that is gone on with."""
+    server.add(WORDS, writer())
+    token = AccessToken("hf_secret_of_this_test_01234", "home")
+    in_the_open = Hub(settings, {"HF_ENDPOINT": server.url.replace("127.0.0.1", "127.1")})
+    plan = make_plan(settings, in_the_open, WORDS)
+    server.pause = 0.02
+    with Downloads(settings) as downloads:
+        downloads.start(plan, token)
+        until(downloads, plan.id, 300_000)
+    server.pause = 0.0
+    with Downloads(settings) as later:
+        later.resume(plan.id, token)
+        assert later.wait(plan.id, timeout=30).state == "done"
+        assert server.storage_requests() and not any(
+            "authorization" in told_by(headers) for _, _, headers in server.seen
+        )
+        later.start(make_plan(settings, Hub(settings), WORDS, name="another"), token)
+        assert later.wait("another", timeout=30).state == "done"
+    assert any(carried(headers) for _, _, headers in server.seen)
+
+
+def carried(headers: Mapping[str, str]) -> bool:
+    return "authorization" in {name.lower() for name in headers}

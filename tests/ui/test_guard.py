@@ -131,6 +131,14 @@ def test_a_header_sent_twice_is_refused(served: Served, name: str) -> None:
     assert served.ask("/config", headers=[(name, value), (name, value)], host=host, token=token).status == 400
 
 
+@pytest.mark.parametrize("odd", ['settings={"theme":"dark"}', "a[0]=1", "name=\u00e4\u00f6", "=", "alone", 'a="b'])
+def test_odd_cookies_of_other_sites_lock_nobody_out(served: Served, odd: str) -> None:
+    ours = f"atelier_{served.port}={served.token}"
+    for jar in (f"{odd}; {ours}", f"{ours}; {odd}", f"{odd};{ours};{odd}"):
+        assert served.ask("/config", headers=[("Cookie", jar)], token=None).status == 200, jar
+    assert served.ask("/config", headers=[("Cookie", odd)], token=None).status == 401
+
+
 def test_the_link_gives_the_cookie_and_leaves_the_address(served: Served) -> None:
     answer = served.ask(f"/?token={served.token}", token=None)
     assert (answer.status, answer.headers["location"]) == (303, "/")
