@@ -233,6 +233,7 @@
       this.ancestry.render();
       this.renderTop();
       this.renderActions();
+      this.element.dispatchEvent(new Event("atelier:drawn"));
     }
 
     renderTop() {
@@ -402,11 +403,12 @@
       else if (entry) this.actions.replaceChildren(...this.oneActions(entry));
     }
 
-    oneActions({ take }) {
+    oneActions({ take, job }) {
       const make = (bare) => ([does, picture, word, key]) => {
         if (!this.can(does)) return null;
         const on = (does === "pick" && take.picked) || (does === "star" && take.starred);
-        const made = button(picture, on ? { pick: "Picked", star: "Starred" }[does] : word, () => this.does(does), { bare, key, kind: `${on ? "on" : ""} do-${does}` });
+        const says = does === "edit" && job.settings.mode === "chat" ? "Reply" : word;
+        const made = button(picture, on ? { pick: "Picked", star: "Starred" }[does] : says, () => this.does(does), { bare, key, kind: `${on ? "on" : ""} do-${does}` });
         made.disabled = !take.sha256;
         if (does === "pick" || does === "star") made.setAttribute("aria-pressed", String(Boolean(on)));
         return made;

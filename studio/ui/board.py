@@ -36,6 +36,8 @@ SCRIPTS = (
     "board.js",
     "steering.js",
     "drafts.js",
+    "conversation.js",
+    "voice-recording.js",
     "music-player.js",
     "music-roll.js",
     "music-view.js",
@@ -383,7 +385,8 @@ def changes(studio: Studio, request: Request) -> Json | None:
         return None
     old, new = settings(before), settings(request)
     names = [n for n in dict.fromkeys([*old, *new]) if n not in ("prompt", "seed") and old.get(n) != new.get(n)]
-    prompt = word_diff(before.prompt, request.prompt) if before.prompt != request.prompt else None
+    another = before.prompt != request.prompt and not request.params.get("messages")  # a reply changes no prompt
+    prompt = word_diff(before.prompt, request.prompt) if another else None
     return {"prompt": prompt, "settings": {n: [old.get(n), new.get(n)] for n in names}}
 
 
@@ -426,8 +429,10 @@ def operation(job: Job, changed: Json | None) -> str:
         return "Merged by hand" if len(request.inputs) > 1 else "Edited by hand"
     if request.params.get("beginning_tokens"):
         return "Branch at a word"
-    if request.params.get("beginning") or request.params.get("own_characters"):
+    if request.params.get("beginning") or request.params.get("own_characters", -1) != -1:
         return "Continued"
+    if request.params.get("messages"):
+        return "Reply"
     strength = request.params.get("variation_strength")
     if request.parent and strength and not (changed and changed["prompt"]):
         return "Vary subtly" if float(str(strength)) < 0.35 else "Vary strongly"

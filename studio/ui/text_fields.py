@@ -10,7 +10,7 @@ from studio.studio import Studio
 from studio.types import Model
 from studio.ui import form, templating, writing
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.widgets import BriefTemplates, ModelMenu, ModelWishes, NotebookTools, PromptNotes
+from studio.ui.widgets import BriefTemplates, Conversation, ModelMenu, ModelWishes, NotebookTools, PromptNotes
 from studio.ui.writing import PANEL, TASK
 
 WISHED = ("max_new_tokens", "temperature", "top_p", "keyword_bias")  # fields that follow the model
@@ -98,6 +98,7 @@ class TextFields:
             placeholder="A poem about the sea and a lighthouse",
         )
         self.notes = PromptNotes(PANEL)
+        self.talk = Conversation(PANEL)
         self.tools = NotebookTools(PANEL)
         with gr.Column(elem_id="text-brief-fields", elem_classes=["gap-less"]) as self.brief_fields:
             self.draw_brief(fields)

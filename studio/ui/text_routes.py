@@ -34,6 +34,7 @@ def text_routes(studio: Studio) -> list[Route]:
     return [
         route("odds", odds, "POST"),
         route("keep", keep, "POST"),
+        route("thread/{job}", thread),
         route("export/{sha256}", export),
     ]
 
@@ -54,6 +55,20 @@ def odds_of(studio: Studio, sha256: str, opened: dict[str, str]) -> Json:
         del opened[sha256]
         return {"waiting": ""}
     return drafts.odds(made[0].path, studio.library.artifact(sha256))
+
+
+async def thread(studio: Studio, request: Request) -> Response:
+    """What was said up to the message that a job answers. NotFound."""
+    told = await to_thread.run_sync(thread_of, studio, request.path_params["job"])
+    return fresh({"turns": told})
+
+
+def thread_of(studio: Studio, id: str) -> list[Json]:
+    asked = studio.library.job(id).request
+    if asked.task == BY_HAND and asked.parent:
+        asked = writing.origin(studio, asked.parent, {})
+    turns = writing.asked_so_far(asked) if asked.params.get("mode") == "chat" else []
+    return [{**turn, "model": asked.model} for turn in turns]
 
 
 async def keep(studio: Studio, request: Request) -> Response:

@@ -6,6 +6,7 @@ family.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from studio.families.audio import CONSENT
 from studio.types import Json
 from studio.ui.fast_gradio import gradio as gr
 
@@ -139,6 +140,20 @@ def start_score_value(sha256: str | None = None, name: str = "") -> Json:
     return {"sha256": sha256, "name": name, "notes": []}
 
 
+class VoiceRecording(_Widget):
+    """A recording whose voice is to speak, uploaded here, and the sentence that one agrees to for it.
+
+    value: {shown, sha256, name, agreed, sentence}.
+    """
+
+    def __init__(self, panel: str, value: Json, **options: Any) -> None:
+        super().__init__("voiceRecording", value, elem_id=f"{panel}-recording", padding=False, **options)
+
+
+def recording_value(shown: bool, sha256: str | None = None, name: str = "", agreed: bool = False) -> Json:
+    return {"shown": shown, "sha256": sha256, "name": name, "agreed": agreed, "sentence": CONSENT}
+
+
 class ModelWishes(_Widget):
     """Draws nothing: what each model wants in the fields, by model id, so that the page can put it in without asking.
 
@@ -162,6 +177,19 @@ class NotebookTools(_Widget):
         super().__init__(
             "notebookTools", {"panel": panel, "shown": False}, elem_id=f"{panel}-tools", padding=False, **options
         )
+
+
+class Conversation(_Widget):
+    """Under a message: the answer that it goes on from, and a button to begin afresh; over the drafts what was said.
+
+    value from the page: {panel, answers (sha256 or None), waiting: an answer is still being written}. To the page:
+    `shown`; `reply`: the answer to go on from; `again`: what is asked for was answered already; `sent`: {job, text}.
+    Event `act`: {do: "new"}.
+    """
+
+    def __init__(self, panel: str, **options: Any) -> None:
+        value = {"panel": panel, "shown": False}
+        super().__init__("conversation", value, elem_id=f"{panel}-talk", padding=False, **options)
 
 
 class BriefTemplates(_Widget):

@@ -68,6 +68,14 @@ def request(studio: Studio, writing: Writing) -> Request:
     )
 
 
+def answered(talk: Mapping[str, Any]) -> str | None:
+    """The answer that the next message goes on from, of what the page says; InvalidInput while it is being written."""
+    if talk.get("waiting"):
+        said = "The answer to the last message is still being written."
+        raise InvalidInput(said, "Wait for it or stop it, then send this one.", field="prompt")
+    return str(talk["answers"]) if talk.get("answers") else None
+
+
 def model_of(studio: Studio, values: Mapping[str, Any]) -> str:
     return studio.catalog.model(values["model"]).id if values.get("model") else studio.catalog.default(TASK).id
 
@@ -201,14 +209,18 @@ def rewritten(studio: Studio, values: Mapping[str, Any], asked: Mapping[str, Any
 
 
 def thread(studio: Studio, sha256: str) -> list[Any]:
-    """The turns of a chat up to and with this answer; none where it is no answer."""
-    artifact, job = made_by(studio, sha256)
-    if job.request.params.get("mode") != "chat":  # a draft that was branched from is no turn
+    """The turns of a chat up to and with this answer, changed by hand or not; none where it is no answer."""
+    artifact, _ = made_by(studio, sha256)
+    before = origin(studio, sha256, {})
+    if before.params.get("mode") != "chat":  # a draft that was branched from is no turn
         return []
-    before = job.request.params.get("messages")
-    turns: list[Any] = list(before) if isinstance(before, list) else []
-    said = {"role": "user", "content": job.request.prompt}
-    return [*turns, said, {"role": "assistant", "content": artifact.path.read_text("utf-8")}]
+    return [*asked_so_far(before), {"role": "assistant", "content": artifact.path.read_text("utf-8")}]
+
+
+def asked_so_far(request: Request) -> list[Any]:
+    """The turns of a chat up to and with the message that this request answers."""
+    before = request.params.get("messages")
+    return [*(before if isinstance(before, list) else []), {"role": "user", "content": request.prompt}]
 
 
 def odds_request(studio: Studio, sha256: str) -> Request:

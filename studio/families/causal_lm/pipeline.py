@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import (
@@ -104,7 +104,7 @@ class TextPipeline:
             self._write(request, context)
 
     def _write(self, request: Request, context: Context) -> None:
-        beginning = self.beginnings.of(request)
+        beginning = self._beginning(request, context, int(str(request.params["max_new_tokens"])))
         params = self._settled(request.params, beginning.genre)
         most = self._room(beginning, int(params["max_new_tokens"]), context)
         count = int(params["num_return_sequences"])
@@ -129,6 +129,22 @@ class TextPipeline:
             raise
         job.judge(next((processor for processor in processors if isinstance(processor, Shape)), None))
         job.keep()
+
+    def _beginning(self, request: Request, context: Context, wanted: int, text: str | None = None) -> Beginning:
+        """What stands before the new words. The oldest turns of a conversation that this model cannot look back whole
+        are left out, with a word about it.
+        """
+        found, room = self.beginnings.of(request, text), room_of(self.model)
+        turns = cast(list[Any], request.params.get("messages") or []) if request.params.get("mode") == "chat" else []
+        first = [turn for turn in turns[:1] if turn["role"] == "system"]
+        turns, left = turns[len(first) :], 0
+        while turns and len(found.tokens) + min(wanted, room // 2) > room:
+            turns, left = turns[2:], left + len(turns[:2])
+            found = self.beginnings.of(request.with_params(messages=[*first, *turns]), text)
+        if left:
+            said = f"The conversation is longer than this model can look back: its first {left} turns are left out."
+            context.warn(said)
+        return found
 
     def _settled(self, params: Mapping[str, Any], genre: str) -> dict[str, Any]:
         """The settings, with what the card wants for this genre where they are its general ones."""
@@ -168,7 +184,7 @@ class TextPipeline:
 
     def _open_up(self, request: Request, context: Context) -> None:
         text = context.inputs["source"][0].read_text("utf-8")
-        beginning = self.beginnings.of(request, text)
+        beginning = self._beginning(request, context, 0, text)
         if not beginning.given:
             raise InvalidInput("The draft is empty.", "Choose one with words.", field="source")
         if len(beginning.tokens) > room_of(self.model):

@@ -9,7 +9,7 @@ from typing import Any
 from studio import presets
 from studio.errors import InvalidInput, StudioError
 from studio.studio import Studio
-from studio.types import Json, Request
+from studio.types import Job, Json, Request
 from studio.ui import form, run, templating, writing
 from studio.ui.board import Board
 from studio.ui.door import api_key, switch_api
@@ -91,17 +91,19 @@ class TextPanel:
 
     def connect(self, demo: gr.Blocks) -> None:
         drawn, fields = self.drawn, self.form.fields
-        inputs = self.form.inputs(drawn.notes)
-        outputs = [*fields.values(), drawn.notes, drawn.templates, self.problem, drawn.wishes, drawn.lora_row]
+        inputs = self.form.inputs(drawn.notes, drawn.talk)
+        outputs = [*fields.values(), drawn.notes, drawn.talk, drawn.templates]
+        outputs += [self.problem, drawn.wishes, drawn.lora_row]
         self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
         self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
         drawn.tools.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
         drawn.templates.act(self.template, inputs, outputs, **QUIET)
+        drawn.talk.act(self.notes_now, None, drawn.notes, **QUIET)
         drawn.notes.act(self.noted, inputs, drawn.notes, trigger_mode="always_last", **QUIET)
         wished = [fields[name] for name in WISHED]
         fields["model"].input(None, [fields["model"], *wished], wished, js=WISHES)
         fields["model"].change(self.model_shown, fields["model"], fields["model"], **QUIET)
-        shaped = [fields["prompt"], drawn.tools, drawn.brief_fields, drawn.chat_fields]
+        shaped = [fields["prompt"], drawn.tools, drawn.talk, drawn.brief_fields, drawn.chat_fields, self.go]
         fields["mode"].change(self.mode_shown, fields["mode"], shaped, **QUIET)
         self.api.input(self.api_switched, self.api, self.key, **QUIET)
         menus = [drawn.wishes, fields["model"], fields["adapter"], drawn.lora_row]
@@ -138,8 +140,10 @@ class TextPanel:
         return (
             gr.update(label=label, placeholder=placeholder, lines=lines),
             {"panel": PANEL, "shown": mode == "write"},
+            {"panel": PANEL, "shown": mode == "chat"},
             gr.update(visible=mode == "brief"),
             gr.update(visible=mode == "chat"),
+            gr.update(value="Send" if mode == "chat" else "Generate"),
         )
 
     def model_shown(self, id: str | None) -> Any:
@@ -150,21 +154,34 @@ class TextPanel:
 
     def pressed(self, given: dict[gr.components.Component, Any]) -> Updates:
         """The button. Everything wrong with the form is told under its field, and then nothing is queued."""
-        notes = given[self.drawn.notes] or {}
+        notes, values = given[self.drawn.notes] or {}, self.form.read(given)
         parent, kept = notes.get("parent"), notes.get("kept") or {}
+        talks = values.get("mode") == "chat"
         try:
-            asked = writing.Writing(values=self.form.read(given), parent=parent, kept=kept)
-            request = writing.request(self.studio, asked)
+            if talks:
+                parent = writing.answered(given[self.drawn.talk] or {}) or parent
+            request = writing.request(self.studio, writing.Writing(values=values, parent=parent, kept=kept))
         except StudioError as error:
             return self.told(error)
         outcome = run.submit(self.studio, [request], panel=PANEL)
         if outcome.problem:
             return self.told(outcome.problem)
+        if talks:
+            return self.said(outcome.jobs[0])
         shown = {name: notes[name] for name in ("parent", "before", "kept") if name in notes}
         return {
             self.problem: {},
             self.form.fields["seed"]: request.seed,
             self.drawn.notes: self.notes_now(**shown),
+        }
+
+    def said(self, job: Job) -> Updates:
+        """A message is on its way: the page empties its field, where nothing else stands there by now."""
+        return {
+            self.problem: {},
+            self.form.fields["seed"]: job.request.seed,
+            self.drawn.notes: self.notes_now(),
+            self.drawn.talk: {"panel": PANEL, "sent": {"job": job.id, "text": job.request.prompt}},
         }
 
     def told(self, error: StudioError | None) -> Updates:
@@ -223,8 +240,11 @@ class TextPanel:
         sha256 = str(asked["sha256"])
         request = writing.origin(self.studio, sha256, values)
         shown = self.show_request(request, parent=sha256, count=values.get("num_return_sequences"))
-        if request.params.get("mode") == "chat":  # the next message, not the last one again
-            shown[self.form.fields["prompt"]] = gr.update(value="")
+        if request.params.get("mode") == "chat":  # the next message, not the last one again; what is begun stays
+            shown[self.form.fields["prompt"]] = gr.skip()
+            shown[self.form.fields["lock"]] = gr.skip()
+            shown[self.drawn.notes] = self.notes_now()
+            shown[self.drawn.talk] = {"panel": PANEL, "reply": sha256}
         return shown
 
     def more(self, asked: Json, values: Mapping[str, Any]) -> Updates:
@@ -309,11 +329,15 @@ class TextPanel:
         values |= {"adapter": used[0].id, "adapter_weight": used[0].weight} if used else {"adapter": ""}
         if count is not None:
             values["num_return_sequences"] = count
-        decided = {name: params[name] for name in writing.DECIDED if params.get(name) and parent is None}
+        alone = (*writing.DECIDED, "messages")
+        decided = {name: params[name] for name in alone if params.get(name) and parent is None}
         notes = self.notes_now(
             parent=parent, before=request.prompt if parent else "", kept={"params": decided} if decided else {}
         )
-        return {**self.form.fill(values), self.drawn.notes: notes}
+        shown = {**self.form.fill(values), self.drawn.notes: notes}
+        if params.get("mode") == "chat" and parent is None:
+            shown[self.drawn.talk] = {"panel": PANEL, "again": True}
+        return shown
 
     # --- small answers
 

@@ -186,6 +186,22 @@ def test_the_chat_template_is_transformers_own(loaded: TextPipeline, tmp_path: P
     assert made.metas[0]["new_from"] == 0 and "user" not in texts(made)[0][:5]
 
 
+def test_a_long_conversation_goes_on_without_its_oldest_turns(llama: Path, tmp_path: Path) -> None:
+    loaded = pipeline.load(llama, CPU)
+    said = [("user", "assistant")[k % 2] for k in range(30)]
+    turns = [{"role": role, "content": f"{k}: the owl told the fox of the sea"} for k, role in enumerate(said)]
+    first = {"role": "system", "content": "Be short."}
+    last = {"mode": "chat", "num_return_sequences": 1}
+    made = write(loaded, tmp_path / "long", "And then?", messages=[first, *turns], **last)
+    (told,) = made.warnings
+    left = int(told.split(" turns ")[0].split()[-1])
+    assert told.startswith("The conversation is longer than this model can look back") and 0 < left < 30
+    kept = write(loaded, tmp_path / "kept", "And then?", messages=[first, *turns[left:]], **last)
+    assert texts(kept) == texts(made) and not kept.warnings and left % 2 == 0
+    found = open_up(loaded, tmp_path / "odds", texts(made)[0], "And then?", mode="chat", messages=[first, *turns])
+    assert found["tokens"]
+
+
 def test_stop_keeps_what_was_written_within_two_tokens(loaded: TextPipeline, tmp_path: Path) -> None:
     made = Listener(staging=tmp_path, stop_at=7)
     with pytest.raises(Cancelled):
