@@ -2,13 +2,14 @@
 
 import json
 import secrets
+import struct
 from pathlib import Path
 
 import soundfile
 
 from studio import sound_intake
 from studio.design.glb import about_inside, with_about
-from studio.errors import InvalidInput
+from studio.errors import InvalidInput, StudioError
 from studio.intake import clean_copy
 from studio.library import provenance
 from studio.library.library import Library
@@ -16,6 +17,20 @@ from studio.music.midi import read_midi, write_midi
 from studio.types import Artifact, Value
 
 SHAPES = (".glb", ".stl", ".3mf", ".obj", ".ply")
+# what full disks, and readers and writers of damaged files, raise: a take that meets one of them stays in staging
+UNKEPT = (
+    StudioError,
+    OSError,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 SCORES = ("beginning",)  # roles of scores alone: what is none is told as a bad score, not as a bad picture
 
 
@@ -103,3 +118,14 @@ def embed(file: Path, media_type: str, record: provenance.Provenance) -> None:
         except soundfile.LibsndfileError as error:
             raise InvalidInput(f"{file.name} is no sound that can be read.", "Make it again.") from error
         provenance.write_whole(file, data)
+
+
+def unkept(error: Exception | str, file: Path) -> StudioError:
+    """What is told of a finished file that could not be kept."""
+    if isinstance(error, StudioError):
+        return error
+    why = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+    return StudioError(
+        f"The finished file {file.name} could not be kept: {why}.",
+        f"It stays in {file.parent} and is taken in when the program starts again.",
+    )

@@ -11,7 +11,6 @@ import logging
 import random
 import secrets
 import shutil
-import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -41,20 +40,6 @@ VARIATION = {"subtle": 0.2, "strong": 0.5}
 MAX_PROMPT = {False: 20_000, True: 500_000}  # characters; texts are gone on from
 COUNTS = {"num_images_per_prompt", "num_return_sequences"}  # how many takes a request asks for
 AGAIN = 5.0  # seconds until it is tried again to write how a job ended
-# what full disks, and readers and writers of damaged files, raise: a take that meets one of them stays in staging
-UNKEPT = (
-    StudioError,
-    OSError,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 
 
 @dataclass
@@ -346,12 +331,12 @@ class Studio:
         """A file that cannot be kept stays in staging and is taken in at the next start; the job tells it."""
         live = self._live.setdefault(event.job, Live())
         before, file = live.unsaved, Path(event.path)
-        live.unsaved = unkept("it is not known why", file)  # until it is kept, whatever stops that
+        live.unsaved = adoption.unkept("it is not known why", file)  # until it is kept, whatever stops that
         try:
             self._keep(event)
-        except UNKEPT as error:
+        except adoption.UNKEPT as error:
             log.warning("%s stays in staging: %s", file, error)
-            live.unsaved = unkept(error, file)
+            live.unsaved = adoption.unkept(error, file)
         else:
             live.unsaved = before
 
@@ -362,6 +347,8 @@ class Studio:
         asked = {"prompt": job.request.prompt, "model": job.request.model, "task": job.request.task}
         meta = {**asked, **event.meta, "warnings": list(self.live(event.job).warnings)}
         delivers = event.meta.get("model") is True
+        if self._is_own_work(job.request):
+            meta["own_work"] = True
         if delivers:
             meta |= {"model": job.request.model, "delivers": "model"}
         adoption.embed(file, event.media_type, self.record(job, event.index, meta))
@@ -399,7 +386,16 @@ class Studio:
             index=index,
             parents=tuple(i.artifact for i in request.inputs) + ((request.parent,) if request.parent else ()),
             composite=any(i.role == "init_image" for i in request.inputs),
+            own_work=meta.get("own_work") is True,
         )
+
+    def _is_own_work(self, request: Request) -> bool:
+        """Whether a tool makes it of a person's own files alone, so that nothing may call it the work of a model."""
+        declared = modelless_family(request.task)
+        if declared is None or request.task not in declared.tools:
+            return False
+        sources = [self.library.artifact(given.artifact) for given in request.inputs]
+        return all(source.job is None or source.meta.get("own_work") is True for source in sources)
 
     def _finish(self, event: protocol.Finished) -> None:
         live = self.live(event.job)
@@ -429,7 +425,7 @@ class Studio:
         try:
             asked = self.library.job(id).request
             return would_fit(self.catalog.models(), asked.model, asked.task, self.engine.device)
-        except UNKEPT as error:  # a model among them is damaged: only the advice is missing
+        except adoption.UNKEPT as error:  # a model among them is damaged: only the advice is missing
             log.warning("It cannot be told what would fit: %s", error)
             return ""
 
@@ -502,9 +498,9 @@ class Studio:
             try:
                 message = protocol.Output.from_dict(json.loads(note.read_text("utf-8")))
                 self._keep(dataclasses.replace(message, job=folder.name, path=str(file)))
-            except UNKEPT as error:
+            except adoption.UNKEPT as error:
                 log.warning("%s stays in staging: %s", file, error)
-                problem = unkept(error, file)
+                problem = adoption.unkept(error, file)
         if problem is None:
             shutil.rmtree(folder, ignore_errors=True)
         return problem
@@ -553,17 +549,6 @@ class Studio:
 def new_id(now: float) -> str:
     """Sorts by time, cannot be guessed: 11 hex digits of milliseconds, 10 random ones."""
     return f"{int(now * 1000):011x}{secrets.token_hex(5)}"
-
-
-def unkept(error: Exception | str, file: Path) -> StudioError:
-    """What is told of a finished file that could not be kept."""
-    if isinstance(error, StudioError):
-        return error
-    why = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-    return StudioError(
-        f"The finished file {file.name} could not be kept: {why}.",
-        f"It stays in {file.parent} and is taken in when the program starts again.",
-    )
 
 
 def description(file: Path) -> Path:

@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import linear_sum_assignment
 
 from studio.design.colours import Palette, palette_of
+from studio.design.ground import opaque
 from studio.design.oklab import Floats, fitted, oklab
 from studio.errors import InvalidInput
 
@@ -67,15 +68,6 @@ def _lab(picture: Image.Image) -> Floats:
             field="source",
         )
     return oklab(np.asarray(opaque(picture), np.float64) / 255)
-
-
-def opaque(picture: Image.Image, ground: str = "white") -> Image.Image:
-    """In RGB, what is transparent on `ground`."""
-    if "A" not in picture.getbands():
-        return picture.convert("RGB")
-    whole = Image.new("RGB", picture.size, ground)
-    whole.paste(picture.convert("RGB"), mask=picture.getchannel("A"))
-    return whole
 
 
 def make_seamless(picture: Image.Image, method: str = "cut", overlap: float = OVERLAP) -> Image.Image:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from studio.design.pattern import opaque
+from studio.design.ground import opaque
 from studio.design.pdf import POINT, Pdf, number
 from studio.errors import InvalidInput
 

@@ -13,8 +13,8 @@ from typing import Any
 from PIL import Image
 
 from studio.design.colours import Palette, contrast, read_colours
+from studio.design.ground import opaque
 from studio.design.looks import look_of
-from studio.design.pattern import opaque
 from studio.design.pdf import POINT, Pdf, number, width_of, written
 from studio.design.print_pdf import trim_of
 from studio.design.vector import Drawing, check_inert, rasterised, read_svg

@@ -1,7 +1,7 @@
 """Metadata inside picture files: what made them, written so that we and others can read it, and read back.
 
 Written are the A1111 `parameters` text, our own complete JSON, and an XMP packet that says by IPTC's
-DigitalSourceType that a trained model made the picture. No pixel changes. Knows which text means what;
+DigitalSourceType whether a trained model made the picture. No pixel changes. Knows which text means what;
 containers.py knows where texts lie.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 
 from PIL import Image
 
+from studio.design.ground import opaque
 from studio.errors import DiskFull, InvalidInput, NotFound
 from studio.library import a1111, comfyui, containers, peers
 from studio.library.peers import Recovered
@@ -40,7 +41,7 @@ _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
     """Everything about how one picture was made. `composite`: it began with another picture, not with noise
-    alone.
+    alone. `own_work`: no model took part, neither in it nor in what it came from.
     """
 
     request: Mapping[str, Any]  # Request.to_dict()
@@ -56,6 +57,7 @@ class Provenance:
     index: int = 0
     parents: tuple[str, ...] = ()  # sha256 of the pictures that it came from
     composite: bool = False
+    own_work: bool = False
 
     @property
     def tool(self) -> str:
@@ -68,6 +70,7 @@ class Provenance:
 
     def xmp(self) -> str:
         kind = "compositeWithTrainedAlgorithmicMedia" if self.composite else "trainedAlgorithmicMedia"
+        kind = "algorithmicallyEnhanced" if self.own_work else kind
         tool = re.sub(r"[^\w .+-]", "", self.tool)
         return _XMP.format(tool=tool, source_type=_SOURCE_TYPES + kind)
 
@@ -134,7 +137,7 @@ def _encoded(source: Path | Image.Image, form: str, **how: Any) -> bytes:
 
 def _encode(image: Image.Image, form: str, how: Mapping[str, Any]) -> bytes:
     if form == "JPEG" and image.mode not in ("RGB", "L"):
-        image = image.convert("RGB")
+        image = opaque(image)
     buffer = io.BytesIO()
     image.save(buffer, form, **how)
     return buffer.getvalue()

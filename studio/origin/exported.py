@@ -43,13 +43,18 @@ def choose(home: Path, marks: Marks) -> Marks:
 
 
 def marked_bytes(kept: Artifact, marks: Marks, home: Path) -> bytes | None:
-    """The file's bytes with those marks, or None where it stays as it is: nothing is switched on for its kind, or it
-    was not made here. InvalidInput for what cannot be signed.
+    """The file's bytes with those marks, or None where it stays as it is: nothing is switched on for its kind, or no
+    model made it. InvalidInput for what cannot be signed.
     """
-    if kept.job is None or not applies(kept.media_type, marks):
+    if is_own(kept) or not applies(kept.media_type, marks):
         return None
     title = str(kept.meta.get("prompt") or kept.meta.get("name") or kept.sha256[:12])
     return marked(kept.path.read_bytes(), kept.media_type, title, marks, home)
+
+
+def is_own(kept: Artifact) -> bool:
+    """Whether no model took part in it: a person's own file, or what a tool here made of such files."""
+    return kept.job is None or kept.meta.get("own_work") is True
 
 
 def applies(media_type: str, marks: Marks) -> bool:
@@ -66,9 +71,9 @@ def marked(data: bytes, media_type: str, title: str, marks: Marks, home: Path) -
     return data
 
 
-def leaving(data: bytes, media_type: str, title: str, home: Path) -> bytes:
-    """`marked` with what was chosen for that home."""
-    return marked(data, media_type, title, chosen(home), home)
+def leaving(kept: Artifact, data: bytes, media_type: str, title: str, home: Path) -> bytes:
+    """A kept work as a file of another format, with what was chosen for that home."""
+    return data if is_own(kept) else marked(data, media_type, title, chosen(home), home)
 
 
 def _watermarked(data: bytes, form: str) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from studio.design.ground import opaque
 from studio.errors import InvalidInput
 from studio.library import provenance
 from studio.studio import Studio
@@ -96,6 +97,6 @@ def _encoded(kept: Artifact, format: str) -> bytes:
         return kept.path.read_bytes()
     target = io.BytesIO()
     with Image.open(kept.path) as opened:
-        plain = opened.convert("RGB" if format == "jpg" else "RGBA")
+        plain = opaque(opened) if format == "jpg" else opened.convert("RGBA")
         plain.save(target, {"jpg": "JPEG"}.get(format, format.upper()), quality=95)
     return target.getvalue()

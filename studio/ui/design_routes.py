@@ -19,6 +19,7 @@ def design_routes(studio: Studio) -> list[Route]:
 async def export(studio: Studio, request: Request) -> Response:
     sha256, format = request.path_params["sha256"], request.query_params.get("format", "")
     data, kind, name = await to_thread.run_sync(design_files.exported, studio, sha256, format)
-    data = await to_thread.run_sync(exported.leaving, data, kind, name, studio.settings.home)
+    kept = await to_thread.run_sync(studio.library.artifact, sha256)
+    data = await to_thread.run_sync(exported.leaving, kept, data, kind, name, studio.settings.home)
     headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
     return Response(data, media_type=kind, headers=headers)

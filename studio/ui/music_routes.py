@@ -56,7 +56,8 @@ async def export(studio: Studio, request: Request) -> Response:
     data, kind, name = await to_thread.run_sync(
         sounding.exported, studio, sha256, asked.get("format", "wav"), dict(asked)
     )
-    data = await to_thread.run_sync(exported.leaving, data, kind, name, studio.settings.home)
+    kept = await to_thread.run_sync(studio.library.artifact, sha256)
+    data = await to_thread.run_sync(exported.leaving, kept, data, kind, name, studio.settings.home)
     headers = {"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"}
     return Response(data, media_type=kind, headers=headers)
 

@@ -617,3 +617,14 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         read(tmp_path / "nothing")
     with pytest.raises(InvalidInput):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_becomes_white_in_a_jpeg(tmp_path: Path, mode: str) -> None:
+    """The colours behind a cut-out are still in the file, and must not come back."""
+    cut = Image.new("RGBA", (64, 64), (200, 0, 0, 0))
+    cut.paste((0, 0, 200, 255), (16, 16, 48, 48))
+    cut.convert(mode).save(tmp_path / "cut.png")
+    write_jpeg(tmp_path / "cut.png", tmp_path / "cut.jpg", made())
+    with Image.open(tmp_path / "cut.jpg") as flat:
+        assert min(flat.convert("RGB").getpixel((4, 4))) > 245 and min(flat.convert("RGB").getpixel((32, 32))) < 60

@@ -18,7 +18,8 @@ from studio.music.sound import audio_file
 from studio.origin import credentials, exported, looking
 from studio.origin.exported import Marks
 from studio.settings import Settings
-from studio.types import Artifact, Job, JobState, Request
+from studio.studio import Studio
+from studio.types import Artifact, Input, Job, JobState, Request
 from tests.origin.test_watermark import scene
 
 SECRET = "-----BEGIN PRIVATE KEY-----"
@@ -132,7 +133,28 @@ def test_films_of_pictures_are_not_marked(library: Library, home: Path) -> None:
         assert getattr(opened, "n_frames", 1) == 3
 
 
-def test_sounds_films_and_drawings_are_signed(home: Path, tmp_path: Path) -> None:
+def test_exports_of_ones_own_work_are_not_called_the_work_of_a_model(library: Library, home: Path) -> None:
+    """A photograph, and what a tool makes of it; what the same tool makes of a model's picture is."""
+    photo, drawn = keep(library, home, made_here=False), keep(library, home, "webp")
+    marks = exported.choose(home, Marks(watermark=True, credentials=True))
+    data = photo.path.read_bytes()
+    assert exported.leaving(photo, data, "image/png", "photo", home) == data
+    library.close()
+    with Studio(Settings(home=home)) as studio:
+        for source, own in ((photo, True), (drawn, False)):
+            inputs = (Input(role="source", artifact=source.sha256),)
+            once = studio.submit(Request(task="upscale", model="", inputs=inputs), panel="design")
+            assert studio.wait(once.id, timeout=100).state is JobState.done
+            (larger,) = studio.library.outputs(once.id)
+            again = Request(task="make_seamless", model="", inputs=(Input(role="source", artifact=larger.sha256),))
+            ended = studio.wait(studio.submit(again, panel="design").id, timeout=100)
+            for made in (larger, *studio.library.outputs(ended.id)):
+                assert looking.look(made.path).says_ai is not own
+                assert (exported.marked_bytes(made, marks, home) is None) is own
+
+
+def test_sounds_films_and_drawings_are_signed(library: Library, home: Path, tmp_path: Path) -> None:
+    made = keep(library, home)
     noise = np.random.default_rng(0).normal(0, 0.1, (8000, 2)).astype(np.float32)
     film = tmp_path / "film.mp4"
     write_film(film, [Image.new("RGB", (64, 64), (n * 9, 30, 80)) for n in range(6)], 12)
@@ -145,8 +167,8 @@ def test_sounds_films_and_drawings_are_signed(home: Path, tmp_path: Path) -> Non
     exported.choose(home, Marks(watermark=True, credentials=True))
     for name, (kind, data) in files.items():
         copy = tmp_path / f"signed-{name}"
-        copy.write_bytes(exported.leaving(data, kind, "rain", home))
+        copy.write_bytes(exported.leaving(made, data, kind, "rain", home))
         found = looking.look(copy).credentials
         assert found and found["unchanged"] and found["made_by_model"], name
     text = b"The fox went home."
-    assert exported.leaving(text, "text/plain", "a tale", home) == text
+    assert exported.leaving(made, text, "text/plain", "a tale", home) == text
