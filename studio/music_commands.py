@@ -9,13 +9,14 @@ from studio.catalog import Catalog
 from studio.errors import InvalidInput
 from studio.families import family
 from studio.music.files import read_score, write_score
+from studio.music.soundfont import soundfont_named
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.terminal import copy_out, finished, out_folder, print_json, tell_end, text_of
 from studio.types import Input, Request, Value
 
 TASK = "text_to_score"
-WORDS = ("style", "key", "metre", "instruments", "density")
+WORDS = ("style", "key", "metre", "instruments", "density", "soundfont")
 NUMBERS = {"bars": int, "tempo": float, "temperature": float, "top_p": float, "reverb": float, "lufs": float}
 AUDIO = ("wav", "flac", "ogg", "mp3")
 
@@ -44,6 +45,8 @@ def _help_of(name: str) -> str:
 
 
 def music(settings: Settings, given: argparse.Namespace) -> int:
+    if given.soundfont:
+        soundfont_named(given.soundfont, settings.home)  # before any work is done
     with Studio(settings) as studio:
         inputs: tuple[Input, ...] = ()
         if given.beginning:
@@ -57,7 +60,7 @@ def music(settings: Settings, given: argparse.Namespace) -> int:
             if given.out:
                 given.out.mkdir(parents=True, exist_ok=True)
                 target = copy_out(artifact, done.request, given.out, "music")
-                paths = written(target, given, done.request.to_dict())
+                paths = written(target, given, done.request.to_dict(), settings.home)
             names = ("seed", "style", "key", "metre", "tempo", "bars", "seconds", "instruments", "line")
             facts = {name: artifact.meta[name] for name in names if name in artifact.meta}
             about = {"model": done.request.model, "device": done.device, "job": job.id, "sha256": artifact.sha256}
@@ -65,12 +68,13 @@ def music(settings: Settings, given: argparse.Namespace) -> int:
         return tell_end(done)
 
 
-def written(midi: Path, given: argparse.Namespace, asked: Mapping[str, Any]) -> dict[str, str]:
+def written(midi: Path, given: argparse.Namespace, asked: Mapping[str, Any], home: Path) -> dict[str, str]:
     """Writes the take beside its MIDI file as MusicXML and as sound; the paths by format."""
     from studio.music.sound import Sound, audio_file, render  # a synthesiser is heavy; no other command needs it
 
     score, params = read_score(midi.read_bytes(), midi.name), asked["params"]
-    wanted = Sound(lufs=params["lufs"], reverb=params["reverb"], loop=given.loop)
+    font = soundfont_named(params["soundfont"], home)
+    wanted = Sound(lufs=params["lufs"], reverb=params["reverb"], loop=given.loop, soundfont=font)
     sheet, sound = midi.with_suffix(".musicxml"), midi.with_suffix(f".{given.audio}")
     sheet.write_bytes(write_score(score, "musicxml", asked))
     sound.write_bytes(audio_file(render(score, wanted), given.audio, asked))

@@ -4,12 +4,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from studio.catalog import Catalog
+from studio.errors import InvalidInput
 from studio.families import family
+from studio.families.audio import CONSENT
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.terminal import copy_out, finished, out_folder, print_json, tell_end, text_of
 from studio.types import Request, Value
+from studio.voices import spoken_by
 
 TASK = "text_to_speech"
 SET = {"voice": str, "speed": float, "language": str, "pause": float, "temperature": float}
@@ -21,6 +23,8 @@ def add_speech(commands: Any, shared: argparse.ArgumentParser) -> None:
     speech.add_argument("--file", type=Path, help="a text file instead of TEXT")
     for name, kind in SET.items():
         speech.add_argument(f"--{name}", type=kind, help=_help_of(name))
+    speech.add_argument("--voice-of", type=Path, metavar="RECORDING", help="speak in the voice of this recording")
+    speech.add_argument("--i-may-use-this-voice", action="store_true", help=f"with --voice-of: {CONSENT}")
     speech.add_argument("--count", type=int, default=1, help="takes (default: 1)")
     speech.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
     speech.add_argument("--out", type=out_folder, help="folder that gets each take as FLAC")
@@ -35,7 +39,7 @@ def _help_of(name: str) -> str:
 
 def speech(settings: Settings, given: argparse.Namespace) -> int:
     with Studio(settings) as studio:
-        job = studio.submit(speech_request(studio.catalog, given), panel="cli")
+        job = studio.submit(speech_request(studio, given), panel="cli")
         done = finished(studio, job.id)
         for artifact in studio.library.outputs(job.id):
             path = artifact.path
@@ -48,13 +52,22 @@ def speech(settings: Settings, given: argparse.Namespace) -> int:
         return tell_end(done)
 
 
-def speech_request(catalog: Catalog, given: argparse.Namespace) -> Request:
+def speech_request(studio: Studio, given: argparse.Namespace) -> Request:
     text = given.prompt
     if given.file:
         text = text_of(given.file)
+    model = studio.catalog.model(given.model) if given.model else studio.catalog.default(TASK)
+    if given.voice_of and not given.voice_of.is_file():
+        raise InvalidInput(f"There is no file {given.voice_of}.", "Check the path.")
+    if given.voice_of and not given.i_may_use_this_voice:
+        said = "It is not said that the voice of this recording may be used."
+        raise InvalidInput(said, f"Give --i-may-use-this-voice where this holds: {CONSENT}")
+    recording = studio.adopt(given.voice_of, role="voice").sha256 if given.voice_of else None
+    consent = CONSENT if recording else ""
     params: dict[str, Value] = {
         "num_return_sequences": given.count,
         **{name: getattr(given, name) for name in SET if getattr(given, name) is not None},
+        **({"consent": consent} if consent else {}),
     }
-    model = given.model or catalog.default(TASK).id
-    return Request(task=TASK, model=model, prompt=text, params=params, seed=given.seed)
+    inputs = spoken_by(studio, model, given.voice or "", recording, consent)
+    return Request(task=TASK, model=model.id, prompt=text, inputs=inputs, params=params, seed=given.seed)

@@ -12,6 +12,7 @@ import soundfile
 from studio.bench import music as bench
 from studio.cli import main
 from studio.music.files import read_score, settings_inside
+from studio.music.soundfont import default_soundfont
 from studio.settings import Settings
 
 pytestmark = [pytest.mark.model, pytest.mark.slow, pytest.mark.timeout(280)]
@@ -26,6 +27,9 @@ def command(home: Path, *words: str) -> tuple[int, str, str]:
 
 def test_a_json_line_a_take_and_three_files_of_each(tmp_path: Path) -> None:
     words = ("a slow waltz with cello, piano and drums", "--bars", "4", "--key", "Dm", "--count", "2", "--seed", "7")
+    (tmp_path / "home" / "soundfonts").mkdir(parents=True)
+    (tmp_path / "home" / "soundfonts" / "grand.sf2").symlink_to(default_soundfont())
+    words = (*words, "--soundfont", "grand")
     (tmp_path / "words.txt").write_text("Down by the river", encoding="utf-8")
     sung = ("--lyrics", f"@{tmp_path / 'words.txt'}", "--reverb", "0", "--lufs", "-20")
     code, said, complained = command(tmp_path / "home", *words, *sung, "--out", str(tmp_path / "out"), "--json")
@@ -43,7 +47,7 @@ def test_a_json_line_a_take_and_three_files_of_each(tmp_path: Path) -> None:
         assert pyloudnorm.Meter(rate).integrated_loudness(samples) == pytest.approx(-20, abs=0.5)
         inside = settings_inside(Path(row["path"]).read_bytes())
         assert inside and inside["prompt"] == words[0]
-        assert (inside["params"]["reverb"], inside["params"]["lufs"]) == (0, -20)
+        assert [inside["params"][name] for name in ("reverb", "lufs", "soundfont")] == [0, -20, "grand"]
         syllables = [[text for _, text in score.tracks[0].lyrics if text != "_"] for score in by_format]
         assert syllables == [["Down", "by", "the", "riv-", "er"]] * 2
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".mid", ".musicxml", ".wav"}
@@ -57,6 +61,7 @@ def test_what_cannot_be_done_is_one_sentence(tmp_path: Path) -> None:
         (("x", "--beginning", str(tmp_path / "none.mid")), "There is no file"),
         (("x", "--lyrics", f"@{tmp_path / 'none.txt'}"), "There is no file"),
         (("x", "--lufs", "-60"), "-60"),
+        (("x", "--soundfont", "grand"), "There is no soundfont 'grand'"),
     ):
         code, printed, complained = command(tmp_path / "home", *words)
         assert code in (1, 2) and said in complained and "Traceback" not in complained and not printed

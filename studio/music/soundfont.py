@@ -211,16 +211,29 @@ def soundfonts(home: Path) -> dict[str, Path]:
     """The installed soundfonts by name, the one that comes with the program first; others lie in home/soundfonts."""
     default = default_soundfont()
     found = {default.stem: default}
-    for path in sorted(Path(home, "soundfonts").glob("*.sf[23]")):
-        found[path.stem] = path
+    for path in sorted(Path(home, "soundfonts").glob("*")):
+        if path.suffix.lower() in (".sf2", ".sf3"):
+            found[path.stem] = path
     return found
+
+
+def soundfont_named(name: str, home: Path) -> str:
+    """The path of the soundfont of that name; "" for the built-in one, which has the empty name. NotFound."""
+    if not name:
+        return ""
+    known = soundfonts(home)
+    if name not in known:
+        said = f"There is no soundfont {name[:80]!r}."
+        hint = f"Put its file into {Path(home, 'soundfonts')}, or choose one of: {', '.join(known)}."
+        raise NotFound(said, hint, field="soundfont")
+    return str(known[name])
 
 
 def open_soundfont(path: str = "") -> SoundFont:
     """The soundfont at a path, or the default. NotFound, InvalidInput."""
     chosen = Path(path) if path else default_soundfont()
     if not chosen.is_file():
-        raise NotFound(f"There is no soundfont {chosen.name}.", "Choose another one in the sound settings.")
+        raise NotFound(f"There is no soundfont {chosen.name}.", "Choose another one, or put its file back.")
     return _opened(chosen, chosen.stat().st_mtime_ns)
 
 

@@ -12,12 +12,16 @@ from typing import Any
 
 from studio.errors import InvalidInput, NotFound
 from studio.families import family
+from studio.families.audio import CONSENT
+from studio.families.audio.folders import clones
 from studio.families.score.briefs import read_brief, unread
 from studio.music.midi import write_midi
 from studio.music.score import QUARTER, Note, Score, Track
+from studio.music.soundfont import soundfont_named
 from studio.studio import Studio, new_id
 from studio.types import Artifact, Input, Job, JobState, Json, Request, Value
 from studio.ui import form
+from studio.voices import spoken_by
 
 PANEL = "music"
 MODES = (("Compose", "score"), ("Sound", "audio"), ("Speech", "speech"))
@@ -33,8 +37,8 @@ REWORKS = {  # what a rework is called on the page: its task and the settings th
     "restyle": ("restyle_score", ("style",)),
 }
 STRENGTHS = {"subtle": 0.3, "strong": 0.8}
-SOUND = ("reverb", "lufs")  # settings of a take that change its sound alone
-DRY = ("reverb",)  # a number that is set even where it is 0
+SOUND = ("reverb", "lufs", "soundfont")  # settings of a take that change its sound alone
+DRY = ("reverb", "pause", "strength")  # numbers that are set even where they are 0
 MAX_NOTES = 32
 LOUDNESS = 88  # velocity of a note of the on-screen keyboard
 
@@ -47,6 +51,7 @@ class Composing:
     begins: Mapping[str, Any] = field(default_factory=dict)  # {sha256, notes: [[pitch, quarters], ...]}
     parent: str | None = None  # sha256 of the take that is branched from
     kept: Mapping[str, Any] = field(default_factory=dict)  # {"cover": sha256 of the take that is covered}
+    recording: Mapping[str, Any] = field(default_factory=dict)  # {sha256, agreed}: whose voice speaks
 
 
 def mode_of(values: Mapping[str, Any]) -> str:
@@ -62,12 +67,17 @@ def request(studio: Studio, asked: Composing) -> Request:
     if not prompt and mode != "score":
         said = ("The text is empty.", "Write what is to be said.") if mode == "speech" else ("The prompt is empty.", "")
         raise InvalidInput(said[0], said[1] or "Describe the sound.", field="prompt")
+    params = settings_of(values, mode)
+    if mode == "score":
+        soundfont_named(str(params.get("soundfont") or ""), studio.settings.home)  # while its field is in sight
+    if mode == "speech" and recorded(studio, asked):
+        params["consent"] = CONSENT if asked.recording.get("agreed") else ""
     return Request(
         task=TASKS[mode],
         model=model_of(studio, values),
         prompt=prompt,
         inputs=inputs_of(studio, asked, mode),
-        params=settings_of(values, mode),
+        params=params,
         seed=form.seed_of(values),
         parent=asked.parent or asked.kept.get("cover"),
     )
@@ -77,6 +87,10 @@ def inputs_of(studio: Studio, asked: Composing, mode: str) -> tuple[Input, ...]:
     """The notes that a piece begins with, or the take whose melody is covered."""
     if mode == "audio" and asked.kept.get("cover"):
         return (Input(role="melody", artifact=str(asked.kept["cover"])),)
+    if mode == "speech":
+        model = studio.catalog.model(model_of(studio, asked.values))
+        consent = CONSENT if asked.recording.get("agreed") else ""
+        return spoken_by(studio, model, str(asked.values.get("voice") or ""), recorded(studio, asked), consent)
     if mode != "score":
         return ()
     if asked.begins.get("sha256"):
@@ -85,6 +99,13 @@ def inputs_of(studio: Studio, asked: Composing, mode: str) -> tuple[Input, ...]:
     if not notes:
         return ()
     return (Input(role="beginning", artifact=keep_notes(studio, notes).sha256),)
+
+
+def recorded(studio: Studio, asked: Composing) -> str | None:
+    """The recording whose voice is to speak; what was chosen for another model waits until that is chosen again."""
+    sha256 = asked.recording.get("sha256")
+    able = clones(studio.catalog.model(model_of(studio, asked.values)).folder)
+    return str(sha256) if sha256 and able else None
 
 
 def keep_notes(studio: Studio, played: Any) -> Artifact:

@@ -22,7 +22,7 @@ RECENT = 5  # failed jobs that the queue still shows
 HOURS = 12  # ... and for how long
 PICKED = "picked"  # the tag by which a take is picked
 BLIND = "picked blind"  # ... without seeing names and settings
-LEFT_OPEN = ("tempo", "bars", "from_bar", "to_bar", "length", "seconds")  # settings of which 0 says nothing
+LEFT_OPEN = ("tempo", "bars", "from_bar", "to_bar", "length", "seconds", "bpm")  # settings of which 0 says nothing
 OWN_TAGS = (PICKED, BLIND)  # shown as marks, not as tags of the person's
 
 

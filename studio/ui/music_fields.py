@@ -5,13 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from studio.families import family
+from studio.families.audio.folders import clones, makes_songs, voices_of
 from studio.families.family import Param
+from studio.music.soundfont import soundfonts
 from studio.studio import Studio
 from studio.types import Model
 from studio.ui import composing, form
 from studio.ui.composing import COUNT, PANEL, TASKS
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.widgets import ModelMenu, ModelWishes, PromptNotes, StartScore
+from studio.ui.widgets import ModelMenu, ModelWishes, PromptNotes, StartScore, VoiceRecording, recording_value
 
 WISHED = (  # follow the model
     "temperature",
@@ -28,15 +30,42 @@ WISHED = (  # follow the model
 ROWS = {
     "score": (("style", "key"), ("metre", "tempo", "bars"), ("instruments", "density"), ("lyrics",)),
     "audio": (("lyrics",), ("seconds", "guidance_scale", "num_inference_steps"), ("negative_prompt",)),
-    "speech": (("voice", "speed"),),
+    "speech": (("voice", "speed"), ("language", "pause")),
 }
+SONG = (("bpm", "timesignature"), ("keyscale", "vocal_language"))  # of models that make songs
 FOLDED = {  # by the title of the fold
-    "score": {"Sampling": ("temperature", "top_p"), "Sound": ("reverb", "lufs")},
-    "audio": {"Sampling": ("temperature", "top_k", "top_p")},
+    "score": {"Sampling": ("temperature", "top_p"), "Sound": ("reverb", "lufs", "soundfont")},
+    "audio": {"Sampling": ("temperature", "top_k", "top_p"), "Cover": ("strength",)},
     "speech": {"Sampling": ("temperature",)},
 }
-FREE = {"tempo": "Tempo (0: auto)", "bars": "Bars (0: auto)"}  # numbers for which 0 leaves it to the words
-PLACEHOLDERS = {"instruments": "cello, piano", "lyrics": "Words to sing", "voice": "the model's own"}
+FREE = {
+    "tempo": "Tempo (0: auto)",
+    "bars": "Bars (0: auto)",
+    "bpm": "Beats a minute (0: auto)",
+}  # numbers for which 0 leaves it to the words
+LABELS = {"strength": "Change (0: near what is covered)", "pause": "Pause (seconds)"}
+PLACEHOLDERS = {"instruments": "cello, piano", "lyrics": "Words to sing", "language": "as the model names it: eng"}
+SUNG_IN = (
+    ("by the letters", ""),
+    ("English", "en"),
+    ("Chinese", "zh"),
+    ("Japanese", "ja"),
+    ("Korean", "ko"),
+    ("Spanish", "es"),
+    ("French", "fr"),
+    ("German", "de"),
+    ("Italian", "it"),
+    ("Portuguese", "pt"),
+    ("Russian", "ru"),
+    ("Ukrainian", "uk"),
+    ("Polish", "pl"),
+    ("Dutch", "nl"),
+    ("Turkish", "tr"),
+    ("Arabic", "ar"),
+    ("Hebrew", "he"),
+    ("Hindi", "hi"),
+    ("Vietnamese", "vi"),
+)
 KEYS = ("", *(tonic + mode for mode in ("", "m") for tonic in "C Db D Eb E F F# G Ab A Bb B".split()))
 
 
@@ -93,6 +122,14 @@ class MusicFields:
                 for name in row:
                     if name in declared:
                         self.setting(declared[name], mode, model)
+        if mode == "audio":
+            with gr.Column(visible=songs(model), elem_id="music-song", elem_classes=["gap-less"]) as self.song:
+                for row in SONG:
+                    with gr.Row():
+                        for name in row:
+                            self.setting(declared[name], mode, model)
+        if mode == "speech":
+            self.recording = VoiceRecording(PANEL, recording_value(shown=speaks_as(model)))
         if mode == "score":
             with gr.Accordion("Begin with notes", open=False, elem_id="music-start-fold") as self.start_fold:
                 self.start = StartScore(PANEL)
@@ -108,7 +145,9 @@ class MusicFields:
         name = param.name if param.name not in self.fields else f"{mode}.{param.name}"
         wanted = self.defaults(model, mode).get(param.name, param.default)
         elem_id = form.elem_id(PANEL, name.replace(".", "-"))
-        if param.name == "key" or (param.choices and "" in param.choices):
+        if param.name in ("voice", "soundfont", "vocal_language"):
+            self.fields[name] = self.menu(param, elem_id, model)
+        elif param.name == "key" or (param.choices and "" in param.choices):
             offered = KEYS if param.name == "key" else param.choices
             choices = [(shown(param.name, choice), choice) for choice in offered]
             self.fields[name] = gr.Dropdown(
@@ -131,10 +170,29 @@ class MusicFields:
                 min_width=80,
             )
         else:
-            label = FREE.get(param.name, param.label or param.name)
+            label = FREE.get(param.name) or LABELS.get(param.name) or param.label or param.name
             self.fields[name] = form.field(param, PANEL, typed=True, value=wanted, elem_id=elem_id, label=label)
 
+    def menu(self, param: Param, elem_id: str, model: Model | None) -> gr.Dropdown:
+        """A list of names; where more may be meant than those, one that takes typed text."""
+        choices = {"voice": voices(model), "soundfont": self.soundfonts(), "vocal_language": list(SUNG_IN)}[param.name]
+        kind = ModelMenu if param.name == "soundfont" else gr.Dropdown
+        return kind(
+            choices,
+            value="",
+            label=param.label,
+            allow_custom_value=param.name != "soundfont",
+            elem_id=elem_id,
+            interactive=True,
+            min_width=80,
+        )
+
     # --- what there is to choose from
+
+    def soundfonts(self) -> list[tuple[str, str]]:
+        """The built-in one, then the files of the home's soundfonts folder."""
+        _, *own = soundfonts(self.studio.settings.home)
+        return [("the built-in one", ""), *((name, name) for name in own)]
 
     def models(self, mode: str) -> list[tuple[str, str]]:
         return [(model.name, model.id) for model in self.studio.catalog.models(TASKS[mode])]
@@ -157,6 +215,19 @@ class MusicFields:
                 }
                 found[model.id] = {name: value for name, value in names.items() if name in WISHED}
         return found
+
+
+def voices(model: Model | None) -> list[tuple[str, str]]:
+    return [("the model's own", ""), *((name, name) for name in (voices_of(model.folder) if model else ()))]
+
+
+def songs(model: Model | None) -> bool:
+    return model is not None and makes_songs(model.folder)
+
+
+def speaks_as(model: Model | None) -> bool:
+    """Whether it can speak in the voice of a recording."""
+    return model is not None and clones(model.folder)
 
 
 def shown(name: str, choice: str) -> str:

@@ -21,6 +21,7 @@ from studio.errors import DiskFull, InvalidInput
 from studio.library import provenance
 from studio.music.midi import read_midi
 from studio.music.score import Score
+from studio.music.soundfont import soundfont_named
 from studio.studio import Studio
 from studio.types import Artifact, Json
 from studio.ui import composing
@@ -66,16 +67,10 @@ def sound_settings(studio: Studio, sha256: str, asked: Mapping[str, str]) -> "So
     from studio.music.sound import Sound
 
     kept = studio.library.artifact(sha256)
-    own = composing.sound_of(studio.library.job(kept.job).request if kept.job else None)
+    own = dict(composing.sound_of(studio.library.job(kept.job).request if kept.job else None))
+    font = soundfont_named(str(own.pop("soundfont", "")), studio.settings.home)
     numbers = {name: float(str(value)) for name, value in own.items()}
-    return Sound(loop=asked.get("loop") == "1", soundfont=chosen_soundfont(studio), **numbers)
-
-
-def chosen_soundfont(studio: Studio) -> str:
-    """The first .sf2 or .sf3 in the home's soundfonts folder; "" for the one that is installed."""
-    folder = studio.settings.home / "soundfonts"
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in (".sf2", ".sf3"))
-    return str(found[0]) if found else ""
+    return Sound(loop=asked.get("loop") == "1", soundfont=font, **numbers)
 
 
 def rendered(studio: Studio, sha256: str, sound: "Sound", tracks: Sequence[int] | None) -> Path:

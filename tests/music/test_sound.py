@@ -16,7 +16,7 @@ from studio.music import loudness
 from studio.music.files import settings_inside
 from studio.music.score import QUARTER, Note, Score, Track
 from studio.music.sound import AUDIO_FORMATS, RATE, Sound, audio_file, render, soundfonts, stems, stems_zip
-from studio.music.soundfont import default_soundfont, open_soundfont
+from studio.music.soundfont import default_soundfont, open_soundfont, soundfont_named
 from tests.music.scores import waltz
 
 SETTINGS = {"prompt": "a waltz, ü", "seed": 7}
@@ -177,7 +177,11 @@ def test_soundfonts_are_found_and_broken_ones_told(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         open_soundfont(str(folder / "none.sf2"))
     score = Score((Track("", 0, False, (Note(0, QUARTER, 60),)),), 1920)
-    assert render(score, Sound(soundfont=str(folder / "mine.sf2"))).any()
+    assert render(score, Sound(soundfont=soundfont_named("mine", tmp_path))).any()
+    assert soundfont_named("", tmp_path) == ""
+    with pytest.raises(NotFound, match="There is no soundfont 'yours'") as told:
+        soundfont_named("yours", tmp_path)
+    assert "mine" in told.value.hint and told.value.field == "soundfont"
 
 
 def test_what_cannot_be_played_is_told() -> None:

@@ -1,14 +1,18 @@
 """The Music panel's form and its requests: what modes share has a field in each; there and back it is the same."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from studio.errors import InvalidInput
+from studio.errors import InvalidInput, NotFound
+from studio.music.midi import write_midi
+from studio.music.score import QUARTER, Note, Score, Track
+from studio.music.soundfont import default_soundfont
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.types import Request
-from studio.ui import composing
+from studio.ui import composing, sounding
 from studio.ui.composing import Composing
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.music_fields import WISHED
@@ -47,6 +51,66 @@ def test_a_request_comes_back_to_the_fields_of_its_mode(tmp_path: Path) -> None:
         assert panel.told(wrong)[panel.problem]["field"] == "music-temperature"
         with pytest.raises(InvalidInput, match="not from a brief"):
             panel.show_request(Request(task="edit_score", model=""))
+
+
+def test_what_a_model_can_decides_which_fields_there_are(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    songs = home / "models" / "songs"
+    songs.mkdir(parents=True)
+    (songs / "model_index.json").write_text('{"_class_name": "AceStepPipeline"}')
+    sounds = home / "models" / "sounds"
+    sounds.mkdir()
+    (sounds / "model_index.json").write_text('{"_class_name": "StableAudioPipeline"}')
+    for name, config in (
+        ("many", '{"model_type": "vits", "num_speakers": 3}'),
+        ("cloner", '{"model_type": "pocket_tts"}'),
+    ):
+        (home / "models" / name).mkdir()
+        (home / "models" / name / "config.json").write_text(config)
+    with Studio(Settings.load({"home": str(home)}, {})) as studio, gr.Blocks() as demo:
+        panel = MusicPanel(studio, demo)
+        _, voice, recording, song = panel.model_shown("speech", "many", "2", None)
+        assert [name for _, name in voice["choices"]] == ["", "0", "1", "2"] and voice["value"] == "2"
+        assert not recording["shown"] and not song["visible"]
+        _, voice, recording, _ = panel.model_shown("speech", "cloner", "2", {"sha256": "a", "agreed": True})
+        assert voice["value"] == "" and recording["shown"] and recording["sha256"] == "a" and recording["agreed"]
+        assert panel.model_shown("audio", "songs", "", None)[3]["visible"]
+        assert not panel.model_shown("audio", "sounds", "", None)[3]["visible"]
+        spoken = {**SPOKEN, "model": "many", "voice": "1", "language": "eng", "pause": 0}
+        asked = studio.check(composing.request(studio, Composing(values=spoken)))
+        assert [asked.params[name] for name in ("voice", "language", "pause")] == ["1", "eng", 0]
+        with pytest.raises(InvalidInput, match="has no voice 'Anna'"):
+            composing.request(studio, Composing(values={**spoken, "voice": "Anna"}))
+        sung = {
+            "mode": "audio",
+            "prompt": "a ballad",
+            "model": "songs",
+            "bpm": 90,
+            "keyscale": "D minor",
+            "strength": 0,
+        }
+        asked = studio.check(composing.request(studio, Composing(values=sung)))
+        assert [asked.params[name] for name in ("bpm", "keyscale", "strength")] == [90, "D minor", 0]
+
+
+def test_a_soundfont_is_chosen_by_its_name_and_stays_with_the_take(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    (home / "soundfonts").mkdir(parents=True)
+    (home / "soundfonts" / "grand.SF2").symlink_to(default_soundfont())
+    with Studio(Settings.load({"home": str(home)}, {})) as studio, gr.Blocks() as demo:
+        studio.pause()
+        panel = MusicPanel(studio, demo)
+        assert panel.drawn.soundfonts() == [("the built-in one", ""), ("grand", "grand")]
+        values = {"mode": "score", "prompt": "a waltz", "soundfont": "grand"}
+        asked = composing.request(studio, Composing(values=values))
+        job = studio.submit(asked, panel="music")
+        (tmp_path / "a.mid").write_bytes(write_midi(Score((Track("", 0, False, (Note(0, QUARTER, 60),)),), 1920)))
+        kept = studio.library.keep(tmp_path / "a.mid", media_type="audio/midi", job=job.id, meta={})
+        assert sounding.sound_settings(studio, kept.sha256, {}).soundfont == str(home / "soundfonts" / "grand.SF2")
+        varied = composing.reworked(studio, kept.sha256, {"how": "vary", "count": 1}, {})
+        assert varied.params["soundfont"] == "grand" and studio.check(varied)
+        with pytest.raises(NotFound, match="There is no soundfont 'flute'"):
+            composing.request(studio, Composing(values={**values, "soundfont": "flute"}))
 
 
 def test_the_sound_of_a_take_goes_on_to_what_is_made_of_it() -> None:

@@ -12,6 +12,42 @@ COUNT = Param(
     label="Takes",
     help="Takes of the same brief; take k has the seed + k.",
 )
+CONSENT = "This is my voice, or I may use it."  # what is agreed to where a recording's voice is to speak
+KEYS = ("C", "C#", "Db", "D", "Eb", "E", "F", "F#", "Gb", "G", "Ab", "A", "Bb", "B")
+SONG = (  # of models that are told the frame of a song, by their own names
+    Param(
+        name="bpm",
+        type=int,
+        default=0,
+        minimum=0,
+        maximum=300,
+        label="Beats a minute",
+        help="Of models that make songs (ACE-Step); 0 leaves it to the words.",
+    ),
+    Param(
+        name="keyscale",
+        type=str,
+        default="",
+        choices=("", *(f"{tonic} {mode}" for mode in ("major", "minor") for tonic in KEYS)),
+        label="Key",
+        help="Of models that make songs; empty leaves it to the words.",
+    ),
+    Param(
+        name="timesignature",
+        type=str,
+        default="",
+        choices=("", "2", "3", "4", "6"),
+        label="Beats a bar",
+        help="Of models that make songs; empty leaves it to the words.",
+    ),
+    Param(
+        name="vocal_language",
+        type=str,
+        default="",
+        label="Sung in",
+        help="The language of the lyrics as a code (en, de, ja ...); empty goes by their letters, else en.",
+    ),
+)
 SOUND = (
     Param(name="negative_prompt", type=str, default="", label="Avoid", help="What should not be heard."),
     Param(
@@ -75,6 +111,7 @@ SOUND = (
         label="Change",
         help="Of a cover: 0 stays near what is covered, 1 goes far from it.",
     ),
+    *SONG,
 )
 SPEECH = (
     COUNT,
@@ -121,6 +158,14 @@ SPEECH = (
         step=0.05,
         label="Temperature",
         help="Of models that speak token by token: less is steadier.",
+    ),
+    Param(
+        name="consent",
+        type=str,
+        default="",
+        choices=("", CONSENT),
+        label="Consent",
+        help="What is agreed to where the voice of a recording is to speak.",
     ),
 )
 

@@ -36,6 +36,7 @@ class Brief:
     guidance: float
     cover: tuple[Path, str] | None  # the sound to follow, and the field that it came in
     strength: float  # how far a cover goes from what it covers, 0..1
+    song: Mapping[str, Any]  # bpm, keyscale, timesignature, vocal_language: what is set of them
 
 
 class Diffused:
@@ -105,6 +106,7 @@ class Diffused:
             "generator": [torch.Generator().manual_seed(seed) for seed in seeds],
             "output_type": "pt",
             "lyrics": [brief.lyrics] * count,
+            **brief.song,
         }
         if brief.cover:
             pipe, more = self._covering(brief, count)

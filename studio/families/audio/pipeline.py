@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from studio.errors import Cancelled, InvalidInput
+from studio.families.audio import SONG
 from studio.families.audio.diffused import Brief, Diffused
+from studio.families.audio.letters import language_of
 from studio.families.audio.levels import Samples, lufs, read_sound, silent, sound, writer
 from studio.families.audio.loading import open_folder
 from studio.families.audio.musicgen import Musicgen
@@ -103,6 +105,7 @@ class SoundPipeline:
             guidance=float(params["guidance_scale"]),
             cover=led,
             strength=float(params["strength"]),
+            song=self._song(model, job),
         )
         model.check(brief)
         if limit := read_limit(model.pipe, brief.words):
@@ -120,6 +123,17 @@ class SoundPipeline:
             return model.make(brief, seeds, step)
 
         in_batches(job.seeds, len(job.seeds), context, make, lambda k, made: job.deliver(k, made, model.rate))
+
+    def _song(self, model: Diffused, job: "_Job") -> Mapping[str, Any]:
+        """What is set of a song's frame; the language goes by the letters of the lyrics where none is set."""
+        frame = {param.name: job.params[param.name] for param in SONG if job.params[param.name]}
+        unknown = sorted(set(frame) - set(model.accepts))
+        if unknown:
+            names = ", ".join(param.label.lower() for param in SONG if param.name in unknown)
+            job.context.warn(f"This model is not told these, so they are left out: {names}.")
+        if "vocal_language" not in frame and job.params["lyrics"]:
+            frame["vocal_language"] = language_of(str(job.params["lyrics"]))
+        return frame
 
 
 class _Job:

@@ -16,6 +16,8 @@ from transformers.models.speecht5.number_normalizer import EnglishNumberNormaliz
 from transformers.utils.chat_template_utils import Chat
 
 from studio.errors import Cancelled, InvalidInput, ModelError
+from studio.families.audio import CONSENT
+from studio.families.audio.folders import CLONING, LATENT, TURNS, chosen_voice
 from studio.families.audio.levels import Samples, read_sound, writer
 from studio.families.audio.sentences import Sentence, sentences
 from studio.families.audio.stretch import stretched
@@ -24,13 +26,6 @@ from studio.types import Request, Value
 
 SUBMODELS = ("bark", "seamless_m4t", "seamless_m4t_v2")  # hand their settings on to the models they are made of
 CHATTED = ("pocket_tts", "gradium_phonon_tts", "higgs_audio_v2", "vibevoice")  # are given a text as a turn of a chat
-CLONING = ("pocket_tts", "vibevoice")  # say a text in the voice of a recording, without its words
-LATENT = ("pocket_tts", "gradium_phonon_tts")  # write latents of sound, led by those of a voice
-TURNS = {  # speakers of a dialogue, marked in the text or by their turn
-    "csm": ("0", "1", "2", "3"),
-    "dia": ("S1", "S2"),
-    "vibevoice": ("0", "1", "2", "3"),
-}
 Deliver = Callable[..., None]
 
 
@@ -73,16 +68,7 @@ class Speaker:
 
     def voice(self, asked: str) -> str:
         """A known voice, the first where none is asked for; "" for a model of one. InvalidInput."""
-        known = self.voices
-        if not asked:
-            return known[0] if known else ""
-        if asked in known:
-            return asked
-        if not known:
-            said = f"{self.folder.name!r} has one voice and no {asked[:60]!r}."
-            raise InvalidInput(said, "Leave the voice empty.", field="voice")
-        some = ", ".join(known[:12]) + (" ..." if len(known) > 12 else "")
-        raise InvalidInput(f"{self.folder.name!r} has no voice {asked[:60]!r}.", f"It has: {some}.", field="voice")
+        return chosen_voice(self.folder.name, self.voices, asked)
 
     @torch.inference_mode()
     def say(self, text: str, voice: str, speed: float, temperature: float, language: str, model_voice: Any) -> Samples:
@@ -199,7 +185,7 @@ def speak(speaker: Speaker, request: Request, context: Context, deliver: Deliver
     """Every take in turn, one look at it a sentence; Stop keeps the sentences that were said. InvalidInput."""
     params: Mapping[str, Any] = request.params
     voice, pieces = speaker.voice(str(params["voice"]).strip()), _readable(speaker, request.prompt, context)
-    recording = _recording(speaker, context)
+    recording = _recording(speaker, context, str(params["consent"]))
     if speaker.kind == "speecht5" and not speaker.voices:
         context.warn("This folder has no voices (voices/NAME.npy), so a blank one speaks.")
     count, done = int(params["num_return_sequences"]), 0
@@ -243,13 +229,16 @@ def _readable(speaker: Speaker, text: str, context: Context) -> list[Sentence]:
     return pieces
 
 
-def _recording(speaker: Speaker, context: Context) -> Samples | None:
+def _recording(speaker: Speaker, context: Context, consent: str) -> Samples | None:
     files = context.inputs.get("voice") or ()
     if not files:
         return None
     if speaker.kind not in CLONING:
         said = f"{speaker.folder.name!r} cannot speak in the voice of a recording."
         raise InvalidInput(said, "Remove it, or choose a model that can (Pocket TTS).", field="voice")
+    if consent != CONSENT:
+        said = "It is not said that the voice of this recording may be used."
+        raise InvalidInput(said, f"Agree to the sentence: {CONSENT}", field="voice")
     return read_sound(files[0], speaker.rate, 1, "voice")[0]
 
 

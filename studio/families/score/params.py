@@ -95,6 +95,13 @@ SOUND = (
         label="Loudness in LUFS",
         help="Integrated loudness by ITU-R BS.1770; streams play music at -14, films speak at -23.",
     ),
+    Param(
+        name="soundfont",
+        type=str,
+        default="",
+        label="Soundfont",
+        help="A file of the home's soundfonts folder (.sf2, .sf3) by its name; empty: the built-in one.",
+    ),
 )
 TEXT_TO_SCORE = (
     TAKES,

@@ -9,6 +9,7 @@ from typing import Any
 from studio import presets
 from studio.errors import InvalidInput, StudioError
 from studio.families import family
+from studio.families.audio import CONSENT
 from studio.studio import Studio
 from studio.types import Json, Request
 from studio.ui import composing, form, run
@@ -16,8 +17,8 @@ from studio.ui.board import Board
 from studio.ui.composing import COUNT, PANEL, TASKS
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.form import QUIET
-from studio.ui.music_fields import WISHED, MusicFields, described
-from studio.ui.widgets import Problem, notes_value, start_score_value
+from studio.ui.music_fields import WISHED, MusicFields, described, songs, speaks_as, voices
+from studio.ui.widgets import Problem, notes_value, recording_value, start_score_value
 
 TITLE = "Music"
 ICON = "M9 18V6l10-2v12M9 18a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0zM19 16a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0z"
@@ -83,17 +84,19 @@ class MusicPanel:
 
     def connect(self, demo: gr.Blocks) -> None:
         drawn, fields = self.drawn, self.form.fields
-        inputs = self.form.inputs(drawn.notes, drawn.start)
+        inputs = self.form.inputs(drawn.notes, drawn.start, drawn.recording)
         outputs = [*fields.values(), drawn.notes, self.problem, drawn.wishes, drawn.start, drawn.start_fold]
+        outputs.append(drawn.recording)
         self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
         self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
         drawn.notes.act(self.noted, inputs, drawn.notes, trigger_mode="always_last", **QUIET)
         wished = [fields[name] for name in WISHED if name in fields]
         fields["model"].input(None, [fields["model"], *wished], wished, js=WISHES)
-        fields["model"].change(self.model_shown, [fields["model"], fields["mode"]], fields["model"], **QUIET)
+        fitting = [fields["model"], fields["voice"], drawn.recording, drawn.song]
+        fields["model"].change(self.model_shown, [fields["mode"], *fitting[:3]], fitting, **QUIET)
         shaped = [fields["prompt"], fields["model"], drawn.notes, *drawn.groups.values()]
         fields["mode"].change(self.mode_shown, [fields["mode"], fields["model"], drawn.notes], shaped, **QUIET)
-        opened = demo.load(self.opened, None, [drawn.notes, drawn.wishes], **QUIET)
+        opened = demo.load(self.opened, None, [drawn.notes, drawn.wishes, fields["soundfont"]], **QUIET)
         # the mode may have been changed in the meantime: it decides which models are offered
         opened.then(self.models_now, fields["mode"], fields["model"], **QUIET)
         self.form.lock_typed_seed()
@@ -102,7 +105,8 @@ class MusicPanel:
     def opened(self) -> Updates:
         """On page load: the history, and what models want that were added since the program started."""
         wishes = {"panel": PANEL, "models": self.drawn.wished()}
-        return {self.drawn.notes: self.notes_now(), self.drawn.wishes: wishes}
+        fonts = gr.update(choices=self.drawn.soundfonts())
+        return {self.drawn.notes: self.notes_now(), self.drawn.wishes: wishes, self.form.fields["soundfont"]: fonts}
 
     def models_now(self, mode: str) -> Any:
         return gr.update(choices=self.drawn.models(composing.mode_of({"mode": mode})))
@@ -131,9 +135,21 @@ class MusicPanel:
             *(gr.update(visible=name == mode) for name in TASKS),
         )
 
-    def model_shown(self, id: str | None, mode: str) -> Any:
+    def model_shown(self, mode: str, id: str | None, voice: str | None, recording: Json | None) -> Sequence[Any]:
+        """Another model: what it is, the voices it has, and the fields that only some have."""
         model = next((m for m in self.studio.catalog.models() if m.id == id), None)
-        return gr.update(info=described(model, mode if mode in TASKS else "score"))
+        offered = voices(model)
+        kept = voice if voice in {name for _, name in offered} else ""
+        return (
+            gr.update(info=described(model, mode if mode in TASKS else "score")),
+            gr.update(choices=offered, value=kept) if mode == "speech" else gr.skip(),
+            {**(recording or {}), **recording_value(speaks_as(model), **self.recorded(recording))},
+            gr.update(visible=songs(model)),
+        )
+
+    def recorded(self, recording: Json | None) -> dict[str, Any]:
+        """The recording that was chosen already."""
+        return {name: recording[name] for name in ("sha256", "name", "agreed") if recording and name in recording}
 
     # --- Generate
 
@@ -146,6 +162,7 @@ class MusicPanel:
                 begins=given[self.drawn.start] or {},
                 parent=notes.get("parent"),
                 kept=notes.get("kept") or {},
+                recording=given[self.drawn.recording] or {},
             )
             request = composing.request(self.studio, asked)
         except StudioError as error:
@@ -302,6 +319,7 @@ class MusicPanel:
             values[COUNT] = count
         begins = next((given.artifact for given in request.inputs if given.role == "beginning"), None)
         cover = next((given.artifact for given in request.inputs if given.role == "melody"), None)
+        voice = next((given.artifact for given in request.inputs if given.role == "voice"), None)
         updates = {
             **self.form.fill(values),
             self.drawn.start: start_score_value(begins, "Notes that it began with" if begins else ""),
@@ -309,6 +327,11 @@ class MusicPanel:
                 parent=parent, before=request.prompt if parent else "", kept={"cover": cover} if cover else {}
             ),
         }
+        if voice:
+            kept = self.studio.library.artifact(voice)
+            named = str(kept.meta.get("name") or "The recording")
+            agreed = params.get("consent") == CONSENT
+            updates[self.drawn.recording] = recording_value(True, kept.sha256, named, agreed)
         models = self.drawn.models(mode)
         if request.model in {id for _, id in models}:
             updates[self.form.fields["model"]] = gr.update(choices=models, value=request.model)

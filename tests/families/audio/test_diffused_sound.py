@@ -13,6 +13,8 @@ from studio.errors import Cancelled, InvalidInput, ModelError
 from studio.families import family
 from studio.families.audio import pipeline
 from studio.families.audio.diffused import Diffused
+from studio.families.audio.folders import makes_songs
+from studio.families.audio.letters import language_of
 from studio.families.audio.pipeline import SoundPipeline
 from studio.types import Request
 from tests.families.audio import tiny, tiny_listed
@@ -105,6 +107,43 @@ def test_lyrics_are_sung_where_the_model_sings(loaded: dict[str, SoundPipeline],
     assert not np.allclose(heard_in(sung)[0], plain, atol=1e-3) and not sung.warnings
     spoken = run(loaded["audioldm2"], tmp_path / "spoken", asked(lyrics="la la"))
     assert spoken.warnings == ["This model does not sing; the lyrics are left out."]
+
+
+def test_a_model_of_songs_is_told_the_frame_of_the_song(
+    loaded: dict[str, SoundPipeline], folders: dict[str, Path], tmp_path: Path
+) -> None:
+    def made(**frame: Any) -> np.ndarray:
+        return heard_in(run(loaded["ace_step"], tmp_path / "song", asked(lyrics="שלום לים", **frame)))[0]
+
+    plain = made()
+    for frame in ({"bpm": 90}, {"keyscale": "D minor"}, {"timesignature": "3"}, {"vocal_language": "de"}):
+        assert not np.allclose(made(**frame), plain, atol=1e-4), frame
+    assert np.array_equal(made(vocal_language="he"), plain), "the letters say it"
+    other = run(loaded["stable_audio"], tmp_path / "other", asked(bpm=90, keyscale="D minor"))
+    assert other.warnings == ["This model is not told these, so they are left out: beats a minute, key."]
+    assert {kind for kind, folder in folders.items() if makes_songs(folder)} == {"ace_step"}
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("[verse]\nThe sea", "en"),
+        ("Das Meer", "en"),
+        ("", "en"),
+        ("שלום לים", "he"),
+        ("海は広い", "ja"),
+        ("大海很寬", "zh"),
+        ("바다는 넓다", "ko"),
+        ("Море было тёмным, и мы ждали", "ru"),
+        ("Море, і ми чекали її", "uk"),
+        ("Море и небо", "en"),  # Bulgarian as well
+        ("البحر واسع", "ar"),
+        ("دریا پهناور است", "fa"),
+        ("Η θάλασσα", "el"),
+    ],
+)
+def test_a_language_is_told_by_letters_that_it_has_alone(text: str, code: str) -> None:
+    assert language_of(text) == code
 
 
 def test_what_cannot_be_made_is_said(

@@ -5,15 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from PIL import Image
 
-from studio.catalog import Catalog
 from studio.cli import main, parser
 from studio.errors import InvalidInput
+from studio.families.audio import CONSENT
 from studio.settings import Settings
 from studio.sound_commands import speech_request
 from studio.studio import Studio
 from studio.types import Input, JobState, Request
-from tests.families.audio import tiny
+from studio.ui import composing
+from studio.ui.composing import Composing
+from tests.families.audio import tiny, tiny_listed
 
 
 @pytest.mark.timeout(300)
@@ -67,13 +70,43 @@ def test_the_command_speech_asks_for_what_it_is_told(tmp_path: Path, capsys: pyt
     tiny.vits(home / "models" / "voice")
     text.write_text("A fox.\n\nAn owl.", "utf-8")
     given = parser().parse_args(["speech", "--file", str(text), "--speed", "1.5", "--voice", "2", "--seed", "4"])
-    request = speech_request(Catalog(Settings.load({"home": str(home)})), given)
+    with Studio(Settings.load({"home": str(home)})) as studio:
+        request = speech_request(studio, given)
     assert (request.prompt, request.seed, request.model) == ("A fox.\n\nAn owl.", 4, "voice")
     assert dict(request.params) == {"num_return_sequences": 1, "speed": 1.5, "voice": "2"}
     for wrong, message in (
         (["hello", "--speed", "9"], "Speed is 9.0"),
         (["hello", "--model", "nobody"], "no model 'nobody'"),
         (["--file", str(tmp_path / "none.txt")], "There is no file"),
+        (["hello", "--voice", "nobody"], "has no voice 'nobody'"),
+        (["hello", "--voice-of", str(tmp_path / "none.wav"), "--i-may-use-this-voice"], "There is no file"),
+        (["hello", "--voice-of", str(text)], "may be used"),
     ):
         assert main(["speech", *wrong, "--home", str(home)]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_recording_speaks_where_one_agrees_to_it(tmp_path: Path) -> None:
+    home, hum = tmp_path / "home", tmp_path / "hum.wav"
+    tiny_listed.pocket_tts(home / "models" / "cloner")
+    tiny.vits(home / "models" / "voice")
+    soundfile.write(hum, np.sin(np.arange(16_000) / 6) * 0.5, 16_000)
+    words = ["speech", "Hello.", "--voice-of", str(hum), "--i-may-use-this-voice"]
+    with Studio(Settings.load({"home": str(home)})) as studio:
+        studio.pause()
+        request = studio.check(speech_request(studio, parser().parse_args([*words, "--model", "cloner"])))
+        assert request.params["consent"] == CONSENT and [one.role for one in request.inputs] == ["voice"]
+        with pytest.raises(InvalidInput, match="cannot speak in the voice of a recording"):
+            speech_request(studio, parser().parse_args([*words, "--model", "voice"]))
+        values = {"mode": "speech", "prompt": "Hello.", "model": "cloner"}
+        recorded = {"sha256": request.inputs[0].artifact, "agreed": True}
+        page = studio.check(composing.request(studio, Composing(values=values, recording=recorded)))
+        assert (page.params["consent"], page.inputs) == (CONSENT, request.inputs)
+        with pytest.raises(InvalidInput, match="may be used"):
+            composing.request(studio, Composing(values=values, recording={**recorded, "agreed": False}))
+        Image.new("RGB", (9, 9)).save(tmp_path / "face.png")
+        picture = studio.adopt(tmp_path / "face.png", role="voice").sha256
+        with pytest.raises(InvalidInput, match="no recording of a voice"):
+            composing.request(studio, Composing(values=values, recording={"sha256": picture, "agreed": True}))
+        other = composing.request(studio, Composing(values={**values, "model": "voice"}, recording=recorded))
+        assert not other.inputs and "consent" not in other.params, "it waits for a model that can"

@@ -11,7 +11,8 @@ import soundfile
 from studio.catalog import read_model
 from studio.errors import Cancelled, InvalidInput, ModelError
 from studio.families import family
-from studio.families.audio import pipeline
+from studio.families.audio import CONSENT, pipeline
+from studio.families.audio.folders import clones, voices_of
 from studio.families.audio.pipeline import SoundPipeline
 from studio.families.audio.sentences import LONGEST, sentences
 from studio.families.audio.speech import Speaker
@@ -153,7 +154,10 @@ def test_a_voice_is_taken_from_a_recording_or_from_the_folder(
     hum = tmp_path / "hum.wav"
     soundfile.write(hum, np.sin(np.arange(16_000) / 6) * 0.5, 16_000)
     anna = heard_in(run(loaded["pocket_tts"], tmp_path / "anna", asked()))[0]
-    mine = heard_in(run(loaded["pocket_tts"], tmp_path / "mine", asked(), inputs={"voice": [hum]}))[0]
+    with pytest.raises(InvalidInput, match="may be used"):
+        run(loaded["pocket_tts"], tmp_path / "taken", asked(), inputs={"voice": [hum]})
+    allowed = asked(consent=CONSENT)
+    mine = heard_in(run(loaded["pocket_tts"], tmp_path / "mine", allowed, inputs={"voice": [hum]}))[0]
     assert mine.shape != anna.shape or not np.array_equal(mine, anna)
     beside = tmp_path / "models" / "pocket"
     shutil.copytree(folders["pocket_tts"], beside)
@@ -166,6 +170,15 @@ def test_a_voice_is_taken_from_a_recording_or_from_the_folder(
     assert not again.model.voices and heard_in(run(again, tmp_path / "any", asked()))[0].any()
 
 
+def test_a_folder_tells_its_voices_without_being_loaded(
+    loaded: dict[str, SoundPipeline], folders: dict[str, Path]
+) -> None:
+    told = {kind: voices_of(folder) for kind, folder in folders.items()}
+    assert told == {kind: one.model.voices for kind, one in loaded.items() if isinstance(one.model, Speaker)}
+    assert any(told.values())
+    assert {kind for kind, folder in folders.items() if clones(folder)} == {"pocket_tts", "vibevoice"} & set(folders)
+
+
 @pytest.mark.full
 def test_speakers_of_vibevoice_take_a_recording_and_others_refuse_it(
     loaded: dict[str, SoundPipeline], tmp_path: Path
@@ -173,7 +186,8 @@ def test_speakers_of_vibevoice_take_a_recording_and_others_refuse_it(
     hum = tmp_path / "hum.wav"
     soundfile.write(hum, np.sin(np.arange(16_000) / 6) * 0.5, 16_000)
     plain = heard_in(run(loaded["vibevoice"], tmp_path / "plain", asked("A fox.")))[0]
-    led = heard_in(run(loaded["vibevoice"], tmp_path / "led", asked("A fox."), inputs={"voice": [hum]}))[0]
+    allowed = asked("A fox.", consent=CONSENT)
+    led = heard_in(run(loaded["vibevoice"], tmp_path / "led", allowed, inputs={"voice": [hum]}))[0]
     assert led.shape != plain.shape or not np.array_equal(led, plain)
     for kind in ("phonon", "dia"):
         with pytest.raises(InvalidInput, match="voice of a recording"):
