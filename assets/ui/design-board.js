@@ -140,40 +140,11 @@
 
   /** Works of the library to choose from: what was picked first. Resolves to the chosen ones, [] for none. */
   const choosePieces = (wanted, already) =>
-    new Promise((done) => {
-      const chosen = new Map();
-      const list = el("div", { class: "de-choices", role: "listbox", "aria-multiselectable": "true", "aria-label": "Works" });
-      const words = el("input", { type: "search", placeholder: "Words of a prompt", "aria-label": "Search" });
-      const go = el("button", { type: "submit", class: "bd-button primary", value: "go", text: "Add" });
-      let only = "picked";
-      const tabs = el("div", { class: "bd-bar", role: "group", "aria-label": "Which" });
-      const load = async () => {
-        const asked = new URLSearchParams({ limit: 120, text: words.value, ...(only === "picked" ? { tags: "picked" } : only === "starred" ? { starred: "1" } : {}) });
-        const found = await atelier.json(`/atelier/find?${asked}`).catch((error) => ({ items: [], error: error.message }));
-        const items = found.items.filter((item) => usable(item.media_type, wanted) && !/safetensors|octet|zip|html/.test(item.media_type));
-        list.replaceChildren(...items.map((item) => {
-          const one = el("button", { type: "button", role: "option", "aria-selected": String(chosen.has(item.sha256)), class: "de-choice", title: item.prompt || item.name, "aria-label": item.prompt || item.name || item.media_type, disabled: already.has(item.sha256), onclick: () => {
-            if (!chosen.delete(item.sha256)) chosen.set(item.sha256, item);
-            one.setAttribute("aria-selected", String(chosen.has(item.sha256)));
-            go.textContent = chosen.size ? `Add ${chosen.size}` : "Add";
-          } }, pictureOf(item));
-          return one;
-        }));
-        if (!items.length) list.append(el("p", { class: "bd-quiet", text: found.error || { picked: "Nothing is picked yet: P on a take picks it.", starred: "Nothing is starred yet.", all: "Nothing fits." }[only] }));
-        for (const tab of tabs.children) tab.setAttribute("aria-pressed", String(tab.dataset.only === only));
-      };
-      tabs.append(...[["picked", "Picked"], ["starred", "Starred"], ["all", "Everything"]].map(([name, text]) => el("button", { type: "button", class: "bd-button", "data-only": name, text, onclick: () => ((only = name), load()) })));
-      words.addEventListener("input", () => setTimeout(load, 150));
-      const form = el("form", { method: "dialog" }, el("h2", { text: "Pieces from the library" }), tabs, words, list,
-        el("div", { class: "bd-dialogfoot" }, el("button", { type: "button", class: "bd-button", text: "Cancel", onclick: () => dialog.close() }), go));
-      const dialog = el("dialog", { class: "bd-dialog de-chooser", "aria-label": "Pieces from the library" }, form);
-      dialog.addEventListener("close", () => {
-        dialog.remove();
-        done(dialog.returnValue === "go" ? [...chosen.values()] : []);
-      });
-      (atelier.boards.get("design")?.root || document.body).append(dialog);
-      dialog.showModal();
-      load();
+    window.atelier.chooseWorks("Pieces from the library", {
+      media: wanted === "any" ? [] : PICTURES,
+      fits: (item) => usable(item.media_type, wanted) && !/safetensors|octet|zip|html/.test(item.media_type),
+      already,
+      which: "picked",
     });
 
   const mountOf = (element) => element.querySelector(".bd-widget");

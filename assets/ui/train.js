@@ -7,8 +7,15 @@
   const ACTIVE = new Set(["queued", "running"]);
   const PRESETS = { quick: "Quick", balanced: "Balanced", best: "Best" };
   const MODES = [["lora", "LoRA", "Teach"], ["scratch", "From scratch", "Teach"], ["evaluate", "Evaluate", "Evaluate"]];
-  const KINDS = { vae: "VAE", gan: "GAN", diffusion: "Diffusion", transformer: "Transformer" };
-  const TEXTS = /\.(txt|text|md|markdown|docx|pdf|jsonl)$/i;
+  const KINDS = { vae: "VAE", gan: "GAN", diffusion: "Diffusion", transformer: "Transformer", score: "Transformer" };
+  const HOLDS = { image: "My pictures", text: "My texts", score: "My scores" };
+  const FILES = { text: /\.(txt|text|md|markdown|docx|pdf|jsonl)$/i, score: /\.(midi?|musicxml|xml|mxl|abc|krn)$/i };
+
+  // the works of the library that can be learnt, by what a data set holds
+  const WORKS = {
+    image: { title: "Pictures of the library", media: ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif", "image/heic"] },
+    text: { title: "Texts of the library", media: ["text/plain", "text/markdown"] },
+  };
 
   const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
@@ -38,7 +45,7 @@
   class Train {
     constructor(root) {
       this.root = root;
-      this.known = { datasets: [], bases: [], presets: [], own: [], runs: [], adding: {}, captioners: [], captioning: {}, kinds: [], attributes: [], adapters: [] };
+      this.known = { datasets: [], bases: [], presets: [], own: [], runs: [], adding: {}, captioners: [], captioning: {}, kinds: [], measured: [], attributes: [], adapters: [] };
       this.mode = "lora";
       this.chosen = { dataset: "", base: "", preset: "balanced" };
       this.changed = {}; // settings that differ from the preset's
@@ -67,9 +74,9 @@
         "div",
         { class: "trn-zone", "data-takes-files": "" },
         atelier.glyph("drop"),
-        el("b", { text: "Drop pictures or texts, a folder or a zip" }),
+        el("b", { text: "Drop pictures, texts or scores, a folder or a zip" }),
         el("small", { text: "For a LoRA 5 to 50 pictures of one subject or style. Your files stay as they are." }),
-        el("div", { class: "trn-buttons" }, tool(null, "Files", () => this.picker.click()), tool(null, "Folder", () => this.folderPicker.click()), tool(null, "Library", () => this.fromLibrary())),
+        el("div", { class: "trn-buttons" }, tool(null, "Files", () => this.picker.click()), tool(null, "Folder", () => this.folderPicker.click()), (this.library = tool(null, "Library", () => this.fromLibrary()))),
         this.picker,
         this.folderPicker,
       );
@@ -261,11 +268,13 @@
     showMode() {
       const pictures = this.kind === "image";
       const measured = this.known.measured.some((one) => one.reads === this.kind);
-      if (!measured && this.mode === "evaluate") this.mode = "lora";
-      const modes = MODES.filter(([mode]) => measured || mode !== "evaluate");
+      const able = { lora: this.known.bases.some((one) => one.learns === this.kind) || pictures, scratch: true, evaluate: measured };
+      const modes = MODES.filter(([mode]) => able[mode]);
+      if (!able[this.mode]) [[this.mode]] = modes;
       showRadios(this.modes, modes, this.mode, (mode) => ((this.mode = mode), this.say(""), this.showKinds(), this.showMode(), this.plan()));
       for (const node of this.settings.children) if (node.dataset.mode) node.hidden = !node.dataset.mode.split(" ").includes(this.mode);
       if (!pictures) this.triggerLine.hidden = true;
+      this.library.hidden = !WORKS[this.kind];
       for (const node of this.worded) node.hidden ||= !this.prompted;
       this.counted.hidden = !pictures;
       this.prompts.placeholder = pictures ? this.leaning : "The doctor said that\nThe nurse said that";
@@ -323,7 +332,7 @@
       this.compare.title = this.marked.size < 2 ? "Mark two trainings or more" : "";
     }
     told(run) {
-      const kind = { train_lora: "LoRA", train_vae: "VAE", train_gan: "GAN", train_diffusion: "Diffusion", train_transformer: "Transformer", merge_lora: "Merge", evaluate_pictures: "Evaluation", evaluate_texts: "Evaluation" }[run.task] || run.task;
+      const kind = { train_lora: "LoRA", train_vae: "VAE", train_gan: "GAN", train_diffusion: "Diffusion", train_transformer: "Transformer", train_score: "Transformer", merge_lora: "Merge", evaluate_pictures: "Evaluation", evaluate_texts: "Evaluation" }[run.task] || run.task;
       if (run.state === "queued") return `${kind}, waits`;
       if (run.state === "running") return `${kind}, ${run.steps ? `${run.step} of ${run.steps}` : run.message || "begins"}${run.eta ? `, ${atelier.seconds(run.eta)} left` : ""}`;
       const state = { done: "ready", cancelled: "stopped", failed: "failed", interrupted: "interrupted" }[run.state] || run.state;
@@ -430,12 +439,12 @@
     }
     create() {
       const field = el("input", { type: "text", maxlength: 60, autocomplete: "off", dir: "auto" });
-      const kind = el("select", {}, el("option", { value: "image", text: "Pictures" }), el("option", { value: "text", text: "Texts" }));
+      const kind = el("select", {}, el("option", { value: "image", text: "Pictures" }), el("option", { value: "text", text: "Texts" }), el("option", { value: "score", text: "Scores" }));
       const line = (text, control) => el("label", { class: "at-field" }, el("span", { text }), control);
       atelier.form("New data set", el("div", { class: "at-say trn-fields" }, line("Name", field), line("What it holds", kind)), "Make it", () => this.make(field.value, kind.value));
     }
     async make(name, kind = "image") {
-      const answer = await this.act("create", { name: name.trim() || (kind === "text" ? "My texts" : "My pictures"), kind });
+      const answer = await this.act("create", { name: name.trim() || HOLDS[kind], kind });
       if (!answer) return null;
       this.chosen.dataset = this.memory = answer.dataset;
       this.show({ what: "data" });
@@ -473,8 +482,8 @@
       if (!this.chosen.dataset) {
         const first = files[0][1];
         const name = first.includes("/") ? first.split("/")[0] : files.length === 1 ? first.replace(/\.[^.]*$/, "") : "My pictures";
-        const texts = files.filter(([, path]) => TEXTS.test(path)).length;
-        if (!(await this.make(name, 2 * texts > files.length ? "text" : "image"))) return;
+        const mostly = Object.entries(FILES).find(([, ends]) => 2 * files.filter(([, path]) => ends.test(path)).length > files.length);
+        if (!(await this.make(name, mostly?.[0] || "image"))) return;
       }
       const dataset = this.chosen.dataset;
       const batch = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -527,24 +536,13 @@
       atelier.toast(job.state === "cancelled" ? `Stopped: ${atelier.plural(job.step, "picture")} of ${name} captioned.` : `${atelier.plural(job.step, "picture")} of ${name} captioned.`, { kind: "good", ...undo });
     }
     async fromLibrary() {
-      const page = await atelier.fetchJson(`/atelier/find?${new URLSearchParams({ media: "image", limit: 120 })}`).catch((error) => atelier.failed(error));
-      if (!page) return;
-      const chosen = new Set();
-      const grid = el("div", { class: "trn-pick", role: "group", "aria-label": "Pictures of the library" });
-      for (const item of page.items) {
-        const button = el("button", { type: "button", "aria-pressed": "false", "aria-label": item.prompt || item.name || "picture" }, el("img", { src: item.thumb, alt: "", loading: "lazy" }));
-        button.addEventListener("click", () => button.setAttribute("aria-pressed", String(chosen.has(item.sha256) ? !chosen.delete(item.sha256) : Boolean(chosen.add(item.sha256)))));
-        grid.append(button);
-      }
-      if (!page.items.length) grid.append(el("p", { text: "The library holds no pictures yet." }));
-      atelier.form("Pictures of the library", grid, "Add", async () => {
-        if (!chosen.size) return;
-        if (!this.chosen.dataset && !(await this.make("From the library"))) return;
-        const { dataset } = this.chosen;
-        const answer = await this.edit("add_library", { shas: [...chosen] });
-        if (answer) this.data.told(answer.report, dataset);
-        this.refresh();
-      });
+      const { title, media } = WORKS[this.kind];
+      const chosen = await atelier.chooseWorks(title, { media });
+      if (!chosen.length || (!this.chosen.dataset && !(await this.make("From the library")))) return;
+      const { dataset } = this.chosen;
+      const answer = await this.edit("add_library", { shas: chosen.map((item) => item.sha256) });
+      if (answer) this.data.told(answer.report, dataset);
+      this.refresh();
     }
 
     // --- settings

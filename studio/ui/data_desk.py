@@ -175,13 +175,16 @@ class DataDesk:
         return {"done": self.dataset(given.get("dataset")).redo()}
 
     def add_library(self, given: Given) -> Json:
-        """Works of the library, with their prompts as captions."""
+        """Works of the library; pictures with their prompts as captions."""
         shas = given.get("shas")
         if not isinstance(shas, list) or not shas:
-            raise InvalidInput("Nothing is selected.", "Select pictures in the library first.")
+            raise InvalidInput("Nothing is selected.", "Choose works of the library first.")
         kept = [self.studio.library.artifact(str(sha)) for sha in shas]
         names = {a.path: str(a.meta.get("name") or a.meta.get("prompt") or a.sha256[:8])[:60] for a in kept}
-        names = {path: f"{name}{path.suffix}" if not Path(name).suffix else name for path, name in names.items()}
+        names = {  # a prompt may hold a full stop, which is no suffix
+            path: name if name.lower().endswith(path.suffix.lower()) else f"{name}{path.suffix}"
+            for path, name in names.items()
+        }
         captions = {a.path: str(a.meta["prompt"]) for a in kept if a.meta.get("prompt")}
         return {"report": self.add(given.get("dataset"), [a.path for a in kept], names, captions)}
 

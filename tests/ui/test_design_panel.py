@@ -191,8 +191,8 @@ def a_sheet_gathers_them(desk: Desk, wanted: list[dict]) -> dict:
     page.get_by_role("button", name="From the library").click()
     page.get_by_role("button", name="Everything").click()
     for take in wanted:
-        page.locator(f'.de-choice:has(img[src*="{take["sha256"]}"])').click()
-    page.locator(".de-chooser").get_by_role("button", name="Add 3").click()
+        page.locator(f'.at-work:has(img[src*="{take["sha256"]}"])').click()
+    page.locator(".at-chooser").get_by_role("button", name="Add 3").click()
     expect(page.locator("#design-tray .de-piece")).to_have_count(4)
     page.locator("#design-sheet-title :is(input, textarea)").fill("Fox")
     pdf, web = desk.make(2)

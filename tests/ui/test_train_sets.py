@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from studio.settings import Settings
+from studio.studio import Studio
 from tests.lab.drawn import picture, save
 from tests.ui.served import Served, serving
 from tests.ui.test_train_panel import TrainTab, act
@@ -16,11 +18,27 @@ pytestmark = [
     # a page that is left while it waits for an answer; an answer that says what is wrong
     pytest.mark.console("AbortError", "ERR_ABORTED", "400 (Bad Request)", "Connection errored out"),
 ]
+FOXES = 124  # more than the chooser shows at once
+
+
+def fill_library(home: Path, folder: Path) -> None:
+    """The first work is an owl, then come more foxes than a page shows, then two texts."""
+    with Studio(Settings(home=home)) as studio:
+        for number in range(FOXES + 1):
+            file = save(folder, f"{number}.png", picture(number, 64, 64))
+            meta = {"prompt": f"a fox, no. {number}" if number else "an owl at night. Quiet"}
+            studio.library.keep(file, media_type="image/png", meta=meta)
+        for number in range(2):
+            file = folder / f"{number}.txt"
+            file.write_text(f"The owl number {number} sat in the old tree and sang to the moon. " * 9, "utf-8")
+            studio.library.keep(file, media_type="text/plain", meta={"prompt": f"a tale of owl {number}. Short"})
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(tmp_path_factory.mktemp("sets")) as running:
+    home = tmp_path_factory.mktemp("sets")
+    fill_library(home, tmp_path_factory.mktemp("works"))
+    with serving(home) as running:
         running.wait_usable()
         yield running
 
@@ -199,3 +217,36 @@ def test_a_trigger_word_is_no_syntax_and_known_words_are_told(tab: TrainTab, ser
     assert served.ask(f"/atelier/train/dataset/{page.locator('#train-dataset').input_value()}").json()["trigger"] == (
         "zwx fox"
     )
+
+
+def test_works_of_the_library_are_searched_paged_and_of_the_right_kind(tab: TrainTab, served: Served) -> None:
+    page = tab.page
+    make(tab, "Wild")
+    zone, chooser = page.locator(".trn-zone"), page.locator(".at-chooser")
+    works = chooser.get_by_role("option")
+    zone.get_by_role("button", name="Library").click()
+    expect(works).to_have_count(120)
+    expect(chooser).to_contain_text("120 of 125")
+    chooser.get_by_role("button", name="Show more").click()
+    expect(works).to_have_count(125)
+    expect(works.nth(120)).to_be_focused()
+    expect(chooser.get_by_role("button", name="Show more")).to_be_hidden()
+    chooser.get_by_role("option", name="a fox, no. 1", exact=True).click()
+    chooser.get_by_role("searchbox").fill("owl")
+    expect(works).to_have_count(1)
+    works.first.click()
+    chooser.get_by_role("button", name="Picked").click()
+    expect(chooser).to_contain_text("Nothing that fits has these words.")
+    chooser.get_by_role("button", name="Add 2").click()
+    expect(page.locator("#train-items figure")).to_have_count(2)
+    expect(page.locator("#train-items textarea").nth(1)).to_have_value("an owl at night. Quiet")
+
+    texts = act(served, "create", name="Tales", kind="text")["dataset"]
+    page.locator("#train-dataset").select_option(texts)
+    zone.get_by_role("button", name="Library").click()
+    expect(works).to_have_count(2)
+    for text in works.all():
+        text.click()
+    chooser.get_by_role("button", name="Add 2").click()
+    expect(page.locator("#train-items figure")).to_have_count(2)
+    expect(page.locator("#train-items figure").first).to_contain_text("characters, en")
