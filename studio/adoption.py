@@ -74,18 +74,19 @@ def clean_shape(file: Path, target: Path, name: str) -> dict[str, Value]:
 
 
 def recover(file: Path, name: str) -> provenance.Recovered | None:
-    """The settings that a work carries inside, or None."""
-    if file.suffix.lower() == ".glb":
+    """The settings that a work carries inside, or None. Its kind is told by `name`: an upload lies under another."""
+    suffix = Path(name).suffix.lower()
+    if suffix == ".glb":
         record = about_inside(file.read_bytes(), name).get("record")
         return provenance.own_record(json.dumps(record)) if record else None
-    if file.suffix.lower() in (".gif", ".mp4"):
+    if suffix in (".gif", ".mp4"):
         from studio.design import films
 
         try:
-            inside = provenance.own_record(films.record_inside(file))
+            inside = provenance.own_record(films.record_inside(file, suffix))
         except (InvalidInput, OSError):  # damaged, or another program's
             inside = None
-        return inside or (provenance.read(file) if file.suffix.lower() == ".gif" else None)
+        return inside or (provenance.read(file) if suffix == ".gif" else None)
     if not sound_intake.kind(file, name):
         return provenance.read(file)
     from studio.music import files  # heavy, as below

@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 
 VARIATION = {"subtle": 0.2, "strong": 0.5}
 MAX_PROMPT = {False: 20_000, True: 500_000}  # characters; texts are gone on from
-COUNTS = {"num_images_per_prompt", "num_return_sequences"}  # how many takes a request asks for
 AGAIN = 5.0  # seconds until it is tried again to write how a job ended
 
 
@@ -187,14 +186,8 @@ class Studio:
         if artifact.job is None:
             raise NotFound("That work was not made here, so it has no settings.", "Use it as a start instead.")
         request = self.library.job(artifact.job).request
-        params = dict(request.params)
-        for count in COUNTS & params.keys():
-            params[count] = 1
-        if params.get("variation_strength"):
-            return request.replace(
-                params={**params, "variation_seed": int(str(params["variation_seed"])) + artifact.index}
-            )
-        return request.replace(seed=request.seed + artifact.index, params=params)
+        params, seed = provenance.of_take(request.params, request.seed, artifact.index)
+        return request.replace(seed=seed, params=params)
 
     def adopt(self, file: Path, *, name: str = "", role: str = "upload") -> Artifact:
         """A person's own file into the library as a clean copy; the file itself stays as it is. InvalidInput."""

@@ -108,7 +108,7 @@ def test_kills_lose_no_finished_picture(tmp_path: Path) -> None:
             assert int(index) in kept, f"take {index} of {job} was finished and is lost"
             found = provenance.read(kept[int(index)].path)
             assert found is not None and found.request is not None
-            assert found.request["seed"] == studio.library.job(job).request.seed
+            assert found.request["seed"] == studio.library.job(job).request.seed + int(index)
         report = studio.library.check(repair=False)
         assert report.consistent, report
 

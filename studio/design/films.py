@@ -40,9 +40,9 @@ def with_record(path: Path, text: str) -> None:
         other.unlink(missing_ok=True)
 
 
-def record_inside(path: Path) -> str:
-    """The text that `with_record` wrote; "" where there is none."""
-    if path.suffix == ".gif":
+def record_inside(path: Path, suffix: str = "") -> str:
+    """The text that `with_record` wrote; "" where there is none. `suffix` of a file whose name has none."""
+    if (suffix or path.suffix) == ".gif":
         return _last_comment(path.read_bytes())
     for line in _ffmpeg("-i", str(path), "-f", "ffmetadata", "-").splitlines():
         if line.startswith("comment="):

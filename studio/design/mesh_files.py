@@ -182,7 +182,9 @@ def read_mesh(path: Path, name: str = "") -> Mesh:
         raise InvalidInput(f"{name} is no shape.", f"Give a file of {', '.join(FORMATS)}.")
     _bounded(path, kind, name)
     try:
-        found = trimesh.load_scene(path, file_type=kind).to_mesh()
+        scene = trimesh.load_scene(path, file_type=kind)
+        unit = _millimetres(str(scene.metadata.get("units", ""))) if kind == "3mf" else 1.0
+        found = scene.to_mesh()
     except InvalidInput:
         raise
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, SyntaxError, ImportError) as error:
@@ -199,9 +201,15 @@ def read_mesh(path: Path, name: str = "") -> Mesh:
     if not len(found.faces) or not np.isfinite(places).all():
         raise InvalidInput(f"{name} holds no usable faces.", "Save it again from the program it is from.")
     x, y, z = places.T
-    turned = places * 1000 if kind in ("glb", "gltf") else np.stack([x, z, -y], 1)
+    turned = places * 1000 if kind in ("glb", "gltf") else np.stack([x, z, -y], 1) * unit
     mesh = on_the_ground(Mesh(turned.astype(np.float32), np.asarray(found.faces, np.int32)))
     return Mesh(mesh.vertices, mesh.faces[:, ::-1].copy()) if volume(mesh) < 0 else mesh
+
+
+def _millimetres(unit: str) -> float:
+    """Of one of the units that 3MF knows; it means millimetres where it says nothing."""
+    units = {"micron": 0.001, "millimeter": 1.0, "centimeter": 10.0, "inch": 25.4, "foot": 304.8, "meter": 1000.0}
+    return units.get(unit.lower().removesuffix("s"), 1.0)
 
 
 def _too_many(name: str, faces: int) -> InvalidInput:

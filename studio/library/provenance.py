@@ -24,6 +24,7 @@ from studio.library.peers import Recovered
 
 FORMAT = 1  # of our JSON
 FORMATS = ("PNG", "JPEG", "WEBP")
+COUNTS = {"num_images_per_prompt", "num_return_sequences"}  # how many takes a request asks for
 EXIF_PROMPT = 8000  # characters of each prompt in a JPEG's comment, whose segment holds 64 kB; our JSON has all
 
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
@@ -77,16 +78,26 @@ class Provenance:
     def a1111(self, longest: int = peers.MAX_PROMPT) -> str:
         """The `parameters` text; prompts beyond `longest` characters are cut."""
         adapters = self.request.get("adapters", ())
+        params, _ = of_take(self.params, 0, self.index)
         return a1111.write(
             self.prompt[:longest],
             self.negative_prompt[:longest],
-            self.params,
+            params,
             seed=self.seed,
             model=self.model,
             size=(self.width, self.height) if self.width and self.height else None,
             version=self.tool,
             loras=[(str(a["id"]), float(a.get("weight", 1.0))) for a in adapters][: peers.MAX_LORAS],
         )
+
+
+def of_take(params: Mapping[str, Any], seed: int, index: int) -> tuple[dict[str, Any], int]:
+    """Params and seed that make take `index` of a batch again, alone."""
+    own = {**params, **dict.fromkeys(COUNTS & params.keys(), 1)}
+    varied = peers.whole(own.get("variation_seed"), 0, 2**64 - 1)
+    if own.get("variation_strength") and varied is not None:
+        return {**own, "variation_seed": varied + index}, seed
+    return own, seed + index
 
 
 # --- writing
@@ -228,15 +239,19 @@ def _comment(text: str, is_fooocus: bool) -> Recovered:
 
 
 def own_record(text: str) -> Recovered | None:
-    """Our own JSON; None for any other text."""
+    """Our own JSON, which tells the whole batch, as what makes this take again, alone; None for any other text."""
     plain = peers.as_json(text)
     if plain is None or "request" not in plain:
         return None
+    index = peers.whole(plain.get("index"), 0, 10**6) or 0
     request = plain["request"] if _is_sound(plain["request"]) else None
+    if request:
+        own, seed = of_take(request.get("params", {}), peers.whole(request.get("seed", 0), 0, 2**64 - 1) or 0, index)
+        request = {**request, "params": own, "seed": seed}
     loras = [
         (a.get("id"), a.get("weight")) for a in map(peers.table, peers.items(peers.table(request).get("adapters")))
     ]
-    params = peers.table(plain.get("params"))
+    params, _ = of_take(peers.table(plain.get("params")), 0, index)
     told = peers.recovered(
         "atelier",
         prompt=plain.get("prompt"),

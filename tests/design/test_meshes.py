@@ -131,3 +131,15 @@ def test_walls_are_measured_and_thickened() -> None:
     first = np.argmax(thicker[:, 20, 20] < 0), 39 - np.argmax(thicker[::-1, 20, 20] < 0)
     assert first[1] - first[0] + 1 >= 5
     assert thinnest(thicker, np.float32([[first[1] + 0.3, 20, 20]])) >= 4.6
+
+
+@pytest.mark.parametrize(("unit", "size"), [("inch", 25.4), ("meter", 1000), ("micron", 0.001), ("", 1)])
+def test_a_3mf_in_other_units_keeps_its_size(tmp_path: Path, unit: str, size: float) -> None:
+    whole = zipfile.ZipFile(io.BytesIO(write_mesh(block(), "3mf")))
+    path = tmp_path / "block.3mf"
+    with zipfile.ZipFile(path, "w") as package:
+        for name in whole.namelist():
+            said = f' unit="{unit}"' if unit else ""
+            package.writestr(name, whole.read(name).replace(b' unit="millimeter"', said.encode()))
+    wide = np.ptp(read_mesh(path).vertices, axis=0)
+    assert wide == pytest.approx(np.ptp(block().vertices, axis=0) * size, rel=1e-4)

@@ -204,7 +204,7 @@ def test_a_film_goes_through_the_studio(tmp_path: Path) -> None:
         assert [(kept.media_type, kept.duration, kept.width) for kept in made] == [("video/mp4", 1.125, 64)] * 4
         assert '"text_to_video"' in record_inside(made[0].path)
         recovered = studio.recover(made[1].path)
-        assert recovered and recovered.request and recovered.request["seed"] == 5
+        assert recovered and recovered.request and recovered.request["seed"] == 6
         with Image.open(studio.library.thumbnail(made[0].sha256)) as small:
             assert small.size == (64, 64)
 
