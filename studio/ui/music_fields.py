@@ -13,7 +13,7 @@ from studio.types import Model
 from studio.ui import composing, form
 from studio.ui.composing import COUNT, PANEL, TASKS
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.widgets import ModelMenu, ModelWishes, PromptNotes, StartScore, VoiceRecording, recording_value
+from studio.ui.widgets import ModelMenu, ModelWishes, PromptNotes, StartScore, VoiceRecording
 
 WISHED = (  # follow the model
     "temperature",
@@ -34,7 +34,7 @@ ROWS = {
 }
 SONG = (("bpm", "timesignature"), ("keyscale", "vocal_language"))  # of models that make songs
 FOLDED = {  # by the title of the fold
-    "score": {"Sampling": ("temperature", "top_p"), "Sound": ("reverb", "lufs", "soundfont")},
+    "score": {"Sampling": ("temperature", "top_p"), "Sound": ("reverb", "lufs")},
     "audio": {"Sampling": ("temperature", "top_k", "top_p"), "Cover": ("strength",)},
     "speech": {"Sampling": ("temperature",)},
 }
@@ -44,7 +44,7 @@ FREE = {
     "bpm": "Beats a minute (0: auto)",
 }  # numbers for which 0 leaves it to the words
 LABELS = {"strength": "Change (0: near what is covered)", "pause": "Pause (seconds)"}
-PLACEHOLDERS = {"instruments": "cello, piano", "lyrics": "Words to sing", "language": "as the model names it: eng"}
+PLACEHOLDERS = {"instruments": "cello, piano", "lyrics": "Words to sing", "language": "eng, deu …"}
 SUNG_IN = (
     ("by the letters", ""),
     ("English", "en"),
@@ -129,16 +129,19 @@ class MusicFields:
                         for name in row:
                             self.setting(declared[name], mode, model)
         if mode == "speech":
-            self.recording = VoiceRecording(PANEL, recording_value(shown=speaks_as(model)))
+            self.recording = VoiceRecording(PANEL, speaks_as(model))
         if mode == "score":
             with gr.Accordion("Begin with notes", open=False, elem_id="music-start-fold") as self.start_fold:
                 self.start = StartScore(PANEL)
         for title, names in FOLDED[mode].items():
             folded = [name for name in names if name in declared]
             if folded:
-                with gr.Accordion(title, open=False, elem_id=f"music-{mode}-{title.lower()}"), gr.Row():
-                    for name in folded:
-                        self.setting(declared[name], mode, model)
+                with gr.Accordion(title, open=False, elem_id=f"music-{mode}-{title.lower()}"):
+                    with gr.Row():
+                        for name in folded:
+                            self.setting(declared[name], mode, model)
+                    if title == "Sound":
+                        self.setting(declared["soundfont"], mode, model)
 
     def setting(self, param: Param, mode: str, model: Model | None) -> None:
         """One field; a name that two modes share gets one component in each, the second under `mode.name`."""

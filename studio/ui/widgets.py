@@ -146,8 +146,10 @@ class VoiceRecording(_Widget):
     value: {shown, sha256, name, agreed, sentence}.
     """
 
-    def __init__(self, panel: str, value: Json, **options: Any) -> None:
-        super().__init__("voiceRecording", value, elem_id=f"{panel}-recording", padding=False, **options)
+    def __init__(self, panel: str, shown: bool, **options: Any) -> None:
+        super().__init__(
+            "voiceRecording", recording_value(shown), elem_id=f"{panel}-recording", padding=False, **options
+        )
 
 
 def recording_value(shown: bool, sha256: str | None = None, name: str = "", agreed: bool = False) -> Json:

@@ -1,6 +1,5 @@
 """The Music panel's form and its requests: what modes share has a field in each; there and back it is the same."""
 
-import json
 from pathlib import Path
 
 import pytest

@@ -17,6 +17,7 @@ import soundfile
 from playwright.sync_api import Locator, Page, expect
 
 from studio.library.library import Library
+from studio.music.soundfont import default_soundfont
 from studio.settings import Settings
 from tests.ui.served import Served, serving
 from tests.ui.story import SLOWLY, wait_until
@@ -360,3 +361,63 @@ def test_models_of_sound_and_speech_run_on_the_same_board(page: Page, home: Path
             page.locator("[data-format=ogg]").click()
         samples, _ = soundfile.read(waiting.value.path())
         assert np.abs(samples).max() > 0.01
+
+
+def test_a_recording_speaks_a_song_has_a_key_and_a_soundfont_is_chosen(page: Page, home: Path, tmp_path: Path) -> None:
+    from tests.families.audio import tiny, tiny_listed
+
+    tiny_listed.pocket_tts(home / "models" / "tiny-pocket")
+    tiny.vits(home / "models" / "tiny-vits")
+    tiny.ace_step(home / "models" / "tiny-songs")
+    (home / "soundfonts").mkdir()
+    (home / "soundfonts" / "grand.sf2").symlink_to(default_soundfont())
+    soundfile.write(tmp_path / "mine.wav", np.sin(np.arange(16_000) / 6) * 0.5, 16_000)
+    with serving(home) as served:
+        desk = Desk(page, served).open()
+        speaks_as_recorded(desk, tmp_path / "mine.wav")
+        sings_in_a_key(desk)
+        page.locator("#music-mode").get_by_text("Compose", exact=True).click()
+        page.locator("#music-score-sound > button").click()
+        desk.field("soundfont").click()
+        page.get_by_role("option", name="grand", exact=True).click()
+        desk.fill(prompt=BRIEF, count=1)
+        page.keyboard.press("Control+Enter")
+        wait_until(page, lambda: desk.jobs()[-1]["settings"].get("soundfont") == "grand", 30)
+        wait_until(page, lambda: desk.jobs()[-1]["state"] == "done", SLOWLY / 1000)
+        sha256 = desk.jobs()[-1]["takes"][0]["sha256"]
+        assert served.ask(f"/atelier/music/sound/{sha256}").status == 200
+        page.goto("about:blank")
+
+
+def speaks_as_recorded(desk: Desk, recording: Path) -> None:
+    page = desk.page
+    page.locator("#music-mode").get_by_text("Speech", exact=True).click()
+    desk.choose("tiny-vits", "tiny-pocket")
+    expect(page.locator("#music-recording .bd-drop")).to_have_count(0)
+    desk.field("voice").click()
+    expect(page.get_by_role("option", name="2", exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    desk.choose("tiny-pocket", "tiny-vits")
+    page.locator("#music-recording input[type=file]").set_input_files(recording)
+    expect(page.locator("#music-recording .bd-voicename")).to_contain_text("mine.wav", timeout=20_000)
+    desk.fill(prompt="Good evening.", count=1)
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#music-recording .bd-problem")).to_contain_text("may be used")
+    page.get_by_label("This is my voice, or I may use it.").check()
+    page.keyboard.press("Control+Enter")
+    desk.heard("tiny-pocket")
+    (job,) = desk.jobs()
+    assert job["settings"]["consent"] == "This is my voice, or I may use it."
+    assert [given["role"] for given in job["inputs"]] == ["voice"]
+
+
+def sings_in_a_key(desk: Desk) -> None:
+    page = desk.page
+    page.locator("#music-mode").get_by_text("Sound", exact=True).click()
+    expect(page.locator("#music-song")).to_be_visible(timeout=20_000)
+    desk.field("keyscale").click()
+    page.get_by_role("option", name="D minor", exact=True).click()
+    desk.fill(prompt="a ballad", bpm=90, seconds=1, count=1)
+    page.keyboard.press("Control+Enter")
+    desk.heard("tiny-songs")
+    assert [desk.jobs()[-1]["settings"][name] for name in ("keyscale", "bpm")] == ["D minor", 90]
