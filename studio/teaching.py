@@ -9,7 +9,7 @@ from studio.errors import InvalidInput
 from studio.families import family
 from studio.lab.dataset import Dataset
 from studio.lab.items import Item
-from studio.lab.probe import Probe
+from studio.lab.probe import ATTRIBUTES, JUDGE, Probe
 from studio.lab.recipe import PRESETS, lora_params, scratch_params, text_lora_params
 from studio.presets import Preset
 from studio.studio import Studio, inputs_of
@@ -155,6 +155,11 @@ def evaluation_of(model: Model) -> str:
     return next(task for task in family(model.family).trainings if task.startswith("evaluate_"))
 
 
+def attributes_of(model: Model) -> tuple[str, ...]:
+    """What a probe of a model's pictures can count: the colour of any, more where it brings a judge of its own."""
+    return ATTRIBUTES if (model.folder / JUDGE).is_file() else ATTRIBUTES[:1]
+
+
 def evaluation_request(
     studio: Studio,
     model: str,
@@ -174,6 +179,8 @@ def evaluation_request(
         one.check()
     measured = studio.catalog.model(model)
     task = evaluation_of(measured)
+    if measured.family == "diffusion":
+        _check_attributes(measured, probes)
     if dataset:
         _check_kind(dataset, measured, "makes")
     frozen = freeze(studio, dataset) if dataset else None
@@ -198,6 +205,15 @@ def evaluation_request(
         params={**given, **{k: v for k, v in (changes or {}).items() if v is not None}},
         seed=seed,
     )
+
+
+def _check_attributes(model: Model, probes: Sequence[Probe]) -> None:
+    """InvalidInput where a probe asks for what nothing can tell of the model's pictures."""
+    able = attributes_of(model)
+    wrong = next((probe.attribute for probe in probes if probe.attribute not in able), "")
+    if wrong:
+        said = f"{model.name} has no judge that could tell the {wrong} in its pictures."
+        raise InvalidInput(said, f"It can be probed for the {', '.join(able)}.", field="attribute")
 
 
 def _check_kind(dataset: Dataset, model: Model, verb: str) -> None:

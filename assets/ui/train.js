@@ -45,7 +45,7 @@
   class Train {
     constructor(root) {
       this.root = root;
-      this.known = { datasets: [], bases: [], presets: [], own: [], runs: [], adding: {}, captioners: [], captioning: {}, kinds: [], measured: [], attributes: [], adapters: [] };
+      this.known = { datasets: [], bases: [], presets: [], own: [], runs: [], adding: {}, captioners: [], captioning: {}, kinds: [], measured: [], adapters: [] };
       this.mode = "lora";
       this.chosen = { dataset: "", base: "", preset: "balanced" };
       this.changed = {}; // settings that differ from the preset's
@@ -107,7 +107,7 @@
       this.minutes = el("input", { type: "number", id: "train-minutes", min: 0.02, max: 10080, step: "any", value: 3, onchange: () => this.showScratchCost() });
       this.lora = el("select", { id: "train-lora" });
       this.against = el("input", { type: "checkbox", checked: true });
-      this.prompts = el("textarea", { id: "train-probe", rows: 2, placeholder: "a car\na doctor", dir: "auto", maxlength: 4000 });
+      this.prompts = el("textarea", { id: "train-probe", rows: 2, placeholder: "a car\na hat", dir: "auto", maxlength: 4000 });
       this.leaning = this.prompts.placeholder;
       this.attribute = el("select", { id: "train-attribute" });
       this.words = el("input", { type: "text", id: "train-words", placeholder: "what turns up", autocomplete: "off", dir: "auto" });
@@ -130,7 +130,7 @@
         ...(this.worded = [
           only("evaluate", field("With and without the LoRA", this.lora)),
           only("evaluate", field("Bias probe: prompts, a line each", this.prompts, "Prompts that leave something open, made from many seeds: does the model lean?")),
-          only("evaluate", el("div", { class: "trn-fields" }, (this.counted = field("What is counted", this.attribute)), field("Seeds", this.seeds))),
+          only("evaluate", el("div", { class: "trn-fields" }, (this.counted = field("What is counted", this.attribute, " ")), field("Seeds", this.seeds))),
           only("evaluate", field("Words", this.words, "Such as red, blue; or with asked shares, red=0.7, blue=0.3.")),
         ]),
         this.cost,
@@ -259,11 +259,19 @@
             return el("label", { class: "trn-kind" }, box, el("span", {}, el("b", { text: KINDS[id] || id }), el("small", { text: told })));
           }),
         );
-      if (!this.attribute.children.length) fill(this.attribute, ...this.known.attributes.map((name) => el("option", { value: name, text: name })));
+      this.showAttributes();
       const able = this.known.adapters.filter((one) => (one.base ? one.base === this.chosen.base : this.kind === "image"));
       const lora = this.lora.value;
       fill(this.lora, el("option", { value: "", text: "no LoRA" }), ...able.map((one) => el("option", { value: one.id, text: one.id })));
       this.lora.value = able.some((one) => one.id === lora) ? lora : "";
+    }
+    /** What a probe of the chosen model can count. */
+    showAttributes() {
+      const able = this.known.measured.find((one) => one.id === this.chosen.base)?.attributes || ["colour"];
+      const { value } = this.attribute;
+      fill(this.attribute, ...able.map((name) => el("option", { value: name, text: name })));
+      this.attribute.value = able.includes(value) ? value : able[0];
+      this.counted.querySelector("small").textContent = able.length > 1 ? "Told by the model's own judge, the colour of any picture." : "Of this model's pictures only the colour of their subject can be told.";
     }
     showMode() {
       const pictures = this.kind === "image";
@@ -481,9 +489,10 @@
       if (!files.length) return;
       if (!this.chosen.dataset) {
         const first = files[0][1];
-        const name = first.includes("/") ? first.split("/")[0] : files.length === 1 ? first.replace(/\.[^.]*$/, "") : "My pictures";
         const mostly = Object.entries(FILES).find(([, ends]) => 2 * files.filter(([, path]) => ends.test(path)).length > files.length);
-        if (!(await this.make(name, mostly?.[0] || "image"))) return;
+        const kind = mostly?.[0] || "image";
+        const name = first.includes("/") ? first.split("/")[0] : files.length === 1 ? first.replace(/\.[^.]*$/, "") : HOLDS[kind];
+        if (!(await this.make(name, kind))) return;
       }
       const dataset = this.chosen.dataset;
       const batch = [...crypto.getRandomValues(new Uint8Array(8))].map((byte) => byte.toString(16).padStart(2, "0")).join("");

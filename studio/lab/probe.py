@@ -14,6 +14,7 @@ from studio.lab.evaluate import Skew, counted, newcombe, skew
 from studio.lab.report import balance_of
 
 ATTRIBUTES = ("colour", "thing", "place", "time", "style")
+JUDGE = "judge.safetensors"  # beside a model's card: tells of its pictures more than the colour
 MOST_PROMPTS, MOST_SEEDS = 20, 500
 SEEN = 0.05  # share of some set of pictures from which on a word counts, where the person named none
 NAMED = {"model": "The model", "with_lora": "With the LoRA, the model", "data": "The data set"}

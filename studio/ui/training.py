@@ -55,11 +55,16 @@ class TrainDesk:
             ],
             "kinds": [{"id": kind, "told": told, "learns": LEARNS[kind]} for kind, told in CHOICES.items()],
             "measured": [
-                {"id": m.id, "name": m.name, "reads": family(m.family).media, "prompts": m.family != "gan"}
+                {
+                    "id": m.id,
+                    "name": m.name,
+                    "reads": family(m.family).media,
+                    "prompts": m.family != "gan",
+                    "attributes": list(teaching.attributes_of(m)),
+                }
                 for m in models
                 if teaching.measurable(m)
             ],
-            "attributes": list(ATTRIBUTES),
             "adapters": [
                 {"id": id, "base": str(self.studio.catalog.adapter_facts(id).get("base") or "")}
                 for id in self.studio.catalog.adapters()

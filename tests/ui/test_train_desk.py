@@ -1,6 +1,7 @@
 """What the Train panel asks for while another tab adds and deletes."""
 
 import contextlib
+import shutil
 import threading
 from pathlib import Path
 
@@ -56,6 +57,24 @@ def test_a_model_says_what_it_can_be_taught(home: Path) -> None:
         desk.data.add(mine, pictures, {path: path.name for path in pictures}, {})
         told = desk.plan({"dataset": mine, "base": "starter-image", "preset": "quick"})["advice"]
     assert "are few" in told and "never seen a photograph" in told
+
+
+def test_a_probe_offers_what_can_be_told(home: Path) -> None:
+    """Of any model's pictures the colour; of the starter's, which brings a judge, all."""
+    with Studio(Settings.load({"home": str(home)})) as studio:
+        desk = TrainDesk(studio)
+        able = {one["id"]: one["attributes"] for one in desk.overview()["measured"]}
+        assert able["starter-image"] == ["colour", "thing", "place", "time", "style"]
+        shutil.copytree(
+            studio.catalog.model("starter-image").folder,
+            home / "models" / "plain",
+            ignore=shutil.ignore_patterns("judge.safetensors", "card.toml"),
+        )
+        able = {one["id"]: one["attributes"] for one in desk.overview()["measured"]}
+        assert able["plain"] == ["colour"]
+        asked = {"action": "start_evaluation", "base": "plain", "prompts": "a house", "attribute": "place", "seeds": 2}
+        with pytest.raises(InvalidInput, match="has no judge that could tell the place in its pictures."):
+            desk.act(asked)
 
 
 def two_sets(desk: TrainDesk, home: Path) -> dict[str, str]:

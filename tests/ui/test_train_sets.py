@@ -250,3 +250,13 @@ def test_works_of_the_library_are_searched_paged_and_of_the_right_kind(tab: Trai
     chooser.get_by_role("button", name="Add 2").click()
     expect(page.locator("#train-items figure")).to_have_count(2)
     expect(page.locator("#train-items figure").first).to_contain_text("characters, en")
+
+
+def test_a_probe_offers_what_the_model_can_be_asked(tab: TrainTab) -> None:
+    page = tab.page
+    make(tab, "Anything")
+    page.get_by_role("radio", name="Evaluate").click()
+    page.locator("#train-base").select_option("starter-image")
+    expect(page.locator("#train-attribute option")).to_have_text(["colour", "thing", "place", "time", "style"])
+    expect(page.locator(".trn-settings")).to_contain_text("Told by the model's own judge")
+    expect(page.locator("#train-probe")).to_have_attribute("placeholder", "a car\na hat")

@@ -21,9 +21,9 @@ from studio.families.diffusion.scene_sprites import COLOURS, Sprites
 from studio.families.diffusion.scene_styles import STYLES
 from studio.families.diffusion.scenes import Plan, draw_plan, finish, scenery
 from studio.families.training.checkpoint import device, mixed_precision
+from studio.lab.probe import JUDGE as JUDGE  # its file's name is known without torch too
 
 Names = dict[str, tuple[str, ...]]  # for each kind (thing, place, time, style) what the judge can tell apart
-JUDGE = "judge.safetensors"  # its file beside the model's card
 SIDE = 128  # pixels: what it sees
 WIDTH = 192
 
