@@ -12,7 +12,7 @@ from pathlib import Path
 from studio import loras, presets, wildcards
 from studio.errors import InvalidInput
 from studio.families.diffusion.weighted_words import read
-from studio.types import Adapter, Request
+from studio.types import Adapter, Request, Value
 
 MOST_TAKES = 64  # of one prompt, where each has words of its own
 COUNT = "num_images_per_prompt"
@@ -83,7 +83,7 @@ def requests(asked: Request, home: Path, style: str = "") -> tuple[Request, ...]
     found = []
     for words in drawn(asked.prompt, seed, count, home):
         told = worded(words.prompt, negative, style, home, may_be_empty=bool(asked.inputs))
-        changed = {"negative_prompt": told.negative} if told.negative != negative else {}
+        changed: dict[str, Value] = {"negative_prompt": told.negative} if told.negative != negative else {}
         if words.count != count:
             changed[COUNT] = words.count
         found.append(

@@ -141,10 +141,10 @@
 
     /** {entry, sha256} of the answer that is gone on from, {waiting} while it is written, {} where there is none. */
     answer(brief) {
-      if (this.again || (!brief && !this.reply)) return {};
+      if (this.again) return {};
       if (this.reply) {
         const entry = this.board.entryOf(this.reply);
-        if (!entry || (entry.brief === brief && this.picks(brief) === this.pickedThen)) return { entry, sha256: this.reply };
+        if (entry && entry.brief === brief && this.picks(brief) === this.pickedThen) return { entry, sha256: this.reply };
         this.reply = null;
       }
       if (!brief) return {};

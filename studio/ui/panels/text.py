@@ -159,7 +159,8 @@ class TextPanel:
         talks = values.get("mode") == "chat"
         try:
             if talks:
-                parent = writing.answered(given[self.drawn.talk] or {}) or parent
+                answered = writing.answered(given[self.drawn.talk] or {})
+                parent, kept = (answered, {}) if answered else (parent, kept)
             request = writing.request(self.studio, writing.Writing(values=values, parent=parent, kept=kept))
         except StudioError as error:
             return self.told(error)
