@@ -76,6 +76,7 @@
       if (options.restores) {
         addEventListener("atelier:restored", ({ detail }) => detail.panel === this.panel && this.ask("restored", null, { restored: detail.restored }));
         addEventListener("atelier:models", () => this.ask("menus"));
+        if (modelsCame) setTimeout(() => this.ask("menus")); // before this panel was first opened
         addEventListener("atelier:open", ({ detail }) => detail.panel === this.panel && this.ask("open", null, { sha256: detail.sha256 }));
       }
       document.addEventListener("visibilitychange", () => !document.hidden && this.poke());
@@ -595,6 +596,8 @@
   }
 
   atelier.boards = new Map();
+  let modelsCame = false;
+  addEventListener("atelier:models", () => (modelsCame = true));
   atelier.Board = Board;
   /** Look at once: something was queued or changed. */
   atelier.poke = (panel) => atelier.boards.get(panel)?.poke();

@@ -92,7 +92,7 @@
       const forth = tool("retry", "Redo", () => this.train.edit("redo"), { bare: true });
       forth.disabled = !redo;
       forth.title = redo ? `Redo: ${redo}` : "Redo";
-      fill(this.tools, back, forth, items.length && this.set.kind === "image" ? tool(null, "Find and replace", () => this.replace()) : null, items.length && this.set.kind === "image" ? tool(null, "Caption all", () => this.captionAll()) : null, tool("edit", "Rename the data set", () => this.train.rename(), { bare: true }), tool("trash", "Delete the data set", () => this.train.remove(), { bare: true }));
+      fill(this.tools, back, forth, items.length && this.set.kind === "image" ? tool(null, "Find and replace", () => this.replace()) : null, items.length && this.set.kind !== "text" ? tool(null, "Caption all", () => this.captionAll()) : null, tool("edit", "Rename the data set", () => this.train.rename(), { bare: true }), tool("trash", "Delete the data set", () => this.train.remove(), { bare: true }));
     }
 
     // --- pictures
@@ -114,25 +114,30 @@
       if (!same) fill(this.grid, ...nodes, wanted.length > 600 ? el("p", { class: "trn-none", text: `And ${wanted.length - 600} more.` }) : null);
     }
     card(item) {
-      const caption = el("textarea", { rows: 2, maxlength: 2000, placeholder: "What is in the picture, without the trigger word", "aria-label": `Caption of ${item.name}`, dir: "auto" });
+      const caption = el("textarea", { rows: 2, maxlength: 2000, placeholder: this.set.kind === "score" ? "Its style: waltz, hymn, rag ..." : "What is in the picture, without the trigger word", "aria-label": `Caption of ${item.name}`, dir: "auto" });
       caption.value = item.caption;
       caption.addEventListener("change", () => this.train.edit("caption", { item: item.id, text: caption.value }));
       const within = el("input", { type: "checkbox", checked: item.included, "aria-label": `Use ${item.name}` });
       within.addEventListener("change", () => this.train.edit("include", { item: item.id, on: within.checked }));
-      const aside = el("button", { type: "button", class: "trn-side-of", "aria-pressed": String(item.split === "held_out"), title: "Held-out pictures are never learnt; what was learnt is judged by them.", text: "Held out" });
+      const aside = el("button", { type: "button", class: "trn-side-of", "aria-pressed": String(item.split === "held_out"), title: "What is held out is never learnt; what was learnt is judged by it.", text: "Held out" });
       aside.addEventListener("click", () => this.train.edit("split", { item: item.id, side: item.split === "held_out" ? "train" : "held_out" }));
       return el(
         "figure",
         { class: `trn-item ${item.included ? "" : "out"}`, dataset: { item: item.name } },
-        el("div", { class: "trn-picture" }, item.length && !item.width ? el("span", { class: "trn-broken trn-letters" }, atelier.glyph("page"), el("span", { text: `${item.length.toLocaleString("en")} characters${item.language ? `, ${item.language}` : ""}` })) : item.thumb ? el("img", { src: item.thumb, alt: item.caption || item.name, loading: "lazy" }) : el("span", { class: "trn-broken" }, atelier.glyph("close"), el("span", { text: "not usable" }))),
+        el("div", { class: "trn-picture" }, item.length && !item.width ? el("span", { class: "trn-broken trn-letters" }, atelier.glyph("page"), el("span", { text: this.held(item) })) : item.thumb ? el("img", { src: item.thumb, alt: item.caption || item.name, loading: "lazy" }) : el("span", { class: "trn-broken" }, atelier.glyph("close"), el("span", { text: "not usable" }))),
         el(
           "figcaption",
           {},
           el("div", { class: "trn-name" }, item.usable ? within : null, el("span", { text: item.name, title: item.name, dir: "auto" }), item.included ? aside : null),
           ...item.problems.map((problem) => el("p", { class: `trn-remark ${problem.mended ? "mended" : ""}`, text: `${problem.sentence} ${problem.how}`.trim() })),
-          item.usable && item.width ? caption : null,
+          item.usable && this.set.kind !== "text" ? caption : null,
         ),
       );
+    }
+    /** How much a text or a score holds. */
+    held(item) {
+      if (this.set.kind === "text") return `${item.length.toLocaleString("en")} characters${item.language ? `, ${item.language}` : ""}`;
+      return atelier.plural(item.length, /\.midi?$/i.test(item.name) ? "track" : "note");
     }
     replace() {
       const find = el("input", { type: "text", dir: "auto", autocomplete: "off" });
@@ -146,8 +151,8 @@
     captionAll() {
       const text = el("input", { type: "text", dir: "auto", autocomplete: "off", placeholder: "a dog" });
       const { captioners } = this.train.known;
-      if (captioners.length) return this.captionByModel(captioners, text);
-      atelier.form("One caption for all pictures", el("label", { class: "at-field at-say" }, el("span", { text: "Caption" }), text), "Write it", () => this.train.edit("caption_all", { text: text.value }));
+      if (captioners.length && this.set.kind === "image") return this.captionByModel(captioners, text);
+      atelier.form("One caption for all", el("label", { class: "at-field at-say" }, el("span", { text: "Caption" }), text), "Write it", () => this.train.edit("caption_all", { text: text.value }));
     }
     captionByModel(captioners, text) {
       const line = (told, control) => el("label", { class: "at-field" }, el("span", { text: told }), control);

@@ -20,8 +20,10 @@ CHOICES = {
     "gan": "Draws a picture in one pass and gets sharper than a VAE, but wants hours and misses rare things.",
     "diffusion": "The most varied, and it listens to captions; draws slowly and stays rough for the first hour.",
     "transformer": "Goes on with words in the manner of your texts: for a hundred pages of one voice and more.",
+    "score": "Composes in the manner of your scores, in any key: for some hundred pieces of one kind and more.",
 }
-LEARNS = {"vae": "image", "gan": "image", "diffusion": "image", "transformer": "text"}  # the kind of data of each
+# the kind of data of each
+LEARNS = {"vae": "image", "gan": "image", "diffusion": "image", "transformer": "text", "score": "score"}
 SIZES = ((90, 128, 4), (900, 192, 5), (9000, 256, 6), (float("inf"), 512, 10))  # seconds -> hidden_size, layers
 # seconds on a processor -> base_channels; measured on two shared cores, where in 180 s half the width came further
 WIDTHS = ((400, 16), (1800, 24), (7200, 32), (20_000, 48), (float("inf"), 64))
@@ -44,7 +46,7 @@ def scratch_params(kind: str, pictures: int, seconds: float, fast: bool = False)
         raise InvalidInput(f"There is no kind {kind!r}.", f"Choose one of {', '.join(CHOICES)}.", field="kind")
     budget = learning_seconds(seconds)
     work = budget * (50 if fast else 1)
-    if kind == "transformer":
+    if kind in ("transformer", "score"):
         size, layers = next((size, layers) for most, size, layers in SIZES if work <= most)
         return {
             "seconds": budget,

@@ -12,6 +12,8 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Locator, Page, expect
 from safetensors.numpy import load_file
 
+from studio.families.score.composer import compose
+from studio.families.score.midi import write_midi
 from tests.ui.served import Served, serving
 from tests.ui.story import SLOWLY, tiny_model
 
@@ -257,6 +259,36 @@ def test_a_transformer_learns_texts(tab: TrainTab, served: Served, tmp_path: Pat
     expect(page.locator("#train-card")).to_contain_text("Copied run")
     expect(page.get_by_role("region", name="Bias probe")).to_contain_text("fox")
     expect(page.locator(".trn-text").first).to_be_visible()
+
+
+def test_a_transformer_learns_scores(tab: TrainTab, served: Served, tmp_path: Path) -> None:
+    page = tab.page
+    made = act(served, "create", name="Dances", kind="score")["dataset"]
+    page.reload()
+    tab.open()
+    page.locator("#train-dataset").select_option(made)
+    tunes = [tmp_path / f"jig {k}.mid" for k in range(6)]
+    for k, tune in enumerate(tunes):
+        write_midi(compose("jig", k), tune)
+    tab.drop(tunes)
+    expect(page.locator("#train-items figure")).to_have_count(6)
+    expect(page.locator("#train-items figure").first).to_contain_text("tracks")
+    page.get_by_role("button", name="Caption all").click()
+    page.locator("dialog input").fill("a jig")
+    page.locator("dialog").get_by_role("button", name="Write it").click()
+    expect(page.locator("#train-items textarea").first).to_have_value("a jig")
+    expect(page.get_by_role("radio", name="LoRA")).to_have_count(0)  # none can be taught scores
+    page.locator("#train-consent").check()
+    page.locator("#train-minutes").fill("0.05")
+    page.locator("#train-minutes").blur()
+    page.locator("#train-go").click()
+    expect(page.locator(".trn-runhead")).to_contain_text("kept as the model Dances", timeout=SLOWLY)
+    expect(page.locator("#train-card")).to_contain_text("Monotonous")
+    expect(page.locator(".trn-samples img").first).to_be_visible()
+    page.locator("#tab-music-button").click()
+    page.locator("#music-model input").click()
+    expect(page.get_by_role("option", name="Dances")).to_be_visible()
+    page.keyboard.press("Escape")
 
 
 def test_a_zip_a_preset_and_what_is_wrong(tab: TrainTab, files: list[Path], served: Served, tmp_path: Path) -> None:

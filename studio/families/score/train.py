@@ -10,8 +10,9 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -90,11 +91,14 @@ def prepare(recipe: Recipe, run: RunFolder, data: Path | None) -> None:
     run.log(stage="prepare", excerpts=len(kept["train"]), tokens=sum(tokens.values()), by_style=dict(tokens))
 
 
-def build_model(recipe: Recipe, vocabulary: Vocabulary) -> LlamaForCausalLM:
-    """Fresh weights; the layers that write into the stream begin at nothing, so that it starts as an embedding."""
+def build_model(sizes: Mapping[str, Any], vocabulary: Vocabulary) -> LlamaForCausalLM:
+    """Fresh weights, `sizes` being settings of LlamaConfig.
+
+    The layers that write into the stream begin at nothing, so that it starts as an embedding.
+    """
     ids = vocabulary.ids
     config = LlamaConfig(
-        **recipe.model,
+        **sizes,
         vocab_size=len(vocabulary),
         bos_token_id=ids["BEGIN"],
         eos_token_id=ids["END"],
@@ -145,7 +149,7 @@ def train_model(recipe: Recipe, run: RunFolder, start: Path | None = None) -> bo
     crew = Crew()
     vocabulary = Vocabulary.load(run.folder)
     pad = vocabulary.ids["PAD"]
-    model = build_model(recipe, vocabulary).to(device())
+    model = build_model(recipe.model, vocabulary).to(device())
     if device().type == "cpu":
         causal_attention.install()
         model.set_attn_implementation(causal_attention.ATTENTION)
@@ -224,7 +228,7 @@ def export(recipe: Recipe, run: RunFolder, folder: Path) -> None:
     if state is None:
         raise InvalidInput(f"{run.folder} holds no trained model.", "Run the stage 'model' first.")
     vocabulary = Vocabulary.load(run.folder)
-    model = build_model(recipe, vocabulary)
+    model = build_model(recipe.model, vocabulary)
     model.load_state_dict(state["model"])
     model.to(torch.bfloat16).save_pretrained(folder, max_shard_size="15MB")
     vocabulary.save(folder)
