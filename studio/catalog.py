@@ -191,10 +191,7 @@ class Catalog:
 
     def adapter_facts(self, id: str) -> Mapping[str, Any]:
         """What is known of an adapter that was taught here: sha256, base, trigger, job; nothing of others."""
-        try:
-            return json.loads((self._adapters / f"{id}.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
+        return file_facts(self._adapters, id)
 
     def adapter_of(self, sha256: str) -> str:
         """The id under which a file that was taught here is offered; "" when it was removed."""
@@ -249,7 +246,8 @@ class Catalog:
         return next((model.id for model in mine), "")
 
     def take_model(self, name: str, folder: Path, facts: Mapping[str, Any]) -> str:
-        """Offers a copy of a model folder from now on; the id that it got, a new one where the name is taken.
+        """Offers a copy of a model folder from now on; the id that it got, a new one where the name is taken by another
+        training: one that was stopped and went on keeps its name.
 
         Its card keeps what it says; `facts` (`job` at least) become its table `made`. A second call for the same job
         finds the model that the first one took. ModelError when the folder holds no model.
@@ -261,25 +259,37 @@ class Catalog:
         plain = plain_id(name, "model")
         known = {model.id for model in self.models()}
         id, number = plain, 1
-        while id in known or (self._models / id).exists():
+        while (id in known or (self._models / id).exists()) and not self._was_stopped(id, str(facts.get("run") or "")):
             number += 1
             id = f"{plain}-{number}"
         self._models.mkdir(parents=True, exist_ok=True)
-        partial = self._models / f".{id}.part"
-        shutil.rmtree(partial, ignore_errors=True)  # left by a program that was killed
+        partial, before = self._models / f".{id}.part", self._models / f".{id}.before"
+        for left in (partial, before):  # by a program that was killed
+            shutil.rmtree(left, ignore_errors=True)
         try:
             for file in sorted(path for path in folder.rglob("*") if path.is_file()):
                 target = partial / file.relative_to(folder)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
             write_card(partial, {**read_card(folder), "id": id, "name": name, "source": "trained", "made": dict(facts)})
+            if (self._models / id).exists():  # a folder that is not empty cannot be replaced in one step
+                (self._models / id).replace(before)
             partial.replace(self._models / id)
+            shutil.rmtree(before, ignore_errors=True)
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DiskFull("The disk is full: the model could not be kept.", "Make room, then retry.") from error
             raise ModelError(f"The model could not be kept: {error.strerror}.", "Retry, then it is kept.") from error
         return id
+
+    def _was_stopped(self, id: str, run: str) -> bool:
+        """Whether what lies there is what the same training left when it was stopped."""
+        try:
+            card = read_card(self._models / id)
+        except ModelError:
+            return False
+        return bool(run) and card.get("stopped") is True and card.get("made", {}).get("run") == run
 
     def _read_all(self) -> Iterator[Model]:
         for source, place in self._places:
@@ -293,6 +303,15 @@ class Catalog:
                         continue
                     if model:
                         yield model
+
+
+def file_facts(place: Path, id: str) -> Mapping[str, Any]:
+    """What is known of an adapter or embedding, which lies beside its file."""
+    try:
+        plain = json.loads((place / f"{id}.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return plain if isinstance(plain, dict) else {}
 
 
 def plain_id(name: str, otherwise: str) -> str:

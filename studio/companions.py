@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studio.catalog import Catalog, read_model
+from studio.catalog import Catalog, file_facts, read_model
 from studio.errors import ModelError
 from studio.families.diffusion.controlnet_folders import is_controlnet, read_controlnet
 from studio.families.diffusion.embedding_files import read_embeddings
@@ -109,4 +109,5 @@ def _loras(settings: Settings) -> Iterator[Companion]:
 
 def _embeddings(settings: Settings) -> Iterator[Companion]:
     for name, path in read_embeddings(settings.home / "embeddings").items():
-        yield Companion(id=name, kind="embedding", path=path, source="local", facts={})
+        facts = file_facts(path.parent, name)
+        yield Companion(id=name, kind="embedding", path=path, source="local", facts=facts)

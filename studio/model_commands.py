@@ -14,7 +14,7 @@ from studio.errors import InvalidInput, ModelError, NotFound, StudioError
 from studio.families.card_facts import card_facts
 from studio.hub.fit import DEVICES, GIB, RESERVED, Fit, fit, fit_listed, fit_of_folder, needs_of_folder
 from studio.hub.installed import freed_by, remove
-from studio.hub.listed import Listed, listed, listed_by_repo
+from studio.hub.listed import Listed, listed, listed_by_repo, origin_of
 from studio.hub.single_file import import_file
 from studio.settings import Settings, parse_bytes
 from studio.studio import Studio
@@ -90,10 +90,10 @@ def _list(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def _available(settings: Settings, given: argparse.Namespace) -> int:
-    installed = {str(model.card.get("hub", {}).get("repo", "")) for model in Catalog(settings).models()}
-    installed |= {one.repo for one in companions(settings)}
+    installed = {origin_of(model.card) for model in Catalog(settings).models()}
+    installed |= {origin_of(one.facts) for one in companions(settings)}
     for entry in listed():
-        here = entry.repo in installed
+        here = (entry.repo, entry.file) in installed
         if given.json:
             print_json({**entry.to_dict(), "installed": here})
             continue
@@ -130,7 +130,7 @@ def _show(settings: Settings, given: argparse.Namespace) -> int:
         return _show_companion(beside, given)
     plain: dict[str, Any] = entry.to_dict() if entry else {"repo": name}
     lines = _entry_lines(entry) if entry else []
-    if entry:
+    if entry and not entry.kind:
         found = fit_listed(entry, memory, listed(), given.kind)
         plain["fit"] = found.to_dict()
         lines.append(found.sentence)
@@ -148,8 +148,7 @@ def _show(settings: Settings, given: argparse.Namespace) -> int:
         plain["plan"] = plan.to_dict()
         lines += [f"Download: {plan.size / GIB:.2f} GB in {len(plan.files)} files at {plan.revision[:12]}."]
         lines += [plan.licence.sentence] + ([plan.problem] if plan.problem else [])
-        if entry is None:
-            found = fit_of(plan, memory, given.kind)
+        if entry is None and (found := fit_of(plan, memory, given.kind)):
             plain["fit"] = found.to_dict()
             lines.append(found.sentence)
     print_json(plain) if given.json else print("\n".join(lines))
@@ -226,7 +225,8 @@ def _show_companion(one: Companion, given: argparse.Namespace) -> int:
 
 def _entry_lines(entry: Listed) -> list[str]:
     lines = [f"{entry.name} ({entry.repo})", entry.good_for]
-    lines += [f"{entry.pipeline}: {', '.join(entry.tasks).replace('_', ' ') or 'nothing here uses it yet'}"]
+    does = ", ".join(entry.tasks).replace("_", " ") or ("" if entry.runs else "nothing here uses it yet")
+    lines += [f"{entry.kind or entry.pipeline}{': ' if does else ''}{does}"]
     lines += [f"Licence: {entry.licence or 'not known'}." + (f" Forbids: {entry.forbids}" if entry.forbids else "")]
     lines += [f"About {entry.size / GIB:.1f} GB to download."] if entry.size else []
     lines += [entry.note] if entry.note else []
@@ -237,7 +237,7 @@ def _entry_lines(entry: Listed) -> list[str]:
 def _get(settings: Settings, given: argparse.Namespace) -> int:
     from studio.hub import licences
     from studio.hub.downloads import Downloads, Progress
-    from studio.hub.plan import fit_of, is_here, make_plan
+    from studio.hub.plan import PLACES, fit_of, is_here, make_plan
     from studio.hub.repository import Hub
 
     name = _needed(given, "Which model?", "models get ID")
@@ -252,9 +252,8 @@ def _get(settings: Settings, given: argparse.Namespace) -> int:
         return 0
     print(f"{plan.repo}: {plan.size / GIB:.2f} GB, {plan.free / GIB:.1f} GB free. {plan.licence.sentence}",
           file=sys.stderr)  # fmt: skip
-    if plan.kind != "lora":
-        memory = _memory(settings, given)
-        print(fit_of(plan, memory, given.kind).sentence, file=sys.stderr)
+    if plan.kind not in PLACES and (fits := fit_of(plan, _memory(settings, given), given.kind)):
+        print(fits.sentence, file=sys.stderr)
     entry = listed_by_repo(name)
     if entry and not entry.runs:
         print(f"{entry.name} can be kept, but nothing in this version uses it yet.", file=sys.stderr)
@@ -281,7 +280,7 @@ def _get(settings: Settings, given: argparse.Namespace) -> int:
     if done.state != "done":
         print(f"{done.message or done.state}\n{done.hint}".strip(), file=sys.stderr)
         return 1
-    kind = {"lora": "lora"}.get(plan.kind, "model")
+    kind = plan.kind if plan.kind in PLACES else "model"
     print_json({kind: plan.id, "folder": str(settings.models / plan.id), "size": plan.size, "repo": plan.repo})
     return 0
 
@@ -318,7 +317,7 @@ def _fit(settings: Settings, given: argparse.Namespace) -> int:
                 continue
             rows.append((model.id, "installed", [fit(needs, size, given.kind) for size in sizes]))
     entries = listed()
-    for entry in entries:
+    for entry in (one for one in entries if not one.kind):
         if given.name.lower() in ("", entry.id.lower(), entry.repo.lower()):
             rows.append((entry.id, entry.medium, [fit_listed(entry, size, entries, given.kind) for size in sizes]))
     if not rows:

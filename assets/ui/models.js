@@ -119,7 +119,9 @@
       if (beside.length) parts.push(this.part("Beside models", beside.map((one) => this.companionRow(one))));
       for (const [medium, title] of MEDIA.slice(1)) {
         const entries = state.listed.filter((one) => one.medium === medium && fits(one) && !one.installed);
-        if (entries.length) parts.push(this.part(`${title} to be had`, entries.map((one) => this.listedRow(one))));
+        const [models, others] = [entries.filter((one) => !one.kind), entries.filter((one) => one.kind)];
+        if (models.length) parts.push(this.part(`${title} to be had`, models.map((one) => this.listedRow(one))));
+        if (others.length) parts.push(this.part(`Beside models of ${title.toLowerCase()}, to be had`, others.map((one) => this.listedRow(one))));
       }
       const { scrollTop } = this.stage;
       this.stage.replaceChildren(...parts);
@@ -232,9 +234,9 @@
     listedRow(one) {
       return el("li", { class: "mdl-row", "data-entry": one.id },
         el("div", { class: "mdl-what" },
-          el("div", { class: "mdl-name" }, el("b", { text: one.name }), this.badges([one.size ? gb(one.size) : null, ""].filter(Boolean).length ? [gb(one.size)] : null, this.fitBadge(one.fit), [one.licence || "licence not known", one.limits_use ? "warn" : ""], one.gated ? ["gated", "warn"] : null, one.runs ? null : ["nothing here uses it yet", "warn"])),
+          el("div", { class: "mdl-name" }, el("b", { text: one.name }), this.badges([one.size ? gb(one.size) : null, ""].filter(Boolean).length ? [gb(one.size)] : null, this.fitBadge(one.fit), one.kind ? [KINDS[one.kind] || one.kind] : null, [one.licence || "licence not known", one.limits_use ? "warn" : ""], one.gated ? ["gated", "warn"] : null, one.runs ? null : ["nothing here uses it yet", "warn"])),
           el("p", { text: one.good_for }),
-          el("p", { class: "mdl-quiet", text: [one.repo, one.pipeline, names(one.tasks), one.fit.sentence].filter(Boolean).join(" · ") }),
+          el("p", { class: "mdl-quiet", text: [one.repo, one.file || one.pipeline, names(one.tasks), one.fit?.sentence].filter(Boolean).join(" · ") }),
           one.forbids ? el("p", { class: "mdl-quiet", text: `The licence forbids: ${one.forbids}` }) : null,
           one.note ? el("p", { class: "mdl-quiet", text: one.note }) : null,
           one.unchecked.length ? el("p", { class: "mdl-quiet", text: `Not checked: ${one.unchecked.join(", ")}. The hub has the last word.` }) : null),
@@ -271,13 +273,14 @@
       }
     }
     /** What a download would bring, the licence to accept where it limits use, then the download. */
-    async offer(id) {
+    async offer(id, file = "") {
       let plan;
       try {
-        plan = await atelier.postJson("/atelier/models/plan", { id });
+        plan = await atelier.postJson("/atelier/models/plan", { id, file });
       } catch (error) {
         return void atelier.failed(error);
       }
+      if (plan.choose) return void this.chooseFile(id, plan.choose);
       if (plan.here) return void atelier.toast(`${plan.repo} is here already.`);
       const must = plan.limits_use && !plan.accepted;
       const room = plan.size - plan.cached <= plan.free;
@@ -296,8 +299,17 @@
         el("p", { class: "mdl-quiet", text: `${plan.repo} at ${plan.revision.slice(0, 12)}; safetensors only, no code of it is run.` }));
       atelier.form(`Download ${plan.repo}?`, body, "Download", async () => {
         if (must && !read.checked) return void atelier.toast("Its licence limits use: accept it first.", { kind: "failed" });
-        if (await this.act({ action: "get", id, accept: read.checked })) atelier.toast("The download has begun. It goes on when this page is closed.", { kind: "good" });
+        if (await this.act({ action: "get", id, file, accept: read.checked })) atelier.toast("The download has begun. It goes on when this page is closed.", { kind: "good" });
       });
+    }
+    /** Of a repository with several models or adapters, each a file: which one is meant. */
+    chooseFile(id, files) {
+      const name = "models-which";
+      const body = el("div", { class: "mdl-offer", role: "radiogroup", "aria-label": "Files" },
+        el("p", { text: `${id} holds ${atelier.plural(files.length, "file")}. Which one?` }),
+        el("div", { class: "mdl-files" }, ...files.map(({ path, size }, k) => el("label", { class: "mdl-file" },
+          el("input", { type: "radio", name, value: path, checked: k === 0 }), el("span", { dir: "auto", text: path }), el("small", { text: atelier.bytes(size) })))));
+      atelier.form("Choose a file", body, "Go on", () => this.offer(id, body.querySelector(`input[name=${name}]:checked`).value));
     }
     async cancel(one) {
       if (one.done < 1e6 || (await atelier.ask("Cancel the download?", `${atelier.bytes(one.done)} of ${one.repo} are thrown away.`, "Throw away"))) this.act({ action: "cancel", id: one.id });

@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
-from studio.catalog import Catalog
+from studio.catalog import file_facts
 from studio.errors import Busy, InvalidInput, ModelError, NotFound, StudioError
 from studio.families.model_card import read_card
 from studio.hub.access_token import AccessToken, may_carry_a_token, redacted, without_tokens
 from studio.hub.fetch import FILES, JOB, LEFT
-from studio.hub.plan import Plan, plan_text
+from studio.hub.plan import PLACES, Plan, plan_text
 from studio.hub.refusals import Offline
 from studio.library.lock import HomeLock
 from studio.settings import ROOT, Settings
@@ -271,8 +271,8 @@ class Downloads:
 
     def _arrived(self, id: str, job: Mapping[str, Any]) -> bool:
         """Whether that very commit lies where the catalog looks."""
-        if job.get("kind") == "lora":
-            origin = Catalog(self._settings).adapter_facts(id).get("hub", {})
+        if place := PLACES.get(str(job.get("kind"))):
+            origin = file_facts(self._settings.home / place, id).get("hub", {})
         else:
             folder = self._settings.models / id
             try:

@@ -36,6 +36,7 @@ from studio.errors import Busy, DiskFull, ModelError, StudioError
 from studio.families.model_card import CARD, write_card
 from studio.hub.access_token import AccessToken, may_carry_a_token, redacted
 from studio.hub.hub_cache import HubCache, is_whole, place_link
+from studio.hub.plan import PLACES
 from studio.hub.refusals import CLIENT_ERRORS, explain
 from studio.hub.safetensors_header import read_header
 from studio.hub.selection import Chosen, File, check_config
@@ -180,8 +181,8 @@ class Fetch:
         now = time.strftime("%Y-%m-%d")
         hub = {**self._card.get("hub", {}), "downloaded": now, "bytes": self._total}
         card = {"id": self._id, **{k: v for k, v in self._card.items() if k != "id"}, "hub": hub}
-        if self._kind == "lora":
-            return self._offer_lora(files / self._files[0].target, card)
+        if self._kind in PLACES:
+            return self._offer_file(files / self._files[0].target, card)
         if self._kind == "checkpoint":
             header = read_header(files / self._files[0].target)
             layout = layout_of(header)
@@ -197,9 +198,9 @@ class Fetch:
         shutil.rmtree(old, ignore_errors=True)
         return target
 
-    def _offer_lora(self, file: Path, card: Mapping[str, Any]) -> Path:
-        """A LoRA is one file among the adapters, with what is known of it beside it."""
-        place = self._models.parent / "adapters"
+    def _offer_file(self, file: Path, card: Mapping[str, Any]) -> Path:
+        """A LoRA is one file among the adapters, an embedding one among these, with what is known of it beside it."""
+        place = self._models.parent / PLACES[self._kind]
         place.mkdir(parents=True, exist_ok=True)
         target = place / f"{self._id}.safetensors"
         facts = {**card, "sha256": self._files[0].file.sha256}

@@ -40,8 +40,8 @@ def remove(settings: Settings, id: str) -> Removed:
         if one.source == "starter":
             raise InvalidInput(f"{id!r} comes with the program and stays.", "Remove one that was downloaded.")
         freed = _away(one.path)
-        if one.kind == "LoRA":
-            (settings.home / "adapters" / f"{id}.json").unlink(missing_ok=True)
+        if one.kind in ("LoRA", "embedding"):
+            one.path.with_name(f"{id}.json").unlink(missing_ok=True)  # what was known of it
         return Removed(id=id, kind=one.kind.lower(), freed=freed)
     raise NotFound(f"There is no model and no companion of one {id[:80]!r}.", "See `models list`.")
 

@@ -19,6 +19,7 @@ from studio.types import Json
 
 MEDIA = ("text", "image", "music", "sound", "speech", "3d", "video")
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "int8": 1}
+BESIDE = ("ControlNet", "IP-Adapter", "preview", "LoRA", "embedding")
 CHECKABLE = ("repo", "revision", "pipeline", "parameters", "size", "memory", "licence", "forbids", "gated", "tasks")
 
 
@@ -41,6 +42,8 @@ class Listed:
     revision: str = ""  # a commit, "" where none is known: then the newest is taken, and its commit is kept
     branch: str = ""  # where the right files lie, if not on the main one
     tasks: tuple[str, ...] = ()
+    kind: str = ""  # of what works beside models and is none: one of BESIDE
+    file: str = ""  # the one file of the repository that is meant
     parameters: Mapping[str, float] = field(default_factory=dict)
     stored: str = "bfloat16"  # the precision that is downloaded
     size_gb: float = 0.0  # of the download, where it was read somewhere; else it follows from the parameters
@@ -57,6 +60,8 @@ class Listed:
     @property
     def runs(self) -> bool:
         """Whether this version has what it takes: the family, and the tasks that are named."""
+        if self.kind:
+            return True
         return self.family in FAMILIES and bool(self.tasks) and set(self.tasks) <= set(family(self.family).tasks)
 
     @property
@@ -81,6 +86,8 @@ class Listed:
             "gated": self.gated,
             "revision": self.revision,
             "tasks": list(self.tasks),
+            "kind": self.kind,
+            "file": self.file,
             "size": self.size,
             "memory": dict(self.memory),
             "runs": self.runs,
@@ -95,7 +102,7 @@ def listed(folder: Path = PRESETS / "models") -> tuple[Listed, ...]:
 
 
 def listed_by_repo(name: str) -> Listed | None:
-    """The entry of that id or repository."""
+    """The entry of that id or repository; of several with one repository the first."""
     plain = name.strip().lower()
     return next((entry for entry in listed() if plain in (entry.id.lower(), entry.repo.lower())), None)
 
@@ -115,6 +122,12 @@ def _read_all(folder: Path) -> tuple[Listed, ...]:
     return tuple(found)
 
 
+def origin_of(card: Mapping[str, Any]) -> tuple[str, str]:
+    """The repository that something came from and the one file of it that was meant; "" where they are not known."""
+    origin = card.get("hub", {})
+    return (str(origin.get("repo", "")), str(origin.get("file", ""))) if isinstance(origin, dict) else ("", "")
+
+
 def _order(stem: str) -> int:
     return MEDIA.index(stem) if stem in MEDIA else len(MEDIA)
 
@@ -127,6 +140,7 @@ def _entry(plain: Mapping[str, Any], file: Path) -> Listed:
     except TypeError as error:
         raise ModelError(f"{where}: {error}.", "Correct that entry.") from error
     odd = [name for name in entry.unchecked if name not in CHECKABLE]
+    odd += [entry.kind] if entry.kind and entry.kind not in BESIDE else []
     if odd or entry.medium not in MEDIA or entry.stored not in BYTES:
         raise ModelError(f"{where}: {odd or entry.medium!r} is not known.", "Correct that entry.")
     return entry

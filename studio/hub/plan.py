@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from studio.catalog import Catalog, plain_id
+from studio.catalog import Catalog, file_facts, plain_id
 from studio.errors import DiskFull, ModelError, NotFound
 from studio.families import FAMILIES
 from studio.families.model_card import CARD
@@ -17,16 +17,26 @@ from studio.hub import licences
 from studio.hub.fit import Fit, fit, fit_listed, needs_of_files
 from studio.hub.hub_cache import HubCache
 from studio.hub.licences import Licence
-from studio.hub.listed import Listed, listed, listed_by_repo
-from studio.hub.refusals import LicenceNotAccepted, gated
+from studio.hub.listed import Listed, listed, listed_by_repo, origin_of
+from studio.hub.refusals import LicenceNotAccepted, SeveralFiles, gated
 from studio.hub.repository import Hub, Repository
 from studio.hub.safetensors_header import parse_header
-from studio.hub.selection import Chosen, File, check_config, choose_files, parts_of, safe_path
-from studio.hub.single_file import is_lora, layout_of
+from studio.hub.selection import (
+    Chosen,
+    File,
+    adapter_files,
+    adapters_in,
+    check_config,
+    choose_files,
+    parts_of,
+    safe_path,
+)
+from studio.hub.single_file import is_embedding, is_lora, layout_of
 from studio.settings import Settings
 from studio.types import Json
 
 PEFT = "adapter_config.json"
+PLACES = {"lora": "adapters", "embedding": "embeddings"}  # of the home, by the kind of what is one file there
 SPARE_DISK = 512 * 2**20  # bytes that stay free for the library
 OURS = ("id", "source", "file", "config", "made", "hub")  # of a card: what this program alone may say
 
@@ -47,7 +57,7 @@ class Plan:
     licence: Licence
     accepted: bool
     gated: bool
-    kind: str = "folder"  # or "lora", "checkpoint": one file
+    kind: str = "folder"  # or "lora", "embedding", "checkpoint": one file
     card: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -95,13 +105,18 @@ def make_plan(settings: Settings, hub: Hub, id: str, revision: str = "", name: s
     in it, a LoRA or a checkpoint. All refusals of `hub`, and ModelError where it brings programs or pickles.
     """
     entry = listed_by_repo(id)
+    if entry and entry.file and entry.id != id.strip().lower():
+        entry = None  # of such a repository each file may be meant
     repo = entry.repo if entry else id
     repository = hub.look_up(repo, revision or ((entry.revision or entry.branch) if entry else ""))
     if repository.gated and not hub.token:
         raise gated(repository.id, with_token=False)
     there = {file.path for file in repository.files}
     card: Mapping[str, Any] = {}
-    if single := _single(repository, there, file):
+    file = file or (entry.file if entry else "")
+    if adapter := _adapter(repository, there, file):
+        kind, chosen = "folder", tuple(adapter_files(repository.files, adapter, repository.id))
+    elif single := _single(repository, there, file):
         kind, chosen = _kind_of(hub, repository, single), (Chosen(file=single, target="model.safetensors"),)
     else:
         kind, card = "folder", _their_card(hub, repository) if CARD in there else {}
@@ -109,10 +124,15 @@ def make_plan(settings: Settings, hub: Hub, id: str, revision: str = "", name: s
         chosen = tuple(choose_files(repository.files, parts, repository.id, whole=card.get("family") in FAMILIES))
     if not chosen:
         raise ModelError(f"{repository.id} holds no model.", "Choose another one.")
-    wished = name or (entry.id if entry else Path(file).stem if file else repository.id.rpartition("/")[2])
+    meant = chosen[0].file.path if kind == "embedding" else file  # an embedding's name is the word that stands for it
+    wished = name or (entry.id if entry else Path(meant).stem if meant else repository.id.rpartition("/")[2])
     licence = _licence(repository, entry, card)
     cache = HubCache.of_environment()
-    own = (_free_lora_id if kind == "lora" else _free_id)(settings, wished, repository.id)
+    own = (
+        _free_file_id(settings, kind, wished, repository.id)
+        if kind in PLACES
+        else _free_id(settings, wished, repository.id)
+    )
     return Plan(
         id=own,
         repo=repository.id,
@@ -127,16 +147,31 @@ def make_plan(settings: Settings, hub: Hub, id: str, revision: str = "", name: s
         accepted=licences.accepted(settings.home, repository.id, licence),
         gated=repository.gated,
         kind=kind,
-        card=_card(repository, entry, card, licence),
+        card=_card(repository, entry, card, licence, file),
     )
 
 
-def fit_of(plan: Plan, memory: int, kind: str) -> Fit:
-    """How it would run on a device of that many bytes: by our entry of it, else by the sizes of its files."""
-    if entry := listed_by_repo(plan.repo):
+def fit_of(plan: Plan, memory: int, kind: str) -> Fit | None:
+    """How it would run on a device of that many bytes: by our entry of it, else by the sizes of its files; None for
+    what only runs beside a model.
+    """
+    entry = listed_by_repo(plan.repo)
+    if plan.kind in PLACES or (entry and entry.kind):
+        return None
+    if entry:
         return fit_listed(entry, memory, listed(), kind)
     before = "unet/" if plan.kind == "checkpoint" else ""  # most of it
     return fit(needs_of_files({f"{before}{each.target}": each.file.size for each in plan.files}), memory, kind)
+
+
+def _adapter(repository: Repository, there: set[str], file: str) -> File | None:
+    """The IP-Adapter that is meant: named, or the only one of a repository that is no model. SeveralFiles."""
+    if {"model_index.json", "config.json"} & there:
+        return None
+    able = adapters_in(repository.files)
+    if file or len(able) < 2:
+        return next((each for each in able if file in ("", each.path)), None)
+    raise SeveralFiles(repository.id, able)
 
 
 def _single(repository: Repository, there: set[str], file: str) -> File | None:
@@ -151,13 +186,12 @@ def _single(repository: Repository, there: set[str], file: str) -> File | None:
     weights = [each for each in repository.files if "/" not in each.path and each.path.endswith(".safetensors")]
     lora = [each for each in weights if each.path == "pytorch_lora_weights.safetensors"]
     if len(weights) > 1 and not lora:
-        names = ", ".join(each.path for each in weights[:6])
-        raise ModelError(f"{repository.id} holds several files: {names}.", "Say which one with --file.")
+        raise SeveralFiles(repository.id, weights)
     return (lora or weights or [None])[0]
 
 
 def _kind_of(hub: Hub, repository: Repository, file: File) -> str:
-    """lora or checkpoint, told by the file's first bytes. ModelError for anything else."""
+    """lora, embedding or checkpoint, told by the file's first bytes. ModelError for anything else."""
     if PEFT in {each.path for each in repository.files}:
         if hub.read_json(repository, PEFT).get("task_type") == "CAUSAL_LM":
             said = f"{repository.id} is a LoRA of a language model in peft's layout, which is not read here."
@@ -166,6 +200,8 @@ def _kind_of(hub: Hub, repository: Repository, file: File) -> str:
         header = parse_header(read, file.size, file.path)
     if is_lora(header):
         return "lora"
+    if is_embedding(header):
+        return "embedding"
     layout_of(header)
     return "checkpoint"
 
@@ -201,14 +237,17 @@ def _licence(repository: Repository, entry: Listed | None, card: Mapping[str, An
     return Licence(name=str(card.get("licence", "")).lower()[:80])
 
 
-def _card(repository: Repository, entry: Listed | None, card: Mapping[str, Any], licence: Licence) -> dict[str, Any]:
+def _card(
+    repository: Repository, entry: Listed | None, card: Mapping[str, Any], licence: Licence, file: str
+) -> dict[str, Any]:
     """The card.toml that is written last. None of it is asked of the person again."""
     ours: dict[str, Any] = {**card, "licence": licence.name or card.get("licence", "")}
     ours.setdefault("name", entry.name if entry else repository.id.rpartition("/")[2])
-    if entry and entry.runs:
+    if entry and entry.runs and not entry.kind:
         ours.setdefault("family", entry.family)
         ours.setdefault("tasks", list(entry.tasks))
     hub = {"repo": repository.id, "revision": repository.revision, "licence_link": licence.link, "forbids": ""}
+    hub |= {"file": file} if file else {}
     return {**ours, "source": "hub", "hub": {**hub, "forbids": licence.forbids}}
 
 
@@ -229,18 +268,20 @@ def _staged(folder: Path) -> int:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-def _free_lora_id(settings: Settings, name: str, repo: str) -> str:
-    catalog = Catalog(settings)
-    id, number = plain_id(name, "lora"), 1
-    while id in catalog.adapters() and catalog.adapter_facts(id).get("hub", {}).get("repo") != repo:
+def _free_file_id(settings: Settings, kind: str, name: str, repo: str) -> str:
+    """Likewise of what is one file among others of its kind."""
+    place = settings.home / PLACES[kind]
+    id, number = plain_id(name, kind), 1
+    while any(place.glob(f"{id}.*")) and origin_of(file_facts(place, id))[0] != repo:
         number += 1
-        id = f"{plain_id(name, 'lora')}-{number}"
+        id = f"{plain_id(name, kind)}-{number}"
     return id
 
 
 def is_here(settings: Settings, plan: Plan) -> bool:
     """Whether that very commit is installed."""
-    card = _card_of(settings.models / plan.id)
+    place = PLACES.get(plan.kind)
+    card = file_facts(settings.home / place, plan.id) if place else _card_of(settings.models / plan.id)
     origin = card.get("hub", {})
     return isinstance(origin, dict) and (origin.get("repo"), origin.get("revision")) == (plan.repo, plan.revision)
 

@@ -5,7 +5,11 @@ StudioError
     Unreachable         the hub does not answer, or not in time
     Gated               the makers give this model only to those who asked for it on its page
     LicenceNotAccepted  the licence limits what may be done, and nobody has accepted it here
+    ModelError
+        SeveralFiles    it holds several models or adapters, each a file; `files` are these
 """
+
+from collections.abc import Sequence
 
 import httpx2
 from huggingface_hub.errors import (
@@ -19,7 +23,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from studio.errors import InvalidInput, NotFound, StudioError
+from studio.errors import InvalidInput, ModelError, NotFound, StudioError
+from studio.hub.selection import File
 
 CLIENT_ERRORS = (HfHubHTTPError, HFValidationError, OfflineModeIsEnabled, httpx2.HTTPError, httpx2.InvalidURL)
 
@@ -38,6 +43,15 @@ class Gated(StudioError):
 
 class LicenceNotAccepted(StudioError):
     """The licence limits what may be done, and nobody has accepted it here."""
+
+
+class SeveralFiles(ModelError):
+    """A repository holds several models or adapters, each a file of its own; `files` are these."""
+
+    def __init__(self, repo: str, files: Sequence[File]) -> None:
+        names = ", ".join(each.path for each in files[:6]) + (" ..." if len(files) > 6 else "")
+        super().__init__(f"{repo} holds several files: {names}.", "Say which one with --file.")
+        self.files = tuple(files)
 
 
 def gated(repo: str, with_token: bool) -> Gated:

@@ -25,6 +25,9 @@ _WEIGHTS = re.compile(
 )
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # no files on Windows
 SPOKEN_WITH = ("audio_tokenizer", "vocoder")  # what a speech model of transformers may have below it
+ADAPTER = re.compile(r"ip[-_]adapter[^/]*\.safetensors")
+ENCODER = "image_encoder"
+SEES_BY = {"vit-h": "models", "vit-g": "sdxl_models"}  # of h94/IP-Adapter: whose encoder a file wants that is named so
 STEMS = ("model", "diffusion_pytorch_model")  # what the two libraries open
 PRECISIONS = ("bf16", "fp16", "")  # half the size before the whole one; others, such as non_ema, are not asked for
 
@@ -116,6 +119,37 @@ def choose_files(files: Iterable[File], parts: Mapping[str, tuple[str, str]], re
         voices = by_folder.get("voices", ())
         chosen += [Chosen(file=f, target=f.path) for f in voices if f.path.endswith((".safetensors", ".npy"))]
     return _without_doubles(chosen)
+
+
+def adapters_in(files: Iterable[File]) -> list[File]:
+    """The IP-Adapters of a repository in the layout of their makers: files beside an `image_encoder/`."""
+    known = list(files)
+    places = _encoders(known)
+    named = [f for f in known if ADAPTER.fullmatch(f.path.rpartition("/")[2])]
+    return [f for f in named if f.path.rpartition("/")[0] in places]
+
+
+def adapter_files(files: Iterable[File], adapter: File, repo: str) -> list[Chosen]:
+    """One IP-Adapter with the model that sees for it, as a folder of its own: the file beside `image_encoder/`."""
+    known = list(files)
+    folder, _, name = adapter.path.rpartition("/")
+    told = next((place for word, place in SEES_BY.items() if word in name.lower()), folder)
+    place = told if told in _encoders(known) else folder
+    below = f"{place}/{ENCODER}/" if place else f"{ENCODER}/"
+    seeing = [f for f in known if f.path.startswith(below) and "/" not in f.path.removeprefix(below)]
+    weights = _weights(below, seeing, repo, needed=True)
+    if not weights:
+        raise ModelError(f"{repo} has no weights in {below!r} that are opened here.", "Choose another one.")
+    texts = [Chosen(file=f, target=f.path) for f in seeing if _kept_text(f)]
+    inside = [Chosen(file=one.file, target=f"{ENCODER}/{one.target.removeprefix(below)}") for one in (*texts, *weights)]
+    legal = [Chosen(file=f, target=f.path) for f in known if "/" not in f.path and LEGAL.fullmatch(f.path)]
+    return _without_doubles([Chosen(file=adapter, target=name), *inside, *legal])
+
+
+def _encoders(files: Iterable[File]) -> set[str]:
+    """The folders that hold a folder with a model that sees."""
+    end = f"{ENCODER}/config.json"
+    return {f.path.removesuffix(end).rstrip("/") for f in files if f.path == end or f.path.endswith(f"/{end}")}
 
 
 def weight_bytes(chosen: Sequence[Chosen]) -> int:

@@ -59,6 +59,13 @@ def is_lora(header: Header) -> bool:
     return bool(header.tensors) and any(word in key for key in header.tensors for word in _LORA)
 
 
+def is_embedding(header: Header) -> bool:
+    """Whether it holds the vectors of a word and nothing else: a textual inversion embedding."""
+    flat = all(len(tensor.shape) <= 2 and tensor.parameters < 200_000 for tensor in header.tensors.values())
+    names = set(header.tensors)
+    return flat and (len(names) == 1 or "emb_params" in names or names == {"clip_l", "clip_g"})
+
+
 def layout_of(header: Header) -> str:
     """Which layout of checkpoint it is: sd15 or sdxl. ModelError says what it is otherwise, and what to do then."""
     keys = header.tensors.keys()

@@ -17,7 +17,7 @@ from studio.hub import licences
 from studio.hub.access_token import find_token, forget_token, keep_token
 from studio.hub.fit import fit_listed, fit_of_folder
 from studio.hub.installed import freed_by, remove
-from studio.hub.listed import Listed, listed, listed_by_repo
+from studio.hub.listed import Listed, listed, listed_by_repo, origin_of
 from studio.hub.single_file import import_file
 from studio.studio import Studio
 from studio.types import Json, Model
@@ -58,8 +58,8 @@ class ModelDesk:
         kind, memory = self.device()
         models = self.studio.catalog.models()
         beside = companions(self.studio.settings)
-        installed = {str(model.card.get("hub", {}).get("repo", "")): model.id for model in models}
-        installed |= {one.repo: one.id for one in beside}
+        installed = {origin_of(model.card): model.id for model in models}
+        installed |= {origin_of(one.facts): one.id for one in beside}
         entries = listed()
         home = self.studio.settings.models
         there = next(folder for folder in (home, *home.parents) if folder.is_dir())
@@ -133,10 +133,16 @@ class ModelDesk:
         }
 
     def entry(
-        self, entry: Listed, entries: tuple[Listed, ...], installed: Mapping[str, str], memory: int, kind: str
+        self,
+        entry: Listed,
+        entries: tuple[Listed, ...],
+        installed: Mapping[tuple[str, str], str],
+        memory: int,
+        kind: str,
     ) -> Json:
-        found = fit_listed(entry, memory, entries, kind)
-        return {**entry.to_dict(), "installed": installed.get(entry.repo, ""), "fit": found.to_dict()}
+        """`fit` is None for what works beside a model and fits where that does."""
+        found = None if entry.kind else fit_listed(entry, memory, entries, kind).to_dict()
+        return {**entry.to_dict(), "installed": installed.get((entry.repo, entry.file), ""), "fit": found}
 
     # --- asking the hub
 
@@ -155,16 +161,23 @@ class ModelDesk:
         }
 
     def plan(self, given: Mapping[str, Any]) -> Json:
-        """What a download would bring: size, room, licence, fit. All refusals of the hub."""
+        """What a download would bring: size, room, licence, fit; or `choose`, the files of which one must be named. All
+        other refusals of the hub.
+        """
         from studio.hub.plan import fit_of, is_here
+        from studio.hub.refusals import SeveralFiles
 
-        found = self._plan(given)
+        try:
+            found = self._plan(given)
+        except SeveralFiles as several:
+            return {"choose": [{"path": file.path, "size": file.size} for file in several.files]}
         kind, memory = self.device()
+        fit = fit_of(found, memory, kind)
         entry = listed_by_repo(found.repo)
         return {
             **found.to_dict(),
             "link": found.licence.link,
-            "fit": fit_of(found, memory, kind).to_dict() if found.kind != "lora" else None,
+            "fit": fit.to_dict() if fit else None,
             "here": is_here(self.studio.settings, found),
             "entry": entry.to_dict() if entry else None,
         }

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub import constants
+from safetensors.torch import save
 
 from studio.hub.downloads import Downloads, Progress
 from studio.hub.repository import Hub
@@ -51,6 +53,11 @@ def writer(size: int = 3_000_000, seed: int = 1) -> dict[str, bytes]:
         "README.md": b"# A writer",
         "LICENSE": b"Do what you want.",
     }
+
+
+def vectors(width: int = 16, seed: int = 1) -> bytes:
+    """A textual inversion embedding of two vectors."""
+    return save({"emb_params": torch.randn(2, width, generator=torch.Generator().manual_seed(seed))})
 
 
 def until(downloads: Downloads, id: str, ready: int, timeout: float = 20.0) -> Progress:

@@ -16,7 +16,9 @@ from studio.hub.listed import listed
 from studio.settings import ASSETS, Settings
 from studio.types import Device
 from tests.families.diffusion import tiny
-from tests.hub.conftest import writer
+from tests.families.diffusion.test_controlnet import build_controlnet
+from tests.families.diffusion.test_references import build_reference
+from tests.hub.conftest import vectors, writer
 from tests.hub.hub_server import HubServer
 from tests.hub.ldm_layout import write_checkpoint, write_kohya_lora
 
@@ -91,7 +93,9 @@ def test_offline_asks_nobody(server: HubServer, settings: Settings, run: Any) ->
 
 def test_the_table_of_what_fits(settings: Settings, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     code, rows, _ = run("fit")
-    assert code == 0 and {row["id"] for row in rows} >= {entry.id for entry in listed()} | {"starter-image"}
+    assert code == 0 and {row["id"] for row in rows} >= {entry.id for entry in listed() if not entry.kind} | {
+        "starter-image"
+    }
     sdxl = next(row for row in rows if row["id"] == "sdxl")["fit"]
     assert [plan["fits"] for plan in sdxl] == [False, True, True, True]
     monkeypatch.setenv("STUDIO_MEMORY_LIMIT", "8G")
@@ -160,6 +164,45 @@ def test_a_lora_and_a_checkpoint_from_the_hub(server: HubServer, settings: Setti
     assert named_file(model.folder) == model.folder / "model.safetensors" and "inpaint" in model.tasks
     code, (gone,), _ = run("remove", "lcm")
     assert code == 0 and gone["kind"] == "lora" and gone["freed"] == len(lora) and not catalog.adapters()
+
+
+def test_what_works_beside_models_comes_from_the_hub_and_goes_again(
+    server: HubServer, settings: Settings, run: Any, tmp_path: Path
+) -> None:
+    model = tiny.build("sd", settings.models / "mine")
+    build_reference(model, tmp_path / "look")
+    build_controlnet("sd", model, tmp_path / "net")
+    look = {f"models/{p.relative_to(tmp_path / 'look')}": p.read_bytes() for p in files_in(tmp_path / "look")}
+    free = {"license": "apache-2.0"}
+    server.add("h94/IP-Adapter", {**look, "models/ip-adapter_other.safetensors": b"0"}, card=free)
+    server.add("lllyasviel/control_v11p_sd15_canny", tmp_path / "net", card=free)
+    server.add("someone/master", {"old-master.safetensors": vectors()}, card=free)
+    code, _, said = run("get", "h94/IP-Adapter")
+    assert code == 2 and "models/ip-adapter_tiny.safetensors" in said and "--file" in said
+    assert run("get", "h94/IP-Adapter", "--file", "models/ip-adapter_tiny.safetensors", "--name", "look")[0] == 0
+    for name in ("control-canny-sd15", "someone/master"):
+        code, _, said = run("get", name)
+        assert code == 0, said
+    rows = {row["id"]: row for row in run("list")[1] if "kind" in row}
+    told = {id: (row["kind"], row["beside"]) for id, row in rows.items() if row["source"] == "local"}
+    assert told == {
+        "look": ("IP-Adapter", ["mine"]),
+        "control-canny-sd15": ("ControlNet", ["mine"]),
+        "old-master": ("embedding", []),
+    }
+    assert rows["old-master"]["repo"] == "someone/master"
+    assert {row["id"] for row in run("available")[1] if row["installed"]} == {"control-canny-sd15"}
+    assert "is here already" in run("get", "someone/master")[2]
+    (net,) = Catalog(settings).controlnets(Catalog(settings).model("mine"))
+    assert net.kind == "canny" and net.name == "ControlNet canny, SD 1.5"
+    for id in told:
+        assert run("remove", id)[0] == 0
+    assert not any(row["source"] == "local" for row in run("list")[1] if "kind" in row)
+    assert not list((settings.home / "embeddings").iterdir())
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
 
 
 def test_assets_are_where_the_import_expects_them() -> None:

@@ -10,17 +10,19 @@ import pytest
 
 from studio.errors import DiskFull, InvalidInput, ModelError, NotFound
 from studio.families import FAMILIES
+from studio.families.diffusion.controlnet_folders import KINDS
+from studio.families.diffusion.preview_folders import NAMES
 from studio.hub import licences, plan
 from studio.hub.access_token import AccessToken, find_token, forget_token, keep_token, redacted, without_tokens
 from studio.hub.hub_cache import place_link
 from studio.hub.licences import Licence, licence_of
 from studio.hub.listed import CHECKABLE, listed, listed_by_repo
 from studio.hub.plan import make_plan
-from studio.hub.refusals import Gated, LicenceNotAccepted, Unreachable
+from studio.hub.refusals import Gated, LicenceNotAccepted, SeveralFiles, Unreachable
 from studio.hub.repository import Hub, check_id, may_carry_a_token
 from studio.hub.selection import File, choose_files, safe_path
 from studio.settings import ASSETS, ROOT, Settings
-from tests.hub.conftest import writer
+from tests.hub.conftest import vectors, writer
 from tests.hub.hub_server import HubServer
 
 TURBO = {
@@ -288,4 +290,79 @@ def test_every_entry_is_complete_and_of_a_class_that_exists() -> None:
         assert not entry.limits_use or not entry.licence or entry.forbids or "forbids" in entry.unchecked, entry.id
     assert sum(entry.runs for entry in entries) >= 40
     assert listed_by_repo("STABILITYAI/sd-turbo") is not None and listed_by_repo("nobody/nothing") is None
-    assert len(list((ROOT / "presets" / "models").glob("*.toml"))) == 7
+    assert len(list((ROOT / "presets" / "models").glob("*.toml"))) == 8
+
+
+def test_what_works_beside_models_is_listed_by_its_kind() -> None:
+    beside = [entry for entry in listed() if entry.kind]
+    assert len(beside) >= 10 and {entry.kind for entry in beside} == {"ControlNet", "IP-Adapter", "preview", "LoRA"}
+    for entry in beside:
+        assert entry.runs and not entry.tasks and entry.medium == "image", entry.id
+        if entry.kind == "ControlNet":  # what picture it wants is told by the name of its folder
+            assert any(kind in entry.id for kind in KINDS), entry.id
+        if entry.kind == "preview":
+            assert entry.id in {name for _, name in NAMES}, entry.id
+
+
+# --- what works beside models
+
+
+def looks() -> dict[str, bytes]:
+    """As the makers of IP-Adapters publish them: many adapters beside two models that see, nothing at the root."""
+    files = {"README.md": b"#", "LICENSE": b"...", "fig1.png": b"0"}
+    for folder in ("models", "sdxl_models"):
+        encoder = f"{folder}/image_encoder"
+        files |= {f"{encoder}/config.json": b"{}", f"{encoder}/pytorch_model.bin": bytes(900)}
+        files |= {f"{encoder}/model.safetensors": folder.encode() * 9}
+    files |= {"models/ip-adapter_sd15.safetensors": bytes(100), "models/ip-adapter_sd15.bin": bytes(100)}
+    files |= {"models/ip-adapter-plus_sd15.safetensors": bytes(120), "models/light.safetensors": bytes(9)}
+    return files | {f"sdxl_models/ip-adapter_sdxl{end}.safetensors": bytes(150) for end in ("", "_vit-h")}
+
+
+def test_an_ip_adapter_is_taken_with_the_model_that_sees_for_it(
+    server: HubServer, settings: Settings, hub: Hub
+) -> None:
+    server.add("h94/IP-Adapter", looks())
+    with pytest.raises(SeveralFiles, match="holds several files") as told:
+        make_plan(settings, hub, "h94/IP-Adapter")
+    assert [(file.path, file.size) for file in told.value.files] == [
+        ("models/ip-adapter_sd15.safetensors", 100),
+        ("models/ip-adapter-plus_sd15.safetensors", 120),
+        ("sdxl_models/ip-adapter_sdxl.safetensors", 150),
+        ("sdxl_models/ip-adapter_sdxl_vit-h.safetensors", 150),
+    ]
+    for file, seen_by in (
+        ("models/ip-adapter_sd15.safetensors", "models"),
+        ("sdxl_models/ip-adapter_sdxl.safetensors", "sdxl_models"),
+        ("sdxl_models/ip-adapter_sdxl_vit-h.safetensors", "models"),  # it wants the smaller one, as its name says
+    ):
+        found = make_plan(settings, hub, "h94/IP-Adapter", file=file)
+        name = file.rpartition("/")[2]
+        assert found.id == Path(name).stem and found.kind == "folder" and found.card["hub"]["file"] == file
+        assert {each.target: each.file.path for each in found.files} == {
+            "LICENSE": "LICENSE",
+            "image_encoder/config.json": f"{seen_by}/image_encoder/config.json",
+            "image_encoder/model.safetensors": f"{seen_by}/image_encoder/model.safetensors",
+            name: file,
+        }
+        assert plan.fit_of(found, 2**33, "cuda") is None and not {"family", "tasks"} & set(found.card)
+    listed_one = make_plan(settings, hub, "ip-adapter-sd15")
+    assert listed_one.id == "ip-adapter-sd15" and listed_one.card["hub"]["file"] == "models/ip-adapter_sd15.safetensors"
+    server.add(
+        "someone/look", {name: data for name, data in looks().items() if "plus" not in name and "xl" not in name}
+    )
+    assert make_plan(settings, hub, "someone/look").id == "look"
+
+
+def test_an_embedding_is_one_file_among_others(server: HubServer, settings: Settings, hub: Hub) -> None:
+    server.add("someone/old-master", {"old-master.safetensors": vectors(), "README.md": b"#"})
+    found = make_plan(settings, hub, "someone/old-master")
+    assert (found.kind, found.id, [each.target for each in found.files]) == (
+        "embedding", "old-master", ["model.safetensors"])  # fmt: skip
+    server.add(
+        "someone/many", {"day.safetensors": vectors(), "night.safetensors": vectors(), "x/deep.safetensors": b""}
+    )
+    with pytest.raises(SeveralFiles) as told:
+        make_plan(settings, hub, "someone/many")
+    assert [file.path for file in told.value.files] == ["day.safetensors", "night.safetensors"]
+    assert make_plan(settings, hub, "someone/many", file="night.safetensors").id == "night"

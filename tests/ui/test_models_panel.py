@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from studio.settings import ASSETS
+from tests.hub.conftest import vectors
 from tests.hub.hub_server import HubServer
 from tests.ui.served import Served, serving
 from tests.ui.story import SLOWLY, wait_until
@@ -29,6 +30,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
             monkeypatch.delenv(name, raising=False)
         running.add(REPO, ASSETS / "models" / "starter-gan", card={"license": "openrail"})
         running.add("maker/closed", {"model_index.json": b"{}"}, gated=True, token=TOKEN)
+        words = {f"{name}.safetensors": vectors() for name in ("day", "night")}
+        running.add("maker/words", words, card={"license": "mit"})
         yield running
 
 
@@ -60,6 +63,7 @@ def test_a_model_comes_from_the_hub_and_goes_again(page: Page, home: Path, hub: 
         hub.pause = 0.02  # so that there is time to press Pause
         it_is_downloaded_with_a_pause(desk, hub)
         it_works_and_goes_again(desk)
+        of_several_files_one_is_chosen(desk)
         a_gated_one_needs_the_token(desk)
         what_cannot_be_used_is_said(desk, home)
         page.goto("about:blank")
@@ -138,6 +142,26 @@ def it_works_and_goes_again(desk: Desk) -> None:
     row.get_by_role("button", name=re.compile("Remove, frees")).click()
     page.locator("dialog[open]").get_by_role("button", name="Remove").click()
     expect(row).to_have_count(0, timeout=20_000)
+
+
+def of_several_files_one_is_chosen(desk: Desk) -> None:
+    page = desk.page
+    expect(page.get_by_role("region", name="Beside models of pictures, to be had")).to_contain_text(
+        "IP-Adapter, SD 1.5"
+    )
+    desk.search("maker/words")
+    page.locator('[data-found="maker/words"]').get_by_role("button", name="Get").click()
+    dialog = page.locator("dialog[open]")
+    expect(dialog).to_contain_text("maker/words holds 2 files. Which one?")
+    expect(dialog.locator(".mdl-file").first).to_contain_text(re.compile(r"day\.safetensors\s*\d+ k?B"))
+    dialog.get_by_label("night.safetensors").check()
+    dialog.get_by_role("button", name="Go on").click()
+    page.locator("dialog[open]").get_by_role("button", name="Download").click()
+    beside = page.get_by_role("region", name="Beside models", exact=True).locator('[data-model="night"]')
+    expect(beside).to_contain_text("embedding", timeout=SLOWLY)
+    page.locator("#tab-image-button").click()
+    expect(page.locator("#image-embedding")).to_be_visible(timeout=10_000)
+    page.locator("#tab-models-button").click()
 
 
 def a_gated_one_needs_the_token(desk: Desk) -> None:
