@@ -358,7 +358,8 @@ class Studio:
         if delivers:
             folder = self.training_folder(job.request) / MODEL
             name = str(event.meta.get("name") or job.request.prompt or job.request.task)
-            self.catalog.take_model(name, folder, {"job": job.id, "sha256": kept.sha256, "task": job.request.task})
+            facts = {"job": job.id, "sha256": kept.sha256, "task": job.request.task, "run": folder.parent.name}
+            self.catalog.take_model(name, folder, facts)
         return kept
 
     def record(self, job: Job, index: int, meta: Mapping[str, object]) -> provenance.Provenance:

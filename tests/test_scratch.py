@@ -109,8 +109,8 @@ def test_a_killed_training_goes_on_and_ends_alike(studio: Studio, pictures: Path
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_stop_keeps_what_is_there_as_a_model(studio: Studio, pictures: Path) -> None:
-    job = taught(studio, pictures, "vae", 100_000)
+def test_stop_keeps_what_is_there_as_a_model_until_it_went_on(studio: Studio, pictures: Path) -> None:
+    job = taught(studio, pictures, "vae", 300)
     while studio.live(job.id).step < 5:
         with pytest.raises(TimeoutError):
             studio.wait(job.id, timeout=0.1)
@@ -118,6 +118,10 @@ def test_stop_keeps_what_is_there_as_a_model(studio: Studio, pictures: Path) -> 
     assert studio.wait(job.id, timeout=60).state is JobState.cancelled
     assert studio.catalog.model(studio.catalog.model_of_job(job.id)).card["stopped"] is True
     assert studio.library.outputs(job.id)[0].meta["stopped"] is True
+    again = studio.wait(studio.retry(job.id).id, timeout=200)
+    assert again.state is JobState.done, again.error
+    (model,) = (model for model in studio.catalog.models() if model.source == "trained")
+    assert model.id == studio.catalog.model_of_job(again.id) == "my-toys" and "stopped" not in model.card
 
 
 @pytest.mark.slow

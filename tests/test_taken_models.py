@@ -43,6 +43,24 @@ def test_a_model_is_taken_once_a_job_and_never_over_another(tmp_path: Path) -> N
     assert catalog.model_of_job("3") == "starter-image-2" and catalog.model_of_job("4") == ""
 
 
+def test_what_went_on_takes_the_place_of_what_it_left_when_it_was_stopped(tmp_path: Path) -> None:
+    catalog = Catalog(Settings.load({"home": tmp_path / "home"}))
+    folder = made(tmp_path / "made")
+    card = {"family": "diffusion", "tasks": ["text_to_image"]}
+    write_card(folder, {**card, "stopped": True})
+    assert catalog.take_model("cats", folder, {"job": "1", "run": "a"}) == "cats"
+    assert catalog.take_model("cats", folder, {"job": "2", "run": "b"}) == "cats-2"  # another training
+    (folder / "unet" / "weights.safetensors").write_bytes(b"56")
+    assert catalog.take_model("cats", folder, {"job": "3", "run": "a"}) == "cats"  # stopped once more
+    write_card(folder, card)
+    assert catalog.take_model("cats", folder, {"job": "4", "run": "a"}) == "cats"
+    (whole,) = (model for model in catalog.models() if model.card.get("made", {}).get("run") == "a")
+    assert (whole.folder / "unet" / "weights.safetensors").read_bytes() == b"56" and "stopped" not in whole.card
+    assert catalog.model_of_job("4") == "cats" and catalog.model_of_job("1") == ""
+    assert catalog.take_model("cats", folder, {"job": "5", "run": "a"}) == "cats-3"  # a whole one stays
+    assert not list((tmp_path / "home" / "models").glob(".*"))
+
+
 def test_what_is_no_model_or_half_copied_is_not_offered(tmp_path: Path) -> None:
     catalog = Catalog(Settings.load({"home": tmp_path / "home"}))
     (tmp_path / "empty").mkdir()
