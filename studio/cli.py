@@ -20,7 +20,7 @@ from studio.music_commands import add_music, music
 from studio.origin.exported import chosen, marked_bytes
 from studio.origin_commands import add_origin, origin
 from studio.settings import DEVICES, Settings, obstacle
-from studio.sound_commands import add_speech, speech
+from studio.sound_commands import add_sound, add_speech, sound, speech
 from studio.studio import Studio
 from studio.terminal import out_file, print_json
 from studio.text_commands import add_text, text
@@ -79,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
         add_text,
         add_music,
         add_speech,
+        add_sound,
         add_design,
         _add_library,
         add_models,
@@ -234,6 +235,7 @@ COMMANDS = {
     "text": text,
     "music": music,
     "speech": speech,
+    "sound": sound,
     "design": design,
     "library": library,
     "models": models,

@@ -100,6 +100,7 @@ def test_a_home_that_is_no_folder_is_one_sentence(tmp_path: Path, below: str) ->
         ("image", "a fox"),
         ("music", "a waltz"),
         ("speech", "Good morning."),
+        ("sound", "rain on a roof"),
         ("design", "shape", "a vase"),
         ("design", "explore"),
         ("design", "palette", __file__),
@@ -135,6 +136,7 @@ def test_a_file_that_is_not_there_is_named_as_it_was_typed(tmp_path: Path, home:
     for words in (
         ("origin", none),
         ("speech", "--file", none),
+        ("sound", "a waltz", "--melody", none),
         ("image", "--from", none),
         ("music", "a song", "--lyrics", f"@{none}"),
         ("text", "the sea", "--json-schema", none),

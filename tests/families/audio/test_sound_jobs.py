@@ -1,5 +1,6 @@
 """Sound through the whole studio: found by the catalog, made by its worker, kept in the library."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -110,3 +111,22 @@ def test_a_recording_speaks_where_one_agrees_to_it(tmp_path: Path) -> None:
             composing.request(studio, Composing(values=values, recording={"sha256": picture, "agreed": True}))
         other = composing.request(studio, Composing(values={**values, "model": "voice"}, recording=recorded))
         assert not other.inputs and "consent" not in other.params, "it waits for a model that can"
+
+
+@pytest.mark.timeout(300)
+def test_the_command_makes_sounds_after_a_tune(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "home"
+    tiny.musicgen(home / "models" / "melodies", melody=True)
+    tune = tmp_path / "tune.wav"
+    soundfile.write(tune, np.sin(np.arange(32_000) / 9) * 0.5, 16_000)
+    words = ["sound", "a waltz", "--melody", str(tune), "--seconds", "0.5", "--count", "2", "--seed", "7"]
+    assert main([*words, "--out", str(tmp_path / "out"), "--home", str(home), "--device", "cpu"]) == 0
+    takes = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [take["seed"] for take in takes] == [7, 8]
+    for take in takes:
+        assert Path(take["path"]).parent == tmp_path / "out" and 0.3 < soundfile.info(take["path"]).duration < 0.8
+    with Studio(Settings.load({"home": str(home), "device": "cpu"})) as studio:
+        (job,) = studio.library.jobs()
+        assert job.request.params["seconds"] == 0.5 and [given.role for given in job.request.inputs] == ["melody"]
+    assert main(["sound", "a waltz", "--home", str(tmp_path / "none"), "--device", "cpu"]) == 2
+    assert "No installed model can do text to audio" in capsys.readouterr().err
