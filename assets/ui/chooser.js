@@ -9,33 +9,39 @@
   const NONE = { picked: "Nothing that fits is picked yet: P on a take picks it.", starred: "Nothing that fits is starred yet.", all: "Nothing fits." };
 
   const nameOf = (item) => item.prompt || item.name || item.media_type;
-  const tile = (item, { chosen, already, changed }) => {
+  const tile = (item, { chosen, already, one, changed }) => {
     const node = el(
       "button",
       { type: "button", role: "option", class: "at-work", "aria-selected": String(chosen.has(item.sha256)), title: nameOf(item), "aria-label": nameOf(item), disabled: already.has(item.sha256) },
       item.thumb ? el("img", { src: item.thumb, alt: "", loading: "lazy" }) : el("span", { text: nameOf(item), dir: "auto" }),
     );
     node.addEventListener("click", () => {
-      if (!chosen.delete(item.sha256)) chosen.set(item.sha256, item);
-      node.setAttribute("aria-selected", String(chosen.has(item.sha256)));
+      const had = chosen.delete(item.sha256);
+      if (one) {
+        chosen.clear();
+        for (const other of node.parentElement.children) other.setAttribute("aria-selected", "false");
+      }
+      if (!had) chosen.set(item.sha256, item);
+      node.setAttribute("aria-selected", String(!had));
       changed();
     });
     return node;
   };
 
   /** Asks for works and resolves to the chosen ones, [] for none. `media`: their types, all for []; `fits`: which of
-   *  them will do; `already`: the hashes of those that are chosen already; `which`: what is shown first. */
-  atelier.chooseWorks = (title, { media = [], fits = () => true, already = new Set(), which = "all" } = {}) =>
+   *  them will do; `already`: the hashes of those that are chosen already; `which`: what is shown first; `one`: no more
+   *  than one is wanted. */
+  atelier.chooseWorks = (title, { media = [], fits = () => true, already = new Set(), which = "all", one = false } = {}) =>
     new Promise((resolve) => {
       const chosen = new Map();
-      const list = el("div", { class: "at-works", role: "listbox", "aria-multiselectable": "true", "aria-label": "Works" });
+      const list = el("div", { class: "at-works", role: "listbox", "aria-multiselectable": String(!one), "aria-label": "Works" });
       const words = el("input", { type: "search", placeholder: "Words of a prompt", "aria-label": "Search", autocomplete: "off", dir: "auto" });
       const told = el("span", { class: "at-told", role: "status" });
       const more = tool(null, "Show more", () => load(true));
-      const go = el("button", { class: "at-button strong", value: "go", text: "Add", disabled: true });
+      const go = el("button", { class: "at-button strong", value: "go", text: one ? "Use" : "Add", disabled: true });
       const changed = () => {
         go.disabled = !chosen.size;
-        go.textContent = chosen.size ? `Add ${chosen.size}` : "Add";
+        if (!one) go.textContent = chosen.size ? `Add ${chosen.size}` : "Add";
       };
       let [seen, asked, waiting] = [0, 0, null];
       const load = async (further = false) => {
@@ -44,7 +50,7 @@
         const query = new URLSearchParams({ limit: PAGE, offset, text: words.value, media: media.join("\n"), ...WHICH.find(([id]) => id === which)[2] });
         const page = await atelier.fetchJson(`/atelier/find?${query}`).catch((error) => ({ items: [], total: 0, error: error.message }));
         if (mine !== asked) return; // other words by now
-        const tiles = page.items.filter(fits).map((item) => tile(item, { chosen, already, changed }));
+        const tiles = page.items.filter(fits).map((item) => tile(item, { chosen, already, one, changed }));
         if (!further) fill(list);
         list.append(...tiles);
         seen = offset + page.items.length;
@@ -81,4 +87,12 @@
       words.focus();
       load();
     });
+
+  const PICTURES = ["image/png", "image/jpeg", "image/webp", "image/gif", "image/avif", "image/bmp"];
+  atelier.isPicture = ({ media_type: type }) => PICTURES.includes(type);
+  /** Asks for one picture: {sha256, name}, or null. */
+  atelier.choosePicture = async (title) => {
+    const [item] = await atelier.chooseWorks(title, { media: PICTURES, one: true });
+    return item ? { sha256: item.sha256, name: nameOf(item).slice(0, 80) } : null;
+  };
 })();

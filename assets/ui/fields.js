@@ -229,6 +229,10 @@
     paint();
   };
 
+  /** Under a place for a picture: one that is in the library already. */
+  const fromLibrary = (find) => button("start", "From the library", find, { kind: "bd-fromlibrary" });
+  atelier.fromLibrary = fromLibrary;
+
   atelier.startPicture = (element, props, trigger, watch) => {
     const set = (value) => {
       props.value = value;
@@ -237,6 +241,12 @@
     const paintMask = () => {
       const { sha256, mask, name } = props.value;
       new atelier.Painter(sha256, mask, (painted) => set({ sha256, mask: painted, name }));
+    };
+    /** Laid over the picture, to be looked at and gone on with. */
+    const findMask = async () => {
+      const { sha256, name } = props.value;
+      const chosen = await window.atelier.choosePicture("A mask: what is light in it is made new");
+      if (chosen) new atelier.Painter(sha256, chosen.sha256, (painted) => set({ sha256, mask: painted, name }));
     };
     const upload = async (file) => {
       const host = mountOf(element);
@@ -258,7 +268,13 @@
         zone.classList.remove("over");
         if (event.dataTransfer.files[0]) upload(event.dataTransfer.files[0]);
       });
-      return [zone, problem && el("div", { class: "bd-problem", role: "alert", dir: "auto", text: problem })];
+      const find = async () => {
+        const chosen = await window.atelier.choosePicture("A picture to begin with");
+        if (!chosen) return;
+        set({ ...chosen, mask: null });
+        trigger("act", { sha256: chosen.sha256 });
+      };
+      return [zone, fromLibrary(find), problem && el("div", { class: "bd-problem", role: "alert", dir: "auto", text: problem })];
     };
     const filled = ({ sha256, mask, name }) => [
       el("div", { class: "bd-started" },
@@ -266,6 +282,7 @@
         el("div", {},
           el("div", { class: "bd-quiet", dir: "auto", text: mask ? "Only the masked part is made new." : name || "The new picture begins with this one." }),
           button("inpaint", mask ? "Paint another mask" : "Paint a mask", () => paintMask(), { kind: "do-mask" }),
+          button("start", "Mask from the library", findMask),
           button("close", "Remove", () => set({ sha256: null, mask: null, name: "" })))),
     ];
     const paint = (problem = "") => {

@@ -43,6 +43,14 @@
   const opens = (item) => OPENS.some((kind) => item.media_type.startsWith(kind)) || (item.media_type === "application/json" && Boolean(item.thumb));
   const NAMED = { image: "Image", text: "Text", music: "Music", design: "Design" };
 
+  const GIVEN = [["start", "right", "Use as start"], ["reference", "open", "Use as reference"], ["control", "edit", "Follow its outlines"]];
+  /** What a picture can be for new ones in the Image panel; a film's end can begin the next one. */
+  const given = (item) => {
+    const board = window.atelierBoard;
+    const able = item.media_type === "video/mp4" ? GIVEN.slice(0, 1) : atelier.isPicture(item) ? GIVEN : [];
+    return able.filter(([role]) => board?.send && !board.lacks?.("image", role)).map(([role, icon, words]) => tool(icon, words, () => board.send("image", { sha256: item.sha256 }, role)));
+  };
+
   class Detail {
     constructor(library) {
       this.library = library;
@@ -122,6 +130,7 @@
         opens(item) ? tool("open", `Open in ${NAMED[atelier.panelOf(item)]}`, () => atelier.openIn(item), { kind: "strong" }) : null,
         window.atelierBoard?.sendToDesign && opens(item) ? tool("cube", "To Design", () => window.atelierBoard.sendToDesign(item, item.prompt || item.name)) : null,
         item.restored && opens(item) ? tool("use", "Use settings", () => this.use(item)) : null,
+        ...given(item),
         star,
         download,
         tool("trash", "Move to trash", () => library.trash([item.sha256]), { bare: true }),

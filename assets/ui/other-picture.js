@@ -26,7 +26,11 @@
         zone.classList.remove("over");
         if (event.dataTransfer.files[0]) upload(event.dataTransfer.files[0]);
       });
-      return [zone, problem ? el("div", { class: "bd-problem", role: "alert", dir: "auto", text: problem }) : null];
+      const find = async () => {
+        const chosen = await window.atelier.choosePicture(props.value.chooses);
+        if (chosen) set(chosen);
+      };
+      return [zone, atelier.fromLibrary(find), problem ? el("div", { class: "bd-problem", role: "alert", dir: "auto", text: problem }) : null];
     };
     const filled = ({ sha256, name }) => [
       el("div", { class: "bd-started" },

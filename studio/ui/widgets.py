@@ -117,15 +117,23 @@ class OtherPicture(_Widget):
         super().__init__("otherPicture", picture_value(role), elem_id=f"{panel}-{role}", **options)
 
 
-PICTURES = {  # by role: what an empty place asks for, and what is said of a picture without a name
-    "reference": ("Drop a picture to resemble, or choose one", "New pictures resemble this one."),
-    "control": ("Drop a picture to follow, or choose one", "New pictures follow this one."),
+PICTURES = {  # by role: what an empty place asks for, what is said of a picture without a name, what the library is for
+    "reference": (
+        "Drop a picture to resemble, or choose one",
+        "New pictures resemble this one.",
+        "A picture to resemble",
+    ),
+    "control": (
+        "Drop a picture to follow, or choose one",
+        "New pictures follow this one.",
+        "A picture to follow",
+    ),
 }
 
 
 def picture_value(role: str, sha256: str | None = None, name: str = "") -> Json:
-    asks, says = PICTURES[role]
-    return {"role": role, "sha256": sha256, "name": name, "asks": asks, "says": says}
+    asks, says, chooses = PICTURES[role]
+    return {"role": role, "sha256": sha256, "name": name, "asks": asks, "says": says, "chooses": chooses}
 
 
 class StartScore(_Widget):

@@ -145,6 +145,70 @@ def test_a_part_of_an_uploaded_picture_is_painted_anew(panel: Board, tmp_path: P
     assert 0.002 < share < 0.9
 
 
+def find_in_library(page: Page, place: str, button: str, words: str) -> None:
+    page.locator(place).get_by_role("button", name=button, exact=True).click()
+    chooser = page.locator(".at-chooser")
+    chooser.get_by_role("searchbox").fill(words)
+    expect(chooser.locator(".at-work", has=page.locator("img"))).to_have_count(1, timeout=10_000)
+    chooser.locator(".at-work").click()
+    chooser.get_by_role("button", name="Use", exact=True).click()
+
+
+def test_pictures_of_the_library_are_start_mask_and_control(panel: Board, tmp_path: Path) -> None:
+    page, served = panel.page, panel.served
+    left = tmp_path / "left side.png"
+    Image.new("L", (64, 64)).save(left)
+    with Image.open(left) as half:
+        half.paste(255, (0, 0, 32, 64))
+        half.save(left)
+    served.ask("/atelier/upload?role=source&name=left+side.png", method="POST", body=left.read_bytes())
+    panel.fill(prompt="an old lighthouse")
+    panel.generate()
+    panel.done(1)
+    served.post("/atelier/act", {"action": "new_session", "panel": "image"})
+    page.reload()
+    panel.ready()
+    panel.fill(prompt="a red fox", steps=4, count=1)
+    page.get_by_role("button", name="Start from a picture").click()
+    find_in_library(page, "#image-start", "From the library", "old lighthouse")
+    expect(page.locator("#image-start .bd-started")).to_contain_text("an old lighthouse", timeout=10_000)
+    find_in_library(page, "#image-start", "Mask from the library", "left side")
+    expect(page.locator(".bd-painter[data-ready]")).to_be_visible(timeout=20_000)
+    page.get_by_role("button", name="Done").click()
+    expect(page.locator("#image-start .bd-started")).to_contain_text("Only the masked part", timeout=10_000)
+    panel.generate()
+    panel.done(1)
+    job = newest(served)
+    roles = {given["role"]: given["sha256"] for given in job["inputs"]}
+    assert job["task"] == "inpaint" and set(roles) == {"init_image", "mask_image"}, job
+    mask = tmp_path / "mask.png"
+    mask.write_bytes(served.ask(f"/atelier/files/{roles['mask_image']}").body)
+    with Image.open(mask) as painted:
+        assert painted.size == (64, 64) and painted.convert("L").tobytes() == Image.open(left).tobytes()
+    page.get_by_role("button", name="Follow a picture's outlines").click()
+    find_in_library(page, "#image-control", "From the library", "old lighthouse")
+    expect(page.locator("#image-control .bd-started")).to_contain_text("an old lighthouse", timeout=10_000)
+
+
+def test_the_library_gives_the_form_a_picture_to_begin_with_or_to_follow(panel: Board) -> None:
+    page = panel.page
+    panel.fill(prompt="a stone bridge")
+    panel.generate()
+    panel.done(1)
+    panel.served.post("/atelier/act", {"action": "new_session", "panel": "image"})
+    page.reload()
+    panel.ready()
+    for button, place in (("Use as start", "#image-start"), ("Follow its outlines", "#image-control")):
+        page.locator("#tab-library-button").last.click()
+        page.locator("#library-grid").get_by_role("option", name=re.compile("a stone bridge")).first.click()
+        details = page.get_by_role("complementary", name="Details")
+        details.get_by_role("button", name=button, exact=True).click()
+        expect(page.locator(f"{place} .bd-started")).to_contain_text("a stone bridge", timeout=10_000)
+        expect(page.locator(place)).to_be_visible()
+    page.locator("#tab-library-button").last.click()
+    expect(details.get_by_role("button", name="Use as reference", exact=True)).to_have_count(0)  # nothing shows it
+
+
 def test_a_take_becomes_the_start_of_the_next(panel: Board) -> None:
     panel.generate()
     panel.done(1)
