@@ -12,6 +12,8 @@ from studio.types import Value
 MAX_SCORE = 10 * 2**20  # bytes
 MAX_SOUND = 256 * 2**20
 MAX_SECONDS = 3600
+MAX_SAMPLES = MAX_SECONDS * 48_000 * 2  # frames times channels: an hour in stereo
+BLOCK = 1 << 18  # frames that are in memory at once
 SCORE_NAMES = (".mid", ".midi", ".musicxml", ".xml", ".mxl", ".abc", ".krn")
 SOUND_NAMES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 
@@ -51,18 +53,45 @@ def clean_sound(file: Path, target: Path, name: str) -> dict[str, Value]:
     size = file.stat().st_size
     if size > MAX_SOUND:
         raise InvalidInput(f"{name} has {size / 2**20:.0f} MB.", f"Sounds up to {MAX_SOUND // 2**20} MB can be read.")
-    try:
-        with soundfile.SoundFile(file) as opened:
-            seconds = opened.frames / opened.samplerate
-            if seconds > MAX_SECONDS or opened.channels > 8:
-                raise InvalidInput(
-                    f"{name} lasts {seconds / 60:.0f} minutes in {opened.channels} channels.",
-                    f"Up to {MAX_SECONDS // 60} minutes in 8 channels can be read.",
-                )
-            samples, rate = opened.read(dtype="float32", always_2d=True), opened.samplerate
-    except (soundfile.LibsndfileError, OSError, ValueError, MemoryError) as error:
-        raise InvalidInput(f"{name} is no sound that can be read.", "Use WAV, FLAC, OGG or MP3.") from error
-    if not len(samples):
+    with _opened(file, name) as source:
+        rate, channels = source.samplerate, source.channels
+        seconds = source.frames / rate
+        if seconds > MAX_SECONDS or channels > 8 or source.frames * channels > MAX_SAMPLES:
+            raise InvalidInput(
+                f"{name} lasts {seconds / 60:.0f} minutes in {channels} channels at {rate:,} Hz.",
+                f"Up to {MAX_SECONDS // 60} minutes in stereo at 48,000 Hz can be read, or less of more channels.",
+            )
+        try:
+            with soundfile.SoundFile(target, "w", rate, channels, "PCM_16", format="FLAC") as clean:
+                frames = _copied(source, clean, name)
+        except (soundfile.LibsndfileError, OSError) as error:
+            said = f"{name} could not be kept at {rate:,} Hz in {channels} channels: {error}."
+            raise InvalidInput(said, "Make room on the disk, or save it at 44,100 Hz in stereo.") from error
+    if not frames:
         raise InvalidInput(f"{name} holds no sound.", "Choose another file.")
-    soundfile.write(target, np.nan_to_num(samples), rate, format="FLAC", subtype="PCM_16")
-    return {"duration": len(samples) / rate, "sample_rate": rate}
+    return {"duration": frames / rate, "sample_rate": rate}
+
+
+def _opened(file: Path, name: str) -> soundfile.SoundFile:
+    try:
+        return soundfile.SoundFile(file)
+    except (soundfile.LibsndfileError, OSError, ValueError, MemoryError) as error:
+        raise _unreadable(name) from error
+
+
+def _copied(source: soundfile.SoundFile, clean: soundfile.SoundFile, name: str) -> int:
+    """Copies block by block, so that an hour takes no more memory than a second; how many frames there were."""
+    frames = 0
+    while True:
+        try:
+            block = source.read(BLOCK, dtype="float32", always_2d=True)
+        except (soundfile.LibsndfileError, OSError, ValueError, MemoryError) as error:
+            raise _unreadable(name) from error
+        if not len(block):
+            return frames
+        clean.write(np.nan_to_num(block))
+        frames += len(block)
+
+
+def _unreadable(name: str) -> InvalidInput:
+    return InvalidInput(f"{name} is no sound that can be read.", "Use WAV, FLAC, OGG or MP3.")

@@ -4,9 +4,11 @@ All of it follows from the artifact alone, so it is made when it is asked for an
 synthesises, engraves and converts is imported when it is first wanted: it takes seconds, and the page starts without.
 """
 
+import contextlib
 import hashlib
 import io
 import json
+import os
 import threading
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from studio.music.sound import Sound
 
 MOST = 2**30  # bytes of the cache
+FRESH = ".new"  # of a file that is being written
 AUDIO = {"wav": "audio/wav", "flac": "audio/flac", "ogg": "audio/ogg", "mp3": "audio/mpeg"}
 SCORES = {
     "mid": "audio/midi",
@@ -174,14 +177,14 @@ def cached(studio: Studio, key: str, make: Callable[[], bytes], kept_in: str = "
     with _guard:
         lock = _locks.setdefault(path, threading.Lock())
     with lock:
-        if path.is_file():
-            path.touch()
+        with contextlib.suppress(FileNotFoundError):  # `touch` would make it, empty, where another has just removed it
+            os.utime(path)
             return path
         data = make()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             trim(folder, MOST - len(data))
-            fresh = path.with_suffix(".new")
+            fresh = path.with_suffix(FRESH)
             fresh.write_bytes(data)
             fresh.replace(path)
         except OSError as error:
@@ -190,10 +193,17 @@ def cached(studio: Studio, key: str, make: Callable[[], bytes], kept_in: str = "
 
 
 def trim(folder: Path, most: int) -> None:
-    """Removes what was not asked for the longest time until `most` bytes are left."""
-    known = sorted(((path.stat().st_mtime, path.stat().st_size, path) for path in folder.iterdir()), reverse=True)
+    """Removes what was not asked for the longest time until `most` bytes are left. What another thread is writing
+    stays, and what it has just removed is no matter.
+    """
+    known = []
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if path.suffix != FRESH:
+                stat = path.stat()
+                known.append((stat.st_mtime, stat.st_size, path))
     total = 0
-    for _, size, path in known:
+    for _, size, path in sorted(known, reverse=True):
         total += size
         if total > most:
             path.unlink(missing_ok=True)
@@ -240,13 +250,14 @@ def notes_drawn(kept: Artifact) -> bytes:
 
 
 def wave_drawn(kept: Artifact) -> bytes:
-    samples, _ = soundfile.read(kept.path, dtype="float32", always_2d=True)
-    loud = np.abs(samples).max(1)
     picture = Image.new("RGBA", THUMB)
     pen = ImageDraw.Draw(picture)
     count = THUMB[0] // 8
-    for k, stretch in enumerate(np.array_split(loud, count)):
-        half = max(2.0, float(stretch.max(initial=0)) * (THUMB[1] / 2 - 12))
+    with soundfile.SoundFile(kept.path) as sound:  # stretch by stretch: an hour would take gigabytes
+        ends = [round(sound.frames * (k + 1) / count) for k in range(count)]
+        loud = [float(np.abs(sound.read(end - sound.tell(), dtype="float32")).max(initial=0)) for end in ends]
+    for k, level in enumerate(loud):
+        half = max(2.0, level * (THUMB[1] / 2 - 12))
         pen.rectangle((k * 8, THUMB[1] / 2 - half, k * 8 + 4, THUMB[1] / 2 + half), COLOURS[0])
     return webp(picture)
 

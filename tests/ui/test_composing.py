@@ -1,5 +1,6 @@
 """The Music panel's form and its requests: what modes share has a field in each; there and back it is the same."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,26 @@ def test_words_of_a_text_come_in_as_lyrics(tmp_path: Path) -> None:
         assert fields["prompt"] not in sung and "audio.lyrics" in fields, "no model of sounds is here to sing it"
         brief = panel.received({"text": "a slow\nwaltz"}, {"mode": "score"})
         assert brief[fields["prompt"]]["value"] == "a slow waltz" and brief[fields["lyrics"]]["value"] == ""
+
+
+def test_files_that_are_asked_for_at_once_make_room_for_each_other(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache is far too small, so that every request removes what others have just written."""
+    monkeypatch.setattr(sounding, "MOST", 3000)
+    wrong: list[Exception] = []
+    with Studio(Settings(home=home)) as studio:
+
+        def ask(first: int) -> None:
+            try:
+                for k in range(150):
+                    sounding.cached(studio, f"{first * 37 + k} a.bin", lambda: bytes(1000))
+            except Exception as error:  # noqa: BLE001  (whatever it is, a thread must not keep it to itself)
+                wrong.append(error)
+
+        asking = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+        left = list((studio.settings.cache / "music").iterdir())
+    assert not wrong, wrong[0]
+    assert left and {path.stat().st_size for path in left} == {1000}
