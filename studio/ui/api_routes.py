@@ -39,7 +39,7 @@ TAKEN = {  # OpenAI's names, and ours
     "repetition_penalty": "repetition_penalty",
 }
 
-Handler = Callable[[Studio, Json], Awaitable[Response]]
+Handler = Callable[[Studio, Json, Request], Awaitable[Response]]
 
 
 def api_routes(studio: Studio) -> Router:
@@ -48,7 +48,7 @@ def api_routes(studio: Studio) -> Router:
     def route(path: str, handler: Handler) -> Route:
         async def answer(request: Request) -> Response:
             try:
-                return await handler(studio, await body(request) if request.method == "POST" else {})
+                return await handler(studio, await body(request) if request.method == "POST" else {}, request)
             except StudioError as error:
                 return refused(error)
 
@@ -76,14 +76,14 @@ def refused(error: StudioError) -> JSONResponse:
     return JSONResponse({"error": told}, code)
 
 
-async def models(studio: Studio, _: Json) -> Response:
+async def models(studio: Studio, _: Json, __: Request) -> Response:
     known = await to_thread.run_sync(studio.catalog.models)
     able = [model for model in known if {PICTURES, TEXTS} & set(model.tasks)]
     data = [{"id": m.id, "object": "model", "created": 0, "owned_by": m.source, "tasks": list(m.tasks)} for m in able]
     return JSONResponse({"object": "list", "data": data})
 
 
-async def completions(studio: Studio, given: Json) -> Response:
+async def completions(studio: Studio, given: Json, request: Request) -> Response:
     """A text gone on from; the answer holds only what is new."""
     prompt = given.get("prompt", "")
     if isinstance(prompt, list) and len(prompt) == 1:
@@ -91,10 +91,10 @@ async def completions(studio: Studio, given: Json) -> Response:
     if not isinstance(prompt, str):
         raise InvalidInput("The prompt is no text.", "Send one string; tokens are not taken.", field="prompt")
     asked = text_request(studio, given, prompt, {"mode": "write"})
-    return await answered(studio, given, asked, "text_completion")
+    return await answered(studio, given, asked, "text_completion", request)
 
 
-async def chat(studio: Studio, given: Json) -> Response:
+async def chat(studio: Studio, given: Json, request: Request) -> Response:
     """The next turn. A model that knows no conversations takes the last message as a brief."""
     turns = given.get("messages")
     if not isinstance(turns, list) or not turns or not all(isinstance(turn, dict) and "role" in turn for turn in turns):
@@ -107,7 +107,7 @@ async def chat(studio: Studio, given: Json) -> Response:
     if model.knows.get("genres"):
         params = {"mode": "brief"}
     asked = text_request(studio, given, said[-1]["content"], params)
-    return await answered(studio, given, asked, "chat.completion")
+    return await answered(studio, given, asked, "chat.completion", request)
 
 
 def words_of(content: Any) -> str:
@@ -152,11 +152,11 @@ def whole(given: Mapping[str, Any], name: str, otherwise: int) -> int:
     return value
 
 
-async def answered(studio: Studio, given: Json, asked: Asked, kind: str) -> Response:
+async def answered(studio: Studio, given: Json, asked: Asked, kind: str, request: Request) -> Response:
     job = await to_thread.run_sync(lambda: studio.submit(asked, panel=PANEL))
     if given.get("stream"):
         return StreamingResponse(streamed(studio, job, kind), media_type="text/event-stream")
-    finished = await done(studio, job)
+    finished = await done(studio, job, request)
     made = await to_thread.run_sync(studio.library.outputs, finished.id)
     choices = [choice(kind, artifact, new_words(artifact), last(artifact)) for artifact in made]
     new = sum(int(str(artifact.meta.get("tokens") or 0)) for artifact in made)
@@ -165,13 +165,16 @@ async def answered(studio: Studio, given: Json, asked: Asked, kind: str) -> Resp
     return JSONResponse({**head(job, kind), "choices": choices, "usage": usage})
 
 
-async def done(studio: Studio, job: Job) -> Job:
+async def done(studio: Studio, job: Job, request: Request) -> Job:
     """The job once it has finished; cancelled when the one who asked goes away. InvalidInput when it failed."""
     try:
         while True:
             now = await to_thread.run_sync(studio.job, job.id)
             if now.state.finished:
                 break
+            if await request.is_disconnected():
+                studio.cancel(job.id)
+                raise InvalidInput("Nobody waits for the answer any more.")
             await asyncio.sleep(LOOK)
     except asyncio.CancelledError:
         studio.cancel(job.id)
@@ -254,7 +257,7 @@ def pictures_asked(studio: Studio, asked: Asked, style: Any) -> tuple[Job, ...]:
     return outcome.jobs
 
 
-async def images(studio: Studio, given: Json) -> Response:
+async def images(studio: Studio, given: Json, request: Request) -> Response:
     """Pictures from words, as PNG in base64; their settings lie inside the files."""
     prompt = given.get("prompt")
     if not isinstance(prompt, str) or not prompt.strip():
@@ -276,7 +279,7 @@ async def images(studio: Studio, given: Json) -> Response:
     data = []
     try:
         for job in jobs:
-            await done(studio, job)
+            await done(studio, job, request)
             made = await to_thread.run_sync(studio.library.outputs, job.id)
             data += [{"b64_json": base64.b64encode(artifact.path.read_bytes()).decode()} for artifact in made]
     finally:

@@ -1,8 +1,10 @@
 """The API as other programs use it: OpenAI's own client against the running studio."""
 
 import base64
+import http.client
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from PIL import Image
 from studio.cli import main
 from studio.library.library import Library
 from studio.settings import Settings
+from studio.types import JobState
 from studio.ui.door import api_key, switch_api
 from tests.ui.served import Served, serving
 from tests.ui.story import tiny_model
@@ -48,6 +51,7 @@ def test_other_programs_write_chat_and_draw(served: Served, home: Path, capsys: 
     draws(ours)
     draws_what_was_typed(ours, home)
     says_what_is_wrong(ours)
+    stops_for_one_who_left(served, key, home)
     kept_like_any_other(home)
     assert main(["api", "off", "--home", str(home), "--json"]) == 0  # the running studio hears of it
     assert json.loads(capsys.readouterr().out) == {"on": False, "base_url": "http://127.0.0.1:7860/v1", "key": ""}
@@ -106,6 +110,33 @@ def draws_what_was_typed(ours: openai.OpenAI, home: Path) -> None:
     assert len(told.data) == 3 and all(w.startswith("a red ") and w.endswith("as I like it") for w in words), words
     with pytest.raises(openai.NotFoundError, match="There is no LoRA 'nothere'"):
         ours.images.generate(model="tiny", prompt="a red {fox|snow} <lora:nothere:0.8>", size="64x64")
+
+
+def stops_for_one_who_left(served: Served, key: str, home: Path) -> None:
+    """Paused, so that the job is surely not done when the one who asked goes away."""
+    assert served.post("/atelier/act", {"action": "pause"}).status == 200
+    asked = {"model": "starter-text", "prompt": "a long tale", "max_tokens": 20}
+    connection = http.client.HTTPConnection("127.0.0.1", served.port)
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    connection.request("POST", "/v1/completions", json.dumps(asked), headers)
+    settings = Settings(home=home)
+    library = Library(settings.database, settings.files, settings.cache)
+    try:
+        until(lambda: library.jobs(limit=1)[0].request.prompt == "a long tale")
+        assert library.jobs(limit=1)[0].state is JobState.queued
+        connection.close()
+        until(lambda: library.jobs(limit=1)[0].state is JobState.cancelled)
+    finally:
+        connection.close()
+        library.close()
+    assert served.post("/atelier/act", {"action": "resume"}).status == 200
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def says_what_is_wrong(ours: openai.OpenAI) -> None:
