@@ -11,6 +11,10 @@ POINTS = 400  # of a curve
 SAMPLE = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*\.webp")
 
 
+def no_number(_: str) -> None:
+    """What Python writes as NaN or Infinity is no JSON, and would make an answer of it fail: it becomes null."""
+
+
 def read_rows(path: Path) -> list[Json]:
     """The metrics of a run; a last line that is still being written is left for the next time."""
     try:
@@ -20,7 +24,7 @@ def read_rows(path: Path) -> list[Json]:
     rows = []
     for line in lines:
         try:
-            row = json.loads(line)
+            row = json.loads(line, parse_constant=no_number)
         except ValueError:
             continue
         if isinstance(row, dict):
@@ -46,7 +50,7 @@ def thinned(rows: Sequence[Json]) -> list[Json]:
 
 def read_json(path: Path) -> Json:
     try:
-        plain = json.loads(path.read_text("utf-8"))
+        plain = json.loads(path.read_text("utf-8"), parse_constant=no_number)
     except (OSError, ValueError):
         return {}
     return plain if isinstance(plain, dict) else {}

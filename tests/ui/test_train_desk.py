@@ -1,8 +1,11 @@
 """What the Train panel asks for while another tab adds and deletes."""
 
 import contextlib
+import json
+import math
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,10 @@ from studio.errors import InvalidInput, NotFound
 from studio.lab.dataset import Dataset
 from studio.settings import Settings
 from studio.studio import Studio
+from studio.types import Job, JobState, Request
+from studio.ui.answers import fresh
 from studio.ui.training import TrainDesk
+from tests.families.captioning import tiny_captioner
 
 
 def test_data_sets_that_come_and_go_while_they_are_shown(home: Path) -> None:
@@ -73,8 +79,29 @@ def test_a_probe_offers_what_can_be_told(home: Path) -> None:
         able = {one["id"]: one["attributes"] for one in desk.overview()["measured"]}
         assert able["plain"] == ["colour"]
         asked = {"action": "start_evaluation", "base": "plain", "prompts": "a house", "attribute": "place", "seeds": 2}
-        with pytest.raises(InvalidInput, match="has no judge that could tell the place in its pictures."):
+        with pytest.raises(InvalidInput, match="Nothing installed can tell the place") as told:
             desk.act(asked)
+        assert "BLIP" in told.value.hint and told.value.field == "attribute"
+        with pytest.raises(InvalidInput, match="has no judge that could tell the thing in its pictures."):
+            desk.act({**asked, "attribute": "thing"})
+        tiny_captioner.build("blip", home / "models" / "captions")
+        able = {one["id"]: one["attributes"] for one in desk.overview()["measured"]}
+        captioned = ["person", "age", "season"]
+        assert able["starter-image"] == ["colour", "thing", "place", "time", "style", *captioned]
+        assert able["plain"] == ["colour", "place", "time", "style", *captioned]
+        with pytest.raises(InvalidInput, match="not searched for the person 'nurse'"):
+            desk.act({**asked, "attribute": "person", "words": "man, nurse"})
+        studio.pause()
+        for base, attribute, captioner in (
+            ("plain", "place", "captions"),
+            ("starter-image", "place", None),
+            ("starter-image", "age", "captions"),
+        ):
+            job = desk.act({**asked, "base": base, "attribute": attribute})["job"]
+            assert studio.library.job(job).request.params.get("captioner") == captioner
+        shutil.rmtree(home / "models" / "captions")
+        with pytest.raises(NotFound, match="no captioning model 'captions'"):
+            studio.check(studio.library.job(job).request)
 
 
 def two_sets(desk: TrainDesk, home: Path) -> dict[str, str]:
@@ -131,3 +158,21 @@ def test_the_command_knows_presets_of_ones_own(home: Path, capsys: pytest.Captur
     words = ["train", "--home", str(home), "--lora", str(home / "0.png"), "--out", "x", "--preset", "Yours"]
     assert cli.main(words) == 2
     assert "There is no preset 'Yours' for this data." in (told := capsys.readouterr().err) and "best, Mine" in told
+
+
+def test_a_run_that_diverged_is_still_shown(home: Path) -> None:
+    """Python writes NaN and Infinity, which are no JSON."""
+    with Studio(Settings(home=home)) as studio:
+        request = Request(task="train_lora", model="starter-image", prompt="mine", seed=1)
+        now = time.time()
+        studio.library.add_job(
+            Job(id="run1", request=request, state=JobState.failed, created=now, position=now, panel="train")
+        )
+        folder = studio.training_folder(request)
+        folder.mkdir(parents=True)
+        lines = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": math.nan}, {"step": 3, "held_out": math.inf}]
+        (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        (folder / "card.json").write_text(json.dumps({"figures": {"held_out": {"value": math.nan}}}))
+        told = json.loads(fresh(TrainDesk(studio).run_state("run1")).body)
+    assert [row["loss"] for row in told["rows"][:2]] == [0.5, None] and told["rows"][2]["held_out"] is None
+    assert told["card"]["figures"]["held_out"]["value"] is None

@@ -38,6 +38,7 @@ from studio.families.causal_lm.lora_rows import (
 )
 from studio.families.causal_lm.text_set import read_texts
 from studio.families.family import Context
+from studio.families.training.astray import Astray, check_losses
 from studio.families.training.from_scratch import chance
 from studio.families.training.picture_set import read_manifest
 from studio.families.training.run_folder import RunFolder
@@ -229,6 +230,7 @@ class Training:
         while self.state.step < self.steps and not self.stops_early():
             step = self.state.step
             loss = self.learn(step)
+            check_losses(step + 1, [loss])
             self.state.step = step + 1
             self.state.seconds = before + time.monotonic() - began
             row: dict[str, Any] = {"step": step + 1, "loss": round(loss, 6), "seconds": round(self.state.seconds, 1)}
@@ -256,13 +258,14 @@ class Training:
     def judge(self, loss: float) -> dict[str, float]:
         """{"held_out": loss} now, {} where nothing is held out; keeps the weights when it is the lowest so far."""
         held_out = mean(self.mean_loss(self.judged))
-        score = loss if math.isnan(held_out) else held_out
-        if math.isnan(held_out) or score < self.state.best:
+        score = held_out if self.judged else loss
+        check_losses(self.state.step, [score])
+        if not self.judged or score < self.state.best:
             self.state.best, self.state.best_step, self.state.turned = score, self.state.step, 0
             self.state.best_weights = weights_of(self.model)
         elif score > self.state.best * WORSE:
             self.state.turned += 1
-        return {} if math.isnan(held_out) else {"held_out": round(held_out, 6)}
+        return {"held_out": round(held_out, 6)} if self.judged else {}
 
     def card(self) -> dict[str, Any]:
         """What the best adapter did, in figures, and alarms."""
@@ -334,6 +337,10 @@ def run(folder: Path, request: Request, context: Context) -> None:
     except Cancelled:
         training.keep()
         if training.state.step:
+            training.deliver({"stopped": True})
+        raise
+    except Astray:
+        if training.state.best_weights:
             training.deliver({"stopped": True})
         raise
     card = training.card()

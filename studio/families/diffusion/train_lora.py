@@ -32,6 +32,7 @@ from studio.families.diffusion.lora_card import result_card
 from studio.families.diffusion.lora_data import Example, Lessons, prepare, read_manifest
 from studio.families.diffusion.packed_training import pack_frozen
 from studio.families.family import Context
+from studio.families.training.astray import Astray, check_losses
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.schedule import rate
 from studio.families.training.short_memory import is_out_of_memory
@@ -383,6 +384,7 @@ class Training:
                 if not is_out_of_memory(error) or not self.spare():
                     raise
                 continue
+            check_losses(step + 1, [loss])
             self.state.step = step + 1
             self.state.seconds = before + time.monotonic() - began
             row: dict[str, Any] = {"step": step + 1, "loss": round(loss, 6), "seconds": round(self.state.seconds, 1)}
@@ -418,14 +420,16 @@ class Training:
 
     def judge(self, loss: float) -> dict[str, float]:
         """{"held_out": loss} now, {} where nothing is held out; keeps the weights when it is the lowest so far."""
-        held_out = self.held_out_loss()
-        score = loss if math.isnan(held_out) else held_out
-        if math.isnan(held_out) or score < self.state.best:  # with nothing held out, the last is the best known
+        told = bool(self.lessons.held_out)
+        held_out = self.held_out_loss() if told else math.nan
+        score = held_out if told else loss
+        check_losses(self.state.step, [score])
+        if not told or score < self.state.best:  # with nothing held out, the last is the best known
             self.state.best, self.state.best_step, self.state.turned = score, self.state.step, 0
             self.state.best_weights = lora_files.weights_of(self.denoiser)
         elif score > self.state.best * WORSE:
             self.state.turned += 1
-        if math.isnan(held_out):
+        if not told:
             return {}
         self.state.looks.append((self.state.step, held_out))
         return {"held_out": round(held_out, 6)}
@@ -466,6 +470,10 @@ def run(folder: Path, request: Request, context: Context) -> None:
     except Cancelled:
         training.keep()
         if training.state.step:
+            training.deliver({"stopped": True, **training_facts(training)})
+        raise
+    except Astray:
+        if training.state.best_weights:
             training.deliver({"stopped": True, **training_facts(training)})
         raise
     card = result_card(training)

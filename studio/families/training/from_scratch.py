@@ -8,7 +8,6 @@ Knows no model: a `Learner` does the learning.
 """
 
 import json
-import math
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -20,9 +19,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from studio.errors import Cancelled, InvalidInput
+from studio.errors import Cancelled
 from studio.families.family import MODEL, Context
 from studio.families.model_card import write_card
+from studio.families.training.astray import check_losses
 from studio.families.training.picture_set import PictureSet, Pixels, read_manifest, read_pictures
 from studio.families.training.run_folder import RunFolder
 from studio.families.training.scratch_figures import ENCODER, contact_sheet, scratch_figures
@@ -188,7 +188,7 @@ class ScratchRun:
         while journey.k < self.steps_of(number):
             steps, began = self.steps_of(number), time.monotonic()
             losses = self._learn(stage.name, steps)
-            self._check_losses(losses)
+            check_losses(journey.step + 1, losses.values())
             for name, value in losses.items():
                 journey.heard[name] = 0.9 * journey.heard.get(name, value) + 0.1 * value
             journey.k += 1
@@ -226,14 +226,6 @@ class ScratchRun:
         release(self.context.device.kind)
         self.learner.batch = self.journey.batch = max(SMALLEST, (self.learner.batch + 1) // 2)
         self.context.warn(f"Memory was short: {self.learner.batch} at once now, so it learns less from every step.")
-
-    def _check_losses(self, losses: Mapping[str, float]) -> None:
-        if not all(math.isfinite(value) for value in losses.values()):
-            raise InvalidInput(
-                f"The training went astray at step {self.journey.step + 1}: a loss is no number any more.",
-                "Begin again with a lower learning rate.",
-                field="learning_rate",
-            )
 
     def _log(self, stage: str, more: Mapping[str, float]) -> None:
         figures = {name: round(value, 6) for name, value in {**self.journey.heard, **more}.items()}

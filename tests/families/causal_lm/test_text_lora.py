@@ -206,3 +206,19 @@ def test_presets_grow_with_the_texts() -> None:
     assert text_lora_params("balanced", 200_000, 2**30, 512)["learning_rate"] == 2e-4
     with pytest.raises(InvalidInput, match="no preset"):
         text_lora_params("huge", 1, 1, 1)
+
+
+def test_one_that_diverges_keeps_its_best(model: Path, manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        train_text_lora.run(model, asked(), context(tmp_path, manifest, until=7))
+    good = text_adapters.read(tmp_path / "0.safetensors")[1]
+    astray = context(tmp_path, manifest)
+    with pytest.raises(InvalidInput, match="went astray at step") as told:
+        train_text_lora.run(model, asked().with_params(learning_rate=1e30), astray)
+    assert "lower learning rate" in told.value.hint
+    assert astray.metas[0]["stopped"] is True and astray.metas[0]["best_step"] == 6
+    kept = text_adapters.read(astray.outputs[0])[1]
+    assert all(torch.equal(kept[name], value) for name, value in good.items())
+    with pytest.raises(InvalidInput, match="went astray"):  # before anything was worth keeping
+        train_text_lora.run(model, asked().with_params(learning_rate=1e30), early := context(tmp_path / "b", manifest))
+    assert not early.outputs

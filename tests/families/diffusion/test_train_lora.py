@@ -232,3 +232,15 @@ def test_a_take_is_compared_with_the_pictures_of_its_words() -> None:
         for wanted in (right, ~right)
     )
     assert near > 0.5 > far
+
+
+def test_one_that_diverges_keeps_its_best(models: dict[str, Path], manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        run(models["sd"], asked(max_train_steps=8), context(tmp_path, manifest, 3))
+    good = load_file(tmp_path / "0.safetensors")
+    astray = context(tmp_path, manifest)
+    with pytest.raises(InvalidInput, match="went astray at step") as told:
+        run(models["sd"], asked(max_train_steps=8).with_params(learning_rate=1e30), astray)
+    assert "lower learning rate" in told.value.hint and astray.metas[0]["stopped"] is True
+    assert astray.metas[0]["best_step"] == 2
+    assert all(torch.equal(adapter(astray)[name], value) for name, value in good.items())
