@@ -34,7 +34,7 @@ LAYERS = {
     "loras": {"errors", "types"},
     "wording": {"errors", "types", "families", "loras", "presets", "wildcards"},
     "catalog": {"errors", "settings", "types", "families"},
-    "companions": {"settings", "types", "families", "catalog"},
+    "companions": {"errors", "settings", "types", "families", "catalog"},
     "engine": {"errors", "settings", "types", "families", "engine"},
     "library": {"errors", "settings", "types", "library", "design", "__init__"},
     "lab": {"errors", "settings", "types", "families", "lab"},
