@@ -376,8 +376,10 @@ def test_the_queue_moves_removes_and_tries_again(page: Any, tmp_path: Path) -> N
         rows.filter(has_text=moved[-1]).get_by_role("button", name="Remove").click()
         rows.filter(has_text=moved[-1]).wait_for(state="detached")
         assert waiting(served) == moved[:-1]
+        served.post("/atelier/act", {"action": "resume"})
         failed = rows.filter(has=page.get_by_role("button", name="Try again")).first
         failed.wait_for(timeout=90_000)  # the worker has looked into the model's folder
+        served.post("/atelier/act", {"action": "pause"})
         words = failed.locator(".at-what").inner_text()
         assert failed.locator(".at-how").inner_text().endswith(".")
         failed.get_by_role("button", name="Try again").click()
