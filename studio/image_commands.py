@@ -25,6 +25,8 @@ def add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
     image.add_argument("--enlarge", type=Path, metavar="PICTURE", help="make this picture larger, by --model if given")
     image.add_argument("--count", type=int, default=1, help="variations (default: 1)")
     image.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
+    image.add_argument("--variation-seed", type=int, metavar="N", help="move the seed's noise towards that of N + k")
+    image.add_argument("--variation-strength", type=float, help="with --variation-seed: how far, 0 to 1")
     image.add_argument("--out", type=out_folder, help="folder that gets a copy of every picture")
     image.add_argument("--model", default="", help="model id (default: the first that can)")
     image.add_argument("--negative", default="", help="what should not be in the picture")
@@ -169,6 +171,9 @@ def _image_task(given: argparse.Namespace) -> str:
 
 def image_request(studio: Studio, given: argparse.Namespace) -> Request:
     """The options as a request whose prompt is as it was typed, without the style."""
+    if (given.variation_seed is None) != (given.variation_strength is None):
+        said = "A variation needs a seed and how far the noise is moved towards it."
+        raise InvalidInput(said, "Give both: --variation-seed 7 --variation-strength 0.2.")
     if given.extend and given.mask:
         raise InvalidInput("A picture is extended or painted inside a mask.", "Leave --mask or --extend out.")
     task = _image_task(given)
@@ -190,6 +195,8 @@ def image_request(studio: Studio, given: argparse.Namespace) -> Request:
         "height": height,
         "strength": given.strength if given.init else None,
         "padding_mask_crop": given.around_mask,
+        "variation_seed": given.variation_seed,
+        "variation_strength": given.variation_strength,
         "hires_scale": given.hires,
         "hires_strength": given.hires_strength,
         "hires_steps": given.hires_steps,

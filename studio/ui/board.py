@@ -474,6 +474,8 @@ def grid(group: str, jobs: Sequence[Job]) -> Json:
 def axis_value(job: Job, name: str) -> Any:
     if name == "size":
         return f"{job.request.params.get('width')} × {job.request.params.get('height')}"
+    if name == "variation_strength":  # not among the settings where it is 0
+        return job.request.params.get(name) or 0
     return settings(job.request).get(name, "")
 
 

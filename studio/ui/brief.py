@@ -25,8 +25,6 @@ NOT_AXES = frozenset(
         "num_images_per_prompt",
         "width",
         "height",
-        "variation_seed",
-        "variation_strength",
         "variations",
         "mask_blur",
         "padding_mask_crop",
@@ -233,9 +231,9 @@ def steering(studio: Studio, model: Model, brief: Brief, params: Mapping[str, Va
 
 def wanted(brief: Brief) -> dict[str, Any]:
     """The form's values without those that say nothing: a border of no pixels, the rim of a mask that is not cut out,
-    a second pass that makes nothing larger.
+    a second pass that makes nothing larger, a variation of strength 0.
 
-    InvalidInput where the picture is to grow and be painted inside at once.
+    InvalidInput where the picture is to grow and be painted inside at once, or a variation has no seed.
     """
     if brief.start and brief.mask and brief.extends:
         raise InvalidInput(
@@ -250,6 +248,11 @@ def wanted(brief: Brief) -> dict[str, Any]:
         left_out.add("hires_steps")
     if not brief.values.get("masked_area"):
         left_out.add("padding_mask_crop")
+    if not brief.values.get("variation_strength"):
+        left_out |= {"variation_seed", "variation_strength"}
+    elif brief.values.get("variation_seed") is None:
+        said = "There is no seed towards which the noise could be moved."
+        raise InvalidInput(said, "Type a variation seed, or set its strength to 0.", field="variation_seed")
     return {name: value for name, value in brief.values.items() if name not in left_out}
 
 
@@ -271,6 +274,9 @@ def cells(studio: Studio, brief: Brief, x: str, y: str) -> tuple[tuple[Request, 
     """
     if x == y:
         raise InvalidInput("Both sides of the grid are the same setting.", "Choose another one, or none.", field="y")
+    if "variation_seed" in (x, y) and not ("variation_strength" in (x, y) or brief.values.get("variation_strength")):
+        said = "All variation seeds make the same picture at strength 0."
+        raise InvalidInput(said, "Set a variation strength.", field="variation_strength")
     across = values_of(
         studio,
         brief,

@@ -33,6 +33,8 @@ ONCE = (
     "extend_top",
     "extend_bottom",
     "extend_to",
+    "variation_seed",
+    "variation_strength",
 )
 """Fields of one picture: they are neither remembered nor left standing when another take's settings are shown."""
 WISHED = (
@@ -168,6 +170,9 @@ class PictureFields:
         with gr.Accordion("Sampler and pattern", open=False, elem_id="image-more-fold"):
             fields["scheduler"] = self.field(params["scheduler"], model)
             fields["tiling"] = self.field(params["tiling"], model)
+            towards, how_far = params["variation_seed"], params["variation_strength"]
+            fields[towards.name] = form.field(towards, PANEL, typed=True, value=0, info=towards.help)
+            fields[how_far.name] = form.field(how_far, PANEL, info=how_far.help)
             fields["safety_filter"] = gr.Dropdown(
                 [("on, where the model brings one", ""), ("off", "off")],
                 value="",

@@ -104,6 +104,20 @@ def test_a_grid_is_shown_with_its_settings_at_the_edges(panel: Board) -> None:
     assert len({round(b["x"]) for b in boxes if b}) == 3 and len({round(b["y"]) for b in boxes if b}) == 2
 
 
+def test_a_variation_seed_moves_the_noise_and_comes_back_with_the_settings(panel: Board) -> None:
+    page = panel.page
+    page.get_by_role("button", name="Sampler and pattern").click()
+    panel.fill(**{"seed": 11, "variation-seed": 40, "variation-strength": 0.3, "width": 64, "height": 64})
+    panel.generate()
+    panel.done(1)
+    settings = newest(panel.served)["settings"]
+    assert (settings["seed"], settings["variation_seed"], settings["variation_strength"]) == (11, 40, 0.3)
+    panel.fill(**{"variation-seed": 5, "variation-strength": 0})
+    panel.press("u")
+    expect(panel.field("variation-seed")).to_have_value("40", timeout=10_000)
+    expect(panel.field("variation-strength")).to_have_value("0.3")
+
+
 def test_wildcards_make_different_words_in_one_brief(panel: Board) -> None:
     panel.fill(prompt="a {red|blue|green|white|black|golden} fox", count=6)
     expect(panel.page.locator(".bd-note")).to_contain_text("6 possible", timeout=10_000)

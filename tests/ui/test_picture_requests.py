@@ -14,7 +14,7 @@ from studio.image_commands import checked_requests, image_request, listed_reques
 from studio.settings import Settings
 from studio.studio import Studio
 from studio.types import Artifact, Request
-from studio.ui import brief, pictures
+from studio.ui import board, brief, pictures
 from tests.families.diffusion import tiny
 from tests.families.diffusion.test_controlnet import build_controlnet
 from tests.families.diffusion.test_parts import scene
@@ -83,6 +83,34 @@ def test_a_mask_is_cut_out_where_that_is_ticked(studio: Studio, picture: Artifac
     assert (cut.task, cut.params["padding_mask_crop"]) == ("inpaint", 32)
     files = ("--init", str(tmp_path / "scene.png"), "--mask", str(tmp_path / "scene.png"))
     assert command(studio, *files, "--around-mask", "16").params["padding_mask_crop"] == 16
+
+
+def test_a_variation_has_a_seed_and_a_strength(studio: Studio) -> None:
+    fields = {"variation_seed": 40, "variation_strength": 0.3}
+    varied = asked(studio, **fields).params
+    assert (varied["variation_seed"], varied["variation_strength"]) == (40, 0.3)
+    plain = asked(studio, variation_seed=40, variation_strength=0).params
+    assert "variation_seed" not in plain and plain["variation_strength"] == 0
+    with pytest.raises(InvalidInput, match="no seed towards which") as told:
+        asked(studio, variation_seed=None, variation_strength=0.3)
+    assert told.value.field == "variation_seed"
+    given = command(studio, "--variation-seed", "40", "--variation-strength", "0.3").params
+    assert {name: given[name] for name in fields} == fields
+    with pytest.raises(InvalidInput, match="needs a seed and how far"):
+        command(studio, "--variation-seed", "40")
+    axes = dict((name, label) for label, name in brief.axes(studio, "a"))
+    assert axes.keys() >= set(fields)
+    sides = {"x": "variation_strength", "x_values": "0, 0.5", "y": "variation_seed", "y_values": "3-4"}
+    cells = brief.plan(studio, brief.Brief(values={**VALUES, **sides})).requests
+    assert [(one.seed, one.params.get("variation_seed"), one.params.get("variation_strength")) for one in cells] == [
+        (7, None, None), (7, 3, 0.5), (7, None, None), (7, 4, 0.5)]  # fmt: skip
+    jobs = [
+        studio.submit(one, panel="image", group=brief.run.new_group("xy.variation_strength..")) for one in cells[:2]
+    ]
+    assert board.grid(jobs[0].group, jobs)["x"]["values"] == [0, 0.5]
+    with pytest.raises(InvalidInput, match="same picture at strength 0") as told:
+        brief.plan(studio, brief.Brief(values={**VALUES, "x": "variation_seed", "x_values": "3-4"}))
+    assert told.value.field == "variation_strength"
 
 
 def test_a_list_makes_a_request_a_line_in_one_group(studio: Studio, tmp_path: Path) -> None:

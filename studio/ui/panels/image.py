@@ -309,6 +309,8 @@ class ImagePanel:
         values = {
             **{name: 0 if name.startswith("extend_") and name != "extend_to" else "" for name in brief.GROWN},
             "hires_scale": 1,
+            "variation_seed": 0,
+            "variation_strength": 0,
             "many": "",
             "masked_area": "padding_mask_crop" in shown,
             **shown,
@@ -324,7 +326,7 @@ class ImagePanel:
             values["num_images_per_prompt"] = count
         start, mask = (self.known_input(request, role) for role in ("init_image", "mask_image"))
         kept = {
-            "params": hidden if hidden.get("variation_strength") or hidden.get("variations") else {},
+            "params": hidden if hidden.get("variations") else {},
         }
         return {
             **self.form.fill(values),
