@@ -10,6 +10,7 @@ from typing import Any
 
 from studio.errors import DiskFull, InvalidInput, ModelError, NotFound
 from studio.families import FAMILIES, families, family
+from studio.families.causal_lm.peft_files import facts_of
 from studio.families.diffusion.controlnet_folders import (
     ControlNetFolder,
     is_controlnet,
@@ -129,6 +130,7 @@ class Catalog:
         """
         self.check_control(request, model)
         self._seer(request)
+        self._captioner(request)
         self._embeddings_of(request)
         if wanted := str(request.params.get("ip_adapter") or ""):
             self.reference(wanted, model)
@@ -143,6 +145,8 @@ class Catalog:
             found["controlnet"] = [str(self.controlnet(controlnet, model).folder)]
         if seer := self._seer(request):
             found["seer"] = [str(seer.folder)]
+        if captioner := self._captioner(request):
+            found["captioner"] = [str(captioner.folder)]
         if reference := str(request.params.get("ip_adapter") or ""):
             found["ip_adapter"] = [str(self.reference(reference, model).weights)]
         if embeddings := self._embeddings_of(request):
@@ -165,6 +169,15 @@ class Catalog:
                 field="control_kind",
             )
         return able[0]
+
+    def _captioner(self, request: Request) -> Model | None:
+        """What tells in words what pictures show, where a request names such a model. NotFound."""
+        wanted = str(request.params.get("captioner") or "")
+        able = {model.id: model for model in self.models("caption")} if wanted else {}
+        if wanted and wanted not in able:
+            hint = f"Choose one of {', '.join(able)}." if able else "Get one, BLIP for instance, in Models."
+            raise NotFound(f"There is no captioning model {wanted[:80]!r}.", hint, field="captioner")
+        return able.get(wanted)
 
     def _preview_of(self, model: Model) -> Path | None:
         """The small autoencoder that shows pictures of that model while they grow."""
@@ -190,8 +203,10 @@ class Catalog:
         raise NotFound(f"There is no LoRA {id[:80]!r}.", offer, field="prompt")
 
     def adapter_facts(self, id: str) -> Mapping[str, Any]:
-        """What is known of an adapter that was taught here: sha256, base, trigger, job; nothing of others."""
-        return file_facts(self._adapters, id)
+        """What is known of an adapter that was taught here: sha256, base, trigger, job; of others what their hub or
+        their config says.
+        """
+        return file_facts(self._adapters, id) or facts_of(self._adapters / id)
 
     def adapter_of(self, sha256: str) -> str:
         """The id under which a file that was taught here is offered; "" when it was removed."""

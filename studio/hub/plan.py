@@ -12,6 +12,7 @@ from typing import Any
 from studio.catalog import Catalog, file_facts, plain_id
 from studio.errors import DiskFull, ModelError, NotFound
 from studio.families import FAMILIES
+from studio.families.causal_lm import peft_files
 from studio.families.model_card import CARD
 from studio.hub import licences
 from studio.hub.fit import Fit, fit, fit_listed, needs_of_files
@@ -35,7 +36,6 @@ from studio.hub.single_file import is_embedding, is_lora, layout_of
 from studio.settings import Settings
 from studio.types import Json
 
-PEFT = "adapter_config.json"
 PLACES = {"lora": "adapters", "embedding": "embeddings"}  # of the home, by the kind of what is one file there
 SPARE_DISK = 512 * 2**20  # bytes that stay free for the library
 OURS = ("id", "source", "file", "config", "made", "hub")  # of a card: what this program alone may say
@@ -116,6 +116,8 @@ def make_plan(settings: Settings, hub: Hub, id: str, revision: str = "", name: s
     file = file or (entry.file if entry else "")
     if adapter := _adapter(repository, there, file):
         kind, chosen = "folder", tuple(adapter_files(repository.files, adapter, repository.id))
+    elif taught := _taught(hub, repository, there):
+        kind, chosen, card = "lora", (Chosen(file=taught[0], target="model.safetensors"),), taught[1]
     elif single := _single(repository, there, file):
         kind, chosen = _kind_of(hub, repository, single), (Chosen(file=single, target="model.safetensors"),)
     else:
@@ -174,6 +176,20 @@ def _adapter(repository: Repository, there: set[str], file: str) -> File | None:
     raise SeveralFiles(repository.id, able)
 
 
+def _taught(hub: Hub, repository: Repository, there: set[str]) -> tuple[File, Mapping[str, Any]] | None:
+    """A LoRA of a language model in peft's layout, and what we keep of it. ModelError where it cannot be used."""
+    if not {peft_files.CONFIG, peft_files.WEIGHTS} <= there or "model_index.json" in there:
+        return None
+    config = hub.read_json(repository, peft_files.CONFIG)
+    if not peft_files.teaches_texts(config):
+        return None
+    if problem := peft_files.obstacle(config):
+        raise ModelError(f"{repository.id} {problem}.", "Choose another LoRA, or a whole model.")
+    base = str(config.get("base_model_name_or_path") or "")
+    file = next(each for each in repository.files if each.path == peft_files.WEIGHTS)
+    return file, {"family": "causal_lm", "base": base, "peft": config}
+
+
 def _single(repository: Repository, there: set[str], file: str) -> File | None:
     """The one file that is meant: named, or the only one of a repository that is no model folder."""
     if file:
@@ -192,10 +208,6 @@ def _single(repository: Repository, there: set[str], file: str) -> File | None:
 
 def _kind_of(hub: Hub, repository: Repository, file: File) -> str:
     """lora, embedding or checkpoint, told by the file's first bytes. ModelError for anything else."""
-    if PEFT in {each.path for each in repository.files}:
-        if hub.read_json(repository, PEFT).get("task_type") == "CAUSAL_LM":
-            said = f"{repository.id} is a LoRA of a language model in peft's layout, which is not read here."
-            raise ModelError(said, "Teach one of your own with `train --lora`, or choose a whole model.")
     with hub.opened(repository, file.path) as read:
         header = parse_header(read, file.size, file.path)
     if is_lora(header):

@@ -9,12 +9,14 @@ import pytest
 
 from studio.catalog import Catalog
 from studio.cli import main
+from studio.families.causal_lm import text_adapters
 from studio.families.diffusion.loading import open_folder
 from studio.families.diffusion.single_file import named_file
 from studio.hub.access_token import token_file
 from studio.hub.listed import listed
 from studio.settings import ASSETS, Settings
 from studio.types import Device
+from tests.families.causal_lm import tiny_lm
 from tests.families.diffusion import tiny
 from tests.families.diffusion.test_controlnet import build_controlnet
 from tests.families.diffusion.test_references import build_reference
@@ -208,3 +210,26 @@ def files_in(folder: Path) -> list[Path]:
 def test_assets_are_where_the_import_expects_them() -> None:
     for layout in ("sd15", "sdxl"):
         assert (ASSETS / "single_files" / layout / "model_index.json").is_file()
+
+
+def test_a_lora_of_a_language_model_from_the_hub(
+    server: HubServer, settings: Settings, run: Any, tmp_path: Path
+) -> None:
+    """In peft's layout, as they are shared there: taken, told with its model, offered for texts alone."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    plain = AutoModelForCausalLM.from_pretrained(tiny_lm.build("llama", tmp_path / "base"))
+    taught = get_peft_model(plain, LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM"))
+    taught.save_pretrained(tmp_path / "voice")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "voice").iterdir()}
+    server.add("makers/voice", files, card={"license": "mit"})
+    code, told, said = run("get", "makers/voice")
+    assert code == 0 and told[-1]["lora"] == "voice", said
+    catalog = Catalog(settings)
+    facts = catalog.adapter_facts("voice")
+    assert facts["family"] == "causal_lm" and facts["peft"]["r"] == 2 and facts["hub"]["repo"] == "makers/voice"
+    config, tensors = text_adapters.read(catalog.adapter("voice"))
+    assert config["task_type"] == "CAUSAL_LM" and len(tensors) == 6
+    code, (gone,), _ = run("remove", "voice")
+    assert code == 0 and gone["kind"] == "lora" and not catalog.adapters()

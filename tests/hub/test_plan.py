@@ -120,8 +120,11 @@ def test_a_speaker_is_taken_with_its_codec_and_its_voices(server: HubServer, set
         ),
         ({"config.json": b"{}", "README.md": b"#"}, "no weights that are opened here"),
         (
-            {"adapter_config.json": b'{"task_type": "CAUSAL_LM"}', "adapter_model.safetensors": b"0"},
-            "LoRA of a language model",
+            {
+                "adapter_config.json": b'{"task_type": "CAUSAL_LM", "use_dora": true}',
+                "adapter_model.safetensors": b"0",
+            },
+            "is a DoRA, and only plain LoRA is read",
         ),
         ({"model.gguf": b"0"}, "neither model_index.json nor config.json"),
         ({"lora.safetensors": b"0"}, "no whole safetensors file"),

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors import safe_open
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from studio.errors import Cancelled, InvalidInput
 from studio.families import family
-from studio.families.causal_lm import learnt_windows, pipeline, text_adapters, train_text_lora
+from studio.families.causal_lm import learnt_windows, peft_files, pipeline, text_adapters, train_text_lora
 from studio.lab.recipe import text_lora_params
 from studio.types import Input, Request
 from tests.families.causal_lm import tiny_lm
@@ -222,3 +223,48 @@ def test_one_that_diverges_keeps_its_best(model: Path, manifest: Path, tmp_path:
     with pytest.raises(InvalidInput, match="went astray"):  # before anything was worth keeping
         train_text_lora.run(model, asked().with_params(learning_rate=1e30), early := context(tmp_path / "b", manifest))
     assert not early.outputs
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"use_rslora": True, "alpha_pattern": {"q_proj": 24}, "rank_pattern": {"v_proj": 2}}]
+)
+def test_one_of_pefts_layout_works_as_peft_has_it(model: Path, tmp_path: Path, options: dict[str, Any]) -> None:
+    """As people share them: a folder with adapter_config.json, or its file with the config in what is known of it."""
+    folder = tmp_path / "shared"
+    plain = AutoModelForCausalLM.from_pretrained(model)
+    config = LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM", **options)
+    taught = get_peft_model(plain, config)
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        for name, parameter in taught.named_parameters():
+            if "lora_" in name:
+                torch.nn.init.normal_(parameter, std=0.2)
+    taught.save_pretrained(folder)
+    tokens = torch.arange(3, 40)[None]
+    with torch.no_grad():
+        wanted = taught.eval()(tokens).logits
+        ours = AutoModelForCausalLM.from_pretrained(model).eval()
+        before = ours(tokens).logits
+        text_adapters.add_to(ours, folder, 1.0)
+        found = ours(tokens).logits
+    assert torch.allclose(found, wanted, atol=2e-3) and not torch.allclose(before, wanted, atol=1e-2)
+    assert peft_files.facts_of(folder)["family"] == "causal_lm"
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes((folder / "adapter_model.safetensors").read_bytes())
+    alone.with_suffix(".json").write_text(json.dumps({"peft": peft_files.facts_of(folder)["peft"]}))
+    loaded = pipeline.load(model, CPU)
+    without = drafts(loaded, tmp_path / "a", [])
+    assert drafts(loaded, tmp_path / "b", [(alone, 1.0)]) == drafts(loaded, tmp_path / "c", [(folder, 1.0)]) != without
+
+
+def test_one_that_cannot_be_worked_in_says_why(model: Path, tmp_path: Path) -> None:
+    config = {"task_type": "CAUSAL_LM", "peft_type": "LORA", "r": 4, "lora_alpha": 4}
+    for more, said in (
+        ({"use_dora": True}, "is a DoRA"),
+        ({"bias": "all"}, "biases"),
+        ({"peft_type": "IA3"}, "kind IA3"),
+    ):
+        (tmp_path / "adapter_config.json").write_text(json.dumps({**config, **more}))
+        save_file({"x.lora_A.weight": torch.zeros(4, 8)}, tmp_path / "adapter_model.safetensors")
+        with pytest.raises(InvalidInput, match=said):
+            text_adapters.read(tmp_path)
