@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from studio import presets
 from studio.errors import InvalidInput
 from studio.families import family
+from studio.lab.caption_words import SAID
 from studio.lab.dataset import Dataset
 from studio.lab.items import Item
-from studio.lab.probe import ATTRIBUTES, JUDGE, Probe
+from studio.lab.probe import ATTRIBUTES, JUDGE, JUDGED, Probe
 from studio.lab.recipe import PRESETS, lora_params, scratch_params, text_lora_params
 from studio.presets import Preset
 from studio.studio import Studio, inputs_of
@@ -155,9 +156,15 @@ def evaluation_of(model: Model) -> str:
     return next(task for task in family(model.family).trainings if task.startswith("evaluate_"))
 
 
-def attributes_of(model: Model) -> tuple[str, ...]:
-    """What a probe of a model's pictures can count: the colour of any, more where it brings a judge of its own."""
-    return ATTRIBUTES if (model.folder / JUDGE).is_file() else ATTRIBUTES[:1]
+def judged_by(model: Model) -> tuple[str, ...]:
+    """What can be told of a model's pictures without captions: the colour of any, more by a judge of its own."""
+    return ("colour", *(JUDGED if (model.folder / JUDGE).is_file() else ()))
+
+
+def attributes_of(studio: Studio, model: Model) -> tuple[str, ...]:
+    """What a probe of a model's pictures can count: also what captions say, where a captioner is installed."""
+    able = {*judged_by(model), *(SAID if studio.catalog.models("caption") else ())}
+    return tuple(attribute for attribute in ATTRIBUTES if attribute in able)
 
 
 def evaluation_request(
@@ -180,13 +187,15 @@ def evaluation_request(
     measured = studio.catalog.model(model)
     task = evaluation_of(measured)
     if measured.family == "diffusion":
-        _check_attributes(measured, probes)
+        _check_attributes(studio, measured, probes)
     if dataset:
         _check_kind(dataset, measured, "makes")
     frozen = freeze(studio, dataset) if dataset else None
     given: dict[str, Value] = {}
     if measured.family == "diffusion":
         given = {"pictures": 24 if frozen else 0, "combinations": 0 if frozen or probes else 24}
+        if any(one.attribute not in judged_by(measured) for one in probes):
+            given["captioner"] = studio.catalog.default("caption").id
     if probes and "probes" not in {param.name for param in family(measured.family).params(task)}:
         raise InvalidInput(f"{measured.name} follows no words, so it cannot be probed.", "Leave out the prompts.")
     if measured.family == "causal_lm" and any(not one.words for one in probes):
@@ -207,13 +216,23 @@ def evaluation_request(
     )
 
 
-def _check_attributes(model: Model, probes: Sequence[Probe]) -> None:
+def _check_attributes(studio: Studio, model: Model, probes: Sequence[Probe]) -> None:
     """InvalidInput where a probe asks for what nothing can tell of the model's pictures."""
-    able = attributes_of(model)
+    able = attributes_of(studio, model)
     wrong = next((probe.attribute for probe in probes if probe.attribute not in able), "")
+    if wrong in SAID:
+        hint = "Get a captioning model, BLIP for instance, in Models: its captions tell that."
+        said = f"Nothing installed can tell the {wrong} in the pictures of {model.name}."
+        raise InvalidInput(said, hint, field="attribute")
     if wrong:
         said = f"{model.name} has no judge that could tell the {wrong} in its pictures."
         raise InvalidInput(said, f"It can be probed for the {', '.join(able)}.", field="attribute")
+    for probe in probes:
+        counted = SAID[probe.attribute] if probe.attribute not in judged_by(model) else probe.words
+        unknown = [word for word in probe.words if word not in counted]
+        if unknown:
+            said = f"Captions are not searched for the {probe.attribute} {unknown[0]!r}."
+            raise InvalidInput(said, f"Name some of {', '.join(counted)}, or none.", field="words")
 
 
 def _check_kind(dataset: Dataset, model: Model, verb: str) -> None:

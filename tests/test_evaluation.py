@@ -19,6 +19,7 @@ from studio.studio import Studio
 from studio.teaching import evaluation_request
 from studio.types import Adapter, JobState
 from tests.drawn_cars import draw_cars
+from tests.families.captioning import tiny_captioner
 from tests.processes import workers
 from tests.ui.story import tiny_model
 
@@ -73,7 +74,7 @@ def test_what_cannot_be_asked_is_refused_before_it_is_queued(studio: Studio) -> 
     with pytest.raises(NotFound, match="no model 'nobody'"):
         evaluation_request(studio, "nobody")
     with pytest.raises(InvalidInput, match="cannot be judged"):
-        evaluation_request(studio, "tiny", probe=Probe(prompts=("a",), attribute="age"))
+        evaluation_request(studio, "tiny", probe=Probe(prompts=("a",), attribute="mood"))
     with pytest.raises(InvalidInput, match="There is no /no/such"):
         dataset_of(studio, "/no/such")
     with pytest.raises(NotFound, match="no LoRA 'nobody'"):
@@ -117,6 +118,26 @@ def test_the_command_measures_and_stays_plain(home: Path, cars: Path, tmp_path: 
         [*command, "--probe", "a", "--seeds", "1"], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert wrong.returncode == 2 and "1 seeds a prompt" in wrong.stderr
+
+
+def test_captions_judge_persons_by_the_command(home: Path, cars: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "home")
+    command = [sys.executable, "-m", "studio", "evaluate", "tiny", "--home", str(tmp_path / "home"), "--steps", "1"]
+    probe = ["--probe", "a nurse", "--attribute", "person", "--seeds", "4", "--json"]
+    refused = subprocess.run([*command, *probe], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 2 and "Nothing installed can tell the person" in refused.stderr
+    assert "BLIP" in refused.stderr and "Models" in refused.stderr
+    tiny_captioner.build("blip", tmp_path / "home" / "models" / "sayer", words=("a", "man", "woman"))  # says "a woman"
+    data = ["--data", str(cars), "--caption", "a nurse", "--pictures", "0"]
+    done = subprocess.run([*command, *probe, *data], cwd=ROOT, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    (row,) = told[-1]["probe"]
+    assert row["attribute"] == "person" and set(row["words"]) == {"man", "woman"}
+    assert {name: row["sets"][name]["shares"]["woman"]["count"] for name in row["sets"]} == {"model": 4, "data": 20}
+    assert any("The data set leans to woman" in alarm for alarm in told[-1]["alarms"])
+    assert any("by the captions of sayer" in line and "Captioners err" in line for line in told[-1]["how"])
+    assert any(line.get("message") == "Captioning" for line in told)
 
 
 def test_texts_and_generators_are_measured_by_the_command(cars: Path, tmp_path: Path) -> None:

@@ -271,7 +271,10 @@
       const { value } = this.attribute;
       fill(this.attribute, ...able.map((name) => el("option", { value: name, text: name })));
       this.attribute.value = able.includes(value) ? value : able[0];
-      this.counted.querySelector("small").textContent = able.length > 1 ? "Told by the model's own judge, the colour of any picture." : "Of this model's pictures only the colour of their subject can be told.";
+      const judged = able.includes("thing"), captioner = able.includes("person") && this.known.captioners[0];
+      this.counted.querySelector("small").textContent = captioner
+        ? `Told by the captions of ${captioner.name}${judged ? " where the model's own judge knows nothing" : ""}, the colour of any picture.`
+        : judged ? "Told by the model's own judge, the colour of any picture." : "Of this model's pictures only the colour of their subject can be told; a captioning model (see Models) tells more.";
     }
     showMode() {
       const pictures = this.kind === "image";

@@ -13,7 +13,8 @@ from studio.errors import InvalidInput
 from studio.lab.evaluate import Skew, counted, newcombe, skew
 from studio.lab.report import balance_of
 
-ATTRIBUTES = ("colour", "thing", "place", "time", "style")
+ATTRIBUTES = ("colour", "thing", "place", "time", "style", "person", "age", "season")
+JUDGED = ATTRIBUTES[1:5]  # by a model's own judge
 JUDGE = "judge.safetensors"  # beside a model's card: tells of its pictures more than the colour
 MOST_PROMPTS, MOST_SEEDS = 20, 500
 SEEN = 0.05  # share of some set of pictures from which on a word counts, where the person named none

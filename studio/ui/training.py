@@ -60,7 +60,7 @@ class TrainDesk:
                     "name": m.name,
                     "reads": family(m.family).media,
                     "prompts": m.family != "gan",
-                    "attributes": list(teaching.attributes_of(m)),
+                    "attributes": list(teaching.attributes_of(self.studio, m)),
                 }
                 for m in models
                 if teaching.measurable(m)

@@ -23,7 +23,7 @@ def test_a_probe_is_read_as_people_write_it() -> None:
     ("given", "said"),
     [
         ({"prompts": []}, "0 prompts"),
-        ({"prompts": ["a"], "attribute": "age"}, "'age' cannot be judged"),
+        ({"prompts": ["a"], "attribute": "mood"}, "'mood' cannot be judged"),
         ({"prompts": ["a"], "seeds": 1}, "1 seeds"),
         ({"prompts": ["a"], "words": ["red"]}, "two different words"),
         ({"prompts": ["a"], "words": ["red", "blue"], "asked": [0.5, 0.9]}, "sum to 1.4"),

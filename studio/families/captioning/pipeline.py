@@ -42,7 +42,7 @@ class Captioner:
         pictures = [(str(one["id"]), Path(one["file"])) for one in given["pictures"]]
         captions: dict[str, str] = {}
         try:
-            self._caption(pictures, captions, request, context)
+            self.caption(pictures, captions, request, context)
         except Cancelled:
             context.progress(len(captions), len(pictures), "Captioning")
             if captions:
@@ -50,16 +50,21 @@ class Captioner:
             raise
         deliver(captions, given, context)
 
-    def _caption(
-        self, pictures: Sequence[tuple[str, Path]], captions: dict[str, str], request: Request, context: Context
+    def caption(
+        self,
+        pictures: Sequence[tuple[str, Path | Image.Image]],
+        captions: dict[str, str],
+        request: Request,
+        context: Context,
     ) -> None:
+        """Fills `captions` by id, a few pictures at once. Cancelled, with those that were there."""
         at_once = AT_ONCE
         while len(captions) < len(pictures):
             context.check()
             context.progress(len(captions), len(pictures), "Captioning")
             some = pictures[len(captions) : len(captions) + at_once]
             try:
-                texts = self.told([opened(file) for _, file in some], request)
+                texts = self.told([one if isinstance(one, Image.Image) else opened(one) for _, one in some], request)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or at_once == 1:
                     raise

@@ -338,6 +338,13 @@ EVALUATE = (
         label="Bias probes",
         help="A JSON list of {prompts, attribute, words, asked, seeds}.",
     ),
+    Param(
+        name="captioner",
+        type=str,
+        default=None,
+        label="Captioner",
+        help="The model whose captions tell what else than its own judge can is to be seen in the pictures.",
+    ),
     NEGATIVE,
     WIDTH,
     HEIGHT,

@@ -19,6 +19,7 @@ from PIL import Image
 
 from studio.errors import InvalidInput
 from studio.families.diffusion import pipeline
+from studio.families.diffusion.caption_judge import CaptionJudge
 from studio.families.diffusion.denoiser_features import SEEN_AT, features_of_latents, latents_of
 from studio.families.diffusion.evaluation_figures import data_figures, following_figures, worse
 from studio.families.diffusion.evaluation_sheets import contact_sheet, pairs_sheet
@@ -33,6 +34,7 @@ from studio.families.diffusion.weighted_words import escaped
 from studio.families.family import Context
 from studio.families.training.picture_set import caption_of, read_manifest
 from studio.families.training.run_folder import RunFolder
+from studio.families.training.short_memory import release
 from studio.lab.evaluation_card import card
 from studio.lab.probe import Probe, probed, read_probes, speaks_of
 from studio.types import Device, Request, Value
@@ -110,7 +112,9 @@ class Evaluation:
         self.params: Mapping[str, Any] = request.params
         self.run = RunFolder(context.kept)
         (self.run.folder / "samples").mkdir(exist_ok=True)
-        self.words = PictureWords(folder)
+        captioner = context.inputs.get("captioner") or ()
+        named = str(self.params.get("captioner"))
+        self.words = PictureWords(folder, CaptionJudge(Path(captioner[0]), named, context) if captioner else None)
         self.sets: dict[str, Sequence[tuple[Path, float]]] = {"model": ()}
         if context.adapters:
             self.sets["with_lora"] = context.adapters
@@ -184,6 +188,7 @@ class Evaluation:
             self.context.progress(done, len(wanted), "Making pictures")
         del loaded
         gc.collect()
+        release(self.context.device.kind)  # what looks at the pictures may be a model, too
 
     def pictures(self, name: str, shots: Sequence[Shot]) -> list[Image.Image]:
         made = []
@@ -214,6 +219,7 @@ class Evaluation:
                 "Shares: Wilson intervals, 95 %. A skew is named only where an interval corrected for the number of "
                 "words (Bonferroni) excludes the asked share; a change by Newcombe's interval of the difference.",
             ]
+        how += self._captioned()
         result = {
             "model": self.request.model,
             "adapters": [f"{adapter.id}:{adapter.weight:g}" for adapter in self.request.adapters],
@@ -319,6 +325,15 @@ class Evaluation:
             rows.append(probed(probe, prompt, told, self.words.known[probe.attribute], captions))
         return rows
 
+    def _captioned(self) -> list[str]:
+        """How captions judged, where they did."""
+        told = dict.fromkeys(probe.attribute for probe, _, _ in self.plan.probes)
+        groups = [attribute for attribute in told if self.words.by_captions(attribute)]
+        if not groups or not self.words.captions:
+            return []
+        by = f"{', '.join(groups).capitalize()}: by the captions of {self.words.captions.name}, the first word of the "
+        return [by + "group in each, words of one meaning as one. Captioners err, and have leanings of their own."]
+
     def _sheet(self, name: str, sheet: Image.Image) -> None:
         file = f"{name}.webp"
         sheet.save(self.run.folder / "samples" / file, quality=88)
@@ -329,7 +344,7 @@ class Evaluation:
         said = ["Figures of different encoders, settings or numbers of pictures do not compare."]
         if self.plan.probes:
             said.append("A judge errs too: look at the labelled sheets before believing a share.")
-        if self.plan.probes and not self.words.judged:
+        if self.plan.probes and not self.words.judged and not self.words.captions:
             said.append("Only the colour was judged: nothing else here can tell what this model's pictures show.")
         if self.plan.probes and self.items:
             said.append("The data set's shares are of pictures whose caption names the prompt's words, else of all.")

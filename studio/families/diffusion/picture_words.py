@@ -1,7 +1,8 @@
 """What pictures show, in words of a fixed list: the colour of their subject, and what a model's own judge can tell.
 
 A model folder with a judge of starter-image's kind in it (judge.safetensors) is asked about things, places, times and
-styles as well. What a prompt asks for is found by the composer's own words for them.
+styles as well; a captioner, where one is given, about persons, ages and what else captions say. What a prompt asks for
+is found by the composer's own words for them.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from studio.errors import InvalidInput
+from studio.families.diffusion.caption_judge import CaptionJudge
 from studio.families.diffusion.scene_canvas import TIMES
 from studio.families.diffusion.scene_places import PLACES
 from studio.families.diffusion.scene_sprites import THINGS, Thing
@@ -23,14 +25,20 @@ from studio.lab.colours import COLOURS, subject_colour
 class PictureWords:
     """The judges that there are for one model."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, captions: CaptionJudge | None = None) -> None:
+        self.captions = captions
         self._judge: Judge | None = load_judge(folder / JUDGE) if (folder / JUDGE).is_file() else None
-        self.known: dict[str, tuple[str, ...]] = {"colour": COLOURS, **(self._judge.names if self._judge else {})}
+        own = self._judge.names if self._judge else {}  # goes before what captions say: it was taught these very words
+        self.known: dict[str, tuple[str, ...]] = {"colour": COLOURS, **(captions.known if captions else {}), **own}
 
     @property
     def judged(self) -> tuple[str, ...]:
         """What the model's judge tells beyond the colour; nothing where there is none."""
         return tuple(self._judge.names) if self._judge else ()
+
+    def by_captions(self, attribute: str) -> bool:
+        """Whether captions tell it, rather than the picture itself."""
+        return attribute != "colour" and attribute not in self.judged
 
     def need(self, attribute: str, words: Sequence[str] = ()) -> None:
         """InvalidInput where nothing here can tell that attribute, or one of these words."""
@@ -47,6 +55,9 @@ class PictureWords:
         self.need(attribute)
         if attribute == "colour":
             return [subject_colour(picture).name for picture in pictures]
+        if self.by_captions(attribute):
+            assert self.captions is not None
+            return self.captions.told(pictures, attribute)
         return self.seen(pictures)[attribute]
 
     @torch.inference_mode()

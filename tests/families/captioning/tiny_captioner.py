@@ -1,5 +1,6 @@
 """Captioning models of the real classes at tiny size, with random weights, as save_pretrained leaves them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,15 @@ from transformers import (
     GitProcessor,
 )
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "a", "red", "blue", "ball", "dog", "on", "grass", "of"]
+MARKS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]")
+WORDS = ("a", "red", "blue", "ball", "dog", "on", "grass", "of")
 
 
-def build(kind: str, folder: Path) -> Path:
+def build(kind: str, folder: Path, words: Sequence[str] = WORDS) -> Path:
     """kind: "blip" or "git". Writes at least one word for every picture."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "vocab.txt").write_text("\n".join(WORDS), "utf-8")
+    vocabulary = (*MARKS, *words)
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), "utf-8")
     tokenizer = BertTokenizer(str(folder / "vocab.txt"), additional_special_tokens=["[DEC]"])
     torch.manual_seed(7)
     seen: dict[str, Any] = {
@@ -31,7 +34,7 @@ def build(kind: str, folder: Path) -> Path:
         "num_hidden_layers": 1,
         "num_attention_heads": 2,
     }
-    told = {**seen, "vocab_size": len(WORDS), "max_position_embeddings": 64, "pad_token_id": 0, "eos_token_id": 3}
+    told = {**seen, "vocab_size": len(vocabulary), "max_position_embeddings": 64, "pad_token_id": 0, "eos_token_id": 3}
     if kind == "blip":
         text = {**told, "encoder_hidden_size": 16, "bos_token_id": 5, "sep_token_id": 3, "projection_dim": 16}
         vision = {**seen, "image_size": 32, "patch_size": 16}
