@@ -14,9 +14,7 @@ PACE = {"cuda": 2e13, "mps": 1e12, "cpu": 3e10}
 SPREAD = 2.5  # how far a guess may be off, either way
 
 
-def text_plan(
-    studio: Studio, dataset: Dataset, model: Model, values: Mapping[str, Any], runs: list[Job]
-) -> Json:
+def text_plan(studio: Studio, dataset: Dataset, model: Model, values: Mapping[str, Any], runs: list[Job]) -> Json:
     """What the page says of a training with these settings."""
     learnt = learnt_items(dataset)
     characters = sum(item.length for item in learnt)
