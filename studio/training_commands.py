@@ -75,6 +75,11 @@ def add_evaluate(commands: Any, shared: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--probe", action="append", default=[], metavar="PROMPT", help="may be given several times")
     evaluate.add_argument("--attribute", choices=ATTRIBUTES, default="colour", help="what the probes leave open")
     evaluate.add_argument("--words", default="", help='"red, blue" or "red=0.7, blue=0.3" (default: what turns up)')
+    evaluate.add_argument(
+        "--captioner",
+        metavar="ID",
+        help="whose captions tell persons, ages and the like (default: the first installed)",
+    )
     evaluate.add_argument("--seeds", type=int, default=24, help="pictures of each probe")
     evaluate.add_argument("--pictures", type=int, help="pictures to compare with the data set's (default: 24)")
     evaluate.add_argument("--drafts", type=int, help="texts to compare with the data set's (default: 16)")
@@ -249,7 +254,7 @@ def evaluate(settings: Settings, given: argparse.Namespace) -> int:
         probe = Probe.of(given.probe, given.attribute, given.words, given.seeds) if given.probe else None
         dataset = dataset_of(studio, given.data, given.caption, family(model.family).media) if given.data else None
         changes = {"pictures": given.pictures, "combinations": given.combinations, "num_inference_steps": given.steps}
-        changes["drafts"] = given.drafts
+        changes |= {"drafts": given.drafts, "captioner": given.captioner}
         adapters = tuple(adapter_of(text) for text in given.lora)
         request = evaluation_request(studio, given.model, dataset, adapters, probe, given.seed, changes)
         done = _learnt(studio, request, given, panel="evaluate")

@@ -128,7 +128,8 @@ def test_captions_judge_persons_by_the_command(home: Path, cars: Path, tmp_path:
     assert refused.returncode == 2 and "Nothing installed can tell the person" in refused.stderr
     assert "BLIP" in refused.stderr and "Models" in refused.stderr
     tiny_captioner.build("blip", tmp_path / "home" / "models" / "sayer", words=("a", "man", "woman"))  # says "a woman"
-    data = ["--data", str(cars), "--caption", "a nurse", "--pictures", "0"]
+    data = ["--data", str(cars), "--caption", "a nurse", "--pictures", "0", "--captioner", "sayer"]
+    tiny_captioner.build("git", tmp_path / "home" / "models" / "another")
     done = subprocess.run([*command, *probe, *data], cwd=ROOT, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines()]
