@@ -49,7 +49,11 @@ def words(home: Path, source: object) -> list[str]:
 def begun(home: Path, source: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "studio", *words(home, source), "--json"]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, children too
+    try:
+        return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGINT, heard)
 
 
 def at_step(run: subprocess.Popen[str], home: Path, step: int) -> None:

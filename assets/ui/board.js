@@ -76,7 +76,7 @@
       if (options.restores) {
         addEventListener("atelier:restored", ({ detail }) => detail.panel === this.panel && this.ask("restored", null, { restored: detail.restored }));
         addEventListener("atelier:models", () => this.ask("menus"));
-        if (modelsCame) setTimeout(() => this.ask("menus")); // before this panel was first opened
+        if (modelsCame) this.askMenusLater(); // models came before this panel was first opened
         addEventListener("atelier:open", ({ detail }) => detail.panel === this.panel && this.ask("open", null, { sha256: detail.sha256 }));
       }
       document.addEventListener("visibilitychange", () => !document.hidden && this.poke());
@@ -477,8 +477,14 @@
 
     /** Something that the panel's form or the queue must do: goes to its Python handler. */
     ask(what, entry, more = {}) {
+      this.asked = Date.now();
       this.trigger("act", { do: what, sha256: entry ? entry.take.sha256 : null, ...more });
       if (what === "vary") this.say("Asking for variations…");
+    }
+
+    /** Once nothing else is being asked: a question that is asked while another is under way is lost. */
+    askMenusLater() {
+      setTimeout(() => (Date.now() - (this.asked || 0) < 1200 ? this.askMenusLater() : this.ask("menus")), 1200);
     }
 
     /** Something that changes only the library or the queue: goes straight to the studio. */

@@ -459,14 +459,16 @@
       if (!answer) return null;
       this.chosen.dataset = this.memory = answer.dataset;
       this.show({ what: "data" });
-      this.known = { ...this.known, datasets: [] };
+      this.known = { ...this.known, stale: true }; // so that the next look takes it over
       await this.refresh();
       return answer.dataset;
     }
     async remove() {
       const set = this.known.datasets.find((one) => one.id === this.chosen.dataset);
       if (!set || !(await atelier.ask(`Delete ${set.name}?`, "Its copies, captions and history go. Your own files and what was taught from it stay.", "Delete"))) return;
+      this.removing = set.id; // no plan for it is asked for any more
       await this.act("delete", { dataset: set.id }); // what is shown then is another one
+      this.removing = "";
       this.sets.focus();
     }
     rename() {
@@ -566,6 +568,7 @@
     async askPlan() {
       const { dataset, base, preset } = this.chosen, mode = this.mode;
       if (this.mode === "evaluate") this.advice.hidden = true;
+      if (dataset && dataset === this.removing) return;
       if (!dataset || !base || this.mode === "evaluate") return fill(this.cost);
       try {
         if (this.mode === "scratch") {

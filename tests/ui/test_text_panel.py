@@ -91,7 +91,7 @@ def four_drafts_stream(desk: Desk) -> None:
     desk.page.locator("#text-board .bd-example").first.click()
     expect(desk.field("prompt")).to_have_value("a poem about the sea and a lighthouse")
     expect(desk.field("keywords")).to_have_value("sea, lighthouse")
-    desk.fill(**{"max-new-tokens": 60})
+    desk.fill(**{"max-new-tokens": 180})  # so long that all four are seen while they grow
     desk.lock(21)
     desk.page.keyboard.press("Control+Enter")
     growing = desk.page.locator('#text-board .bd-grid .bd-tile[data-state="preview"] .bd-text')

@@ -248,7 +248,7 @@ def test_a_card_says_what_it_wants_and_whose_it_is(folders: dict[str, tuple[Path
     (net / "config.json").write_text((folders["sd"][1] / "config.json").read_text("utf-8"), "utf-8")
     (net / "card.toml").write_text('id = "mine"\nbase = "sd"\ncontrol = ["depth", "canny"]\nstart = 0.8\n', "utf-8")
     told = read_controlnet(net)
-    assert (told.id, told.base, told.control, told.kind) == ("mine", "sd", ("depth", "canny"), "canny")
+    assert (told.id, told.base, told.control, told.kind) == ("mine", "sd", ("depth", "canny"), "depth")
     assert told.start == 0.8
     assert read_controlnet(folders["sd"][1]).start is None
     assert steers(told, folders["sd"][0]) and not steers(told, folders["sdxl"][0])
