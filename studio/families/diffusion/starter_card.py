@@ -19,7 +19,8 @@ DESCRIPTION = (
 LIMITS = (
     "Trained on shared processor cores so far: things, places, times and styles are mostly right, but soft; in "
     "drawings of lines (blueprint, neon, ink, pencil) fine parts run into each other. The figures say how many. "
-    "Knows only the words listed here, pictures of 256 x 256, and one to three things at a time. "
+    "Knows only the words listed here, pictures of 256 x 256 or about as many pixels in other shapes, and one to three "
+    "things at a time. "
     "No people, no lettering, no photographs. Anything else gives a picture of what it did understand."
 )
 
