@@ -49,7 +49,7 @@ def words(home: Path, source: object) -> list[str]:
 def begun(home: Path, source: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "studio", *words(home, source), "--json"]
     pipe = subprocess.PIPE
-    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, children too
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell job ignores it
     try:
         return subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
     finally:
