@@ -30,6 +30,11 @@ FIGURE_WORDS = {
     "judge_on_real_scenes": ("Real scenes that the judge names rightly", "%"),
     "judge_on_made_pictures": ("Its pictures that the judge names rightly", "%"),
     "places_alone": ("Its pictures of places alone", "%"),
+    "long_pictures": ("Long pictures", ""),
+    "made_352x192": ("Its own, wide", ""),
+    "real_352x192": ("Real scenes, wide", ""),
+    "made_192x352": ("Its own, upright", ""),
+    "real_192x352": ("Real scenes, upright", ""),
     "thing_where_judge_is_sure": ("Right things, where the judge is sure", "%"),
     "thing_by_main_name": ("Right things, asked for by the usual name", "%"),
     "thing_by_synonym": ("Right things, asked for by another name", "%"),
@@ -98,5 +103,7 @@ COLUMN_WORDS = {  # of figures that are given for several ways to do the same
     "recall": ("Lines found", "%"),
     "precision": ("Lines that belong", "%"),
     "place": ("Place recognised", "%"),
+    "thing": ("Thing recognised", "%"),
+    "twice": ("... in both ends", "%"),
 }
 DATA_WORDS = {"train": "Taught on", "seed": "Seed", "upstream": "From", "code": "Programs, too"}

@@ -234,7 +234,7 @@ def reload_and_stop(desk: Desk) -> None:
         shown = step_of_400(desk)
         page.locator("#text-stop").dispatch_event("click")
         expect(desk.status).to_contain_text(re.compile("Stopped|Done"), timeout=SLOWLY)
-        if "Stopped" in desk.status.inner_text():
+        if desk.tiles.locator(".bd-facts").filter(has_text="stopped").count():
             break
     expect(desk.status).to_contain_text("Stopped: 8 takes kept")  # what was written is kept
     expect(desk.tiles.locator(".bd-facts").filter(has_text="stopped").first).to_be_visible()

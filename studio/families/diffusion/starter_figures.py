@@ -195,10 +195,9 @@ def measure(
         some, rng = plans[: max(1, many // 4)], np.random.default_rng([seed, 9])
         real_long = np.stack([paint(plan, sprites, rng, shape) for plan in some])
         long = make(pipeline, captions[: len(some)], *settings, shape)
-        figures["long_pictures"]["{}x{}".format(*shape)] = {
-            "made": seen_along(judge, long, truth[: len(some), 0]),
-            "real_scenes": seen_along(judge, real_long, truth[: len(some), 0]),
-        }
+        for who, shown_long in (("made", long), ("real", real_long)):
+            name = "{}_{}x{}".format(who, *shape)
+            figures["long_pictures"][name] = seen_along(judge, shown_long, truth[: len(some), 0])
         if sheet:
             contact_sheet(long[:SHEET], sheet.with_stem("{}-{}x{}".format(sheet.stem, *shape)))
     more = np.stack([paint(plan, sprites, rng) for plan in held_out_plans(sprites.things, many, seed + 100)])
