@@ -14,7 +14,8 @@ from studio.types import Adapter, Artifact, Job, JobState, Request
 
 
 def print_json(plain: Any) -> None:
-    print(json.dumps(plain, ensure_ascii=False, default=str), flush=True)
+    sys.stdout.write(json.dumps(plain, ensure_ascii=False, default=str) + "\n")  # at once: Ctrl+C does not part them
+    sys.stdout.flush()
 
 
 def show_progress(live: Live) -> None:
