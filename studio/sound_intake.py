@@ -7,21 +7,20 @@ import soundfile
 
 from studio.errors import InvalidInput
 from studio.music.midi import write_midi
+from studio.music.sound_files import SOUND_NAMES, blocks, opened
 from studio.types import Value
 
 MAX_SCORE = 10 * 2**20  # bytes
 MAX_SOUND = 256 * 2**20
 MAX_SECONDS = 3600
 MAX_SAMPLES = MAX_SECONDS * 48_000 * 2  # frames times channels: an hour in stereo
-BLOCK = 1 << 18  # frames that are in memory at once
 SCORE_NAMES = (".mid", ".midi", ".musicxml", ".xml", ".mxl", ".abc", ".krn")
-SOUND_NAMES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 
 
 def kind(file: Path, name: str) -> str:
     """ "score", "sound" or "" for neither, told by the first bytes, and by the name where they say nothing."""
-    with file.open("rb") as opened:
-        head = opened.read(4096)
+    with file.open("rb") as stream:
+        head = stream.read(4096)
     suffix = Path(name).suffix.lower()
     if head.startswith(b"MThd") or (suffix in SCORE_NAMES and not is_sound(head)):
         return "score"
@@ -53,7 +52,7 @@ def clean_sound(file: Path, target: Path, name: str) -> dict[str, Value]:
     size = file.stat().st_size
     if size > MAX_SOUND:
         raise InvalidInput(f"{name} has {size / 2**20:.0f} MB.", f"Sounds up to {MAX_SOUND // 2**20} MB can be read.")
-    with _opened(file, name) as source:
+    with opened(file, name) as source:
         rate, channels = source.samplerate, source.channels
         seconds = source.frames / rate
         if seconds > MAX_SECONDS or channels > 8 or source.frames * channels > MAX_SAMPLES:
@@ -72,26 +71,10 @@ def clean_sound(file: Path, target: Path, name: str) -> dict[str, Value]:
     return {"duration": frames / rate, "sample_rate": rate}
 
 
-def _opened(file: Path, name: str) -> soundfile.SoundFile:
-    try:
-        return soundfile.SoundFile(file)
-    except (soundfile.LibsndfileError, OSError, ValueError, MemoryError) as error:
-        raise _unreadable(name) from error
-
-
 def _copied(source: soundfile.SoundFile, clean: soundfile.SoundFile, name: str) -> int:
-    """Copies block by block, so that an hour takes no more memory than a second; how many frames there were."""
+    """Copies block by block; how many frames there were."""
     frames = 0
-    while True:
-        try:
-            block = source.read(BLOCK, dtype="float32", always_2d=True)
-        except (soundfile.LibsndfileError, OSError, ValueError, MemoryError) as error:
-            raise _unreadable(name) from error
-        if not len(block):
-            return frames
+    for block in blocks(source, name):
         clean.write(np.nan_to_num(block))
         frames += len(block)
-
-
-def _unreadable(name: str) -> InvalidInput:
-    return InvalidInput(f"{name} is no sound that can be read.", "Use WAV, FLAC, OGG or MP3.")
+    return frames

@@ -5,6 +5,7 @@
   const { el, fill, tool } = atelier;
 
   const FILTERS = [["all", "All"], ["problems", "With remarks"], ["held_out", "Held out"], ["left", "Left out"]];
+  const ASKED = { image: "What is in the picture, without the trigger word", score: "Its style: waltz, hymn, rag ...", sound: "What is heard, without the trigger word: slow, two guitars ..." };
   const fits = {
     all: () => true,
     problems: (item) => item.problems.length > 0,
@@ -92,7 +93,7 @@
       const forth = tool("retry", "Redo", () => this.train.edit("redo"), { bare: true });
       forth.disabled = !redo;
       forth.title = redo ? `Redo: ${redo}` : "Redo";
-      fill(this.tools, back, forth, items.length && this.set.kind === "image" ? tool(null, "Find and replace", () => this.replace()) : null, items.length && this.set.kind !== "text" ? tool(null, "Caption all", () => this.captionAll()) : null, tool("edit", "Rename the data set", () => this.train.rename(), { bare: true }), tool("trash", "Delete the data set", () => this.train.remove(), { bare: true }));
+      fill(this.tools, back, forth, items.length && ["image", "sound"].includes(this.set.kind) ? tool(null, "Find and replace", () => this.replace()) : null, items.length && this.set.kind !== "text" ? tool(null, "Caption all", () => this.captionAll()) : null, tool("edit", "Rename the data set", () => this.train.rename(), { bare: true }), tool("trash", "Delete the data set", () => this.train.remove(), { bare: true }));
     }
 
     // --- pictures
@@ -114,7 +115,7 @@
       if (!same) fill(this.grid, ...nodes, wanted.length > 600 ? el("p", { class: "trn-none", text: `And ${wanted.length - 600} more.` }) : null);
     }
     card(item) {
-      const caption = el("textarea", { rows: 2, maxlength: 2000, placeholder: this.set.kind === "score" ? "Its style: waltz, hymn, rag ..." : "What is in the picture, without the trigger word", "aria-label": `Caption of ${item.name}`, dir: "auto" });
+      const caption = el("textarea", { rows: 2, maxlength: 2000, placeholder: ASKED[this.set.kind] || ASKED.image, "aria-label": `Caption of ${item.name}`, dir: "auto" });
       caption.value = item.caption;
       caption.addEventListener("change", () => this.train.edit("caption", { item: item.id, text: caption.value }));
       const within = el("input", { type: "checkbox", checked: item.included, "aria-label": `Use ${item.name}` });
@@ -124,7 +125,7 @@
       return el(
         "figure",
         { class: `trn-item ${item.included ? "" : "out"}`, dataset: { item: item.name } },
-        el("div", { class: "trn-picture" }, item.length && !item.width ? el("span", { class: "trn-broken trn-letters" }, atelier.glyph("page"), el("span", { text: this.held(item) })) : item.thumb ? el("img", { src: item.thumb, alt: item.caption || item.name, loading: "lazy" }) : el("span", { class: "trn-broken" }, atelier.glyph("close"), el("span", { text: "not usable" }))),
+        el("div", { class: "trn-picture" }, item.length && !item.width ? el("span", { class: "trn-broken trn-letters" }, item.heard ? el("audio", { controls: true, preload: "none", src: item.heard, "aria-label": `Hear ${item.name}` }) : atelier.glyph("page"), el("span", { text: this.held(item) })) : item.thumb ? el("img", { src: item.thumb, alt: item.caption || item.name, loading: "lazy" }) : el("span", { class: "trn-broken" }, atelier.glyph("close"), el("span", { text: "not usable" }))),
         el(
           "figcaption",
           {},
@@ -134,9 +135,10 @@
         ),
       );
     }
-    /** How much a text or a score holds. */
+    /** How much a text, a score or a sound holds. */
     held(item) {
       if (this.set.kind === "text") return `${item.length.toLocaleString("en")} characters${item.language ? `, ${item.language}` : ""}`;
+      if (this.set.kind === "sound") return atelier.seconds(item.length / 1000);
       return atelier.plural(item.length, /\.midi?$/i.test(item.name) ? "track" : "note");
     }
     replace() {

@@ -8,13 +8,15 @@
   const PRESETS = { quick: "Quick", balanced: "Balanced", best: "Best" };
   const MODES = [["lora", "LoRA", "Teach"], ["scratch", "From scratch", "Teach"], ["evaluate", "Evaluate", "Evaluate"]];
   const KINDS = { vae: "VAE", gan: "GAN", diffusion: "Diffusion", transformer: "Transformer", score: "Transformer" };
-  const HOLDS = { image: "My pictures", text: "My texts", score: "My scores" };
-  const FILES = { text: /\.(txt|text|md|markdown|docx|pdf|jsonl)$/i, score: /\.(midi?|musicxml|xml|mxl|abc|krn)$/i };
+  const HOLDS = { image: "My pictures", text: "My texts", score: "My scores", sound: "My sounds" };
+  const FILES = { text: /\.(txt|text|md|markdown|docx|pdf|jsonl)$/i, score: /\.(midi?|musicxml|xml|mxl|abc|krn)$/i, sound: /\.(wav|flac|ogg|oga|opus|mp3|aiff?|aifc|au|caf|w64|rf64)$/i };
+  const NOUNS = { image: "picture", text: "text", sound: "sound" };
 
   // the works of the library that can be learnt, by what a data set holds
   const WORKS = {
     image: { title: "Pictures of the library", media: ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif", "image/heic"] },
     text: { title: "Texts of the library", media: ["text/plain", "text/markdown"] },
+    sound: { title: "Sounds of the library", media: ["audio/flac", "audio/wav", "audio/mpeg", "audio/ogg"] },
   };
 
   const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
@@ -74,7 +76,7 @@
         "div",
         { class: "trn-zone", "data-takes-files": "" },
         atelier.glyph("drop"),
-        el("b", { text: "Drop pictures, texts or scores, a folder or a zip" }),
+        el("b", { text: "Drop pictures, texts, scores or sounds, a folder or a zip" }),
         el("small", { text: "For a LoRA 5 to 50 pictures of one subject or style. Your files stay as they are." }),
         el("div", { class: "trn-buttons" }, tool(null, "Files", () => this.picker.click()), tool(null, "Folder", () => this.folderPicker.click()), (this.library = tool(null, "Library", () => this.fromLibrary()))),
         this.picker,
@@ -279,12 +281,12 @@
     showMode() {
       const pictures = this.kind === "image";
       const measured = this.known.measured.some((one) => one.reads === this.kind);
-      const able = { lora: this.known.bases.some((one) => one.learns === this.kind) || pictures, scratch: true, evaluate: measured };
+      const able = { lora: this.known.bases.some((one) => one.learns === this.kind) || pictures || this.kind === "sound", scratch: this.kind !== "sound", evaluate: measured };
       const modes = MODES.filter(([mode]) => able[mode]);
       if (!able[this.mode]) [[this.mode]] = modes;
       showRadios(this.modes, modes, this.mode, (mode) => ((this.mode = mode), this.say(""), this.showKinds(), this.showMode(), this.plan()));
       for (const node of this.settings.children) if (node.dataset.mode) node.hidden = !node.dataset.mode.split(" ").includes(this.mode);
-      if (!pictures) this.triggerLine.hidden = true;
+      if (this.kind === "text") this.triggerLine.hidden = true;
       this.library.hidden = !WORKS[this.kind];
       for (const node of this.worded) node.hidden ||= !this.prompted;
       this.counted.hidden = !pictures;
@@ -293,7 +295,7 @@
       const empty = !this.chosen.dataset;
       this.settings.hidden = this.go.hidden = empty && this.mode !== "evaluate"; // the pictures first
       this.go.disabled = (empty && this.mode !== "evaluate") || (this.mode !== "scratch" && !this.able.length);
-      this.name.placeholder = this.mode === "lora" && pictures ? "as the trigger word" : "as the data set";
+      this.name.placeholder = this.mode === "lora" && this.kind !== "text" ? "as the trigger word" : "as the data set";
       this.go.textContent = MODES.find(([mode]) => mode === this.mode)[2];
       this.againstLine.hidden = this.consents.hidden = empty;
       if (this.mode !== "evaluate") this.againstLine.hidden = true;
@@ -450,7 +452,7 @@
     }
     create() {
       const field = el("input", { type: "text", maxlength: 60, autocomplete: "off", dir: "auto" });
-      const kind = el("select", {}, el("option", { value: "image", text: "Pictures" }), el("option", { value: "text", text: "Texts" }), el("option", { value: "score", text: "Scores" }));
+      const kind = el("select", {}, el("option", { value: "image", text: "Pictures" }), el("option", { value: "text", text: "Texts" }), el("option", { value: "score", text: "Scores" }), el("option", { value: "sound", text: "Sounds" }));
       const line = (text, control) => el("label", { class: "at-field" }, el("span", { text }), control);
       atelier.form("New data set", el("div", { class: "at-say trn-fields" }, line("Name", field), line("What it holds", kind)), "Make it", () => this.make(field.value, kind.value));
     }
@@ -569,6 +571,7 @@
       const { dataset, base, preset } = this.chosen, mode = this.mode;
       if (this.mode === "evaluate") this.advice.hidden = true;
       if (dataset && dataset === this.removing) return;
+      if (dataset && !base && this.mode === "lora" && this.kind === "sound") return (this.cost.textContent = "No model that learns sounds is here yet: get MusicGen in Models.");
       if (!dataset || !base || this.mode === "evaluate") return fill(this.cost);
       try {
         if (this.mode === "scratch") {
@@ -585,7 +588,7 @@
         const [low, high] = plan.seconds;
         const room = plan.room && plan.memory > plan.room ? ` That is more than the ${atelier.bytes(plan.room)} there are: it will go slower, in smaller pieces.` : "";
         const time = atelier.seconds(low) === atelier.seconds(high) ? `about ${atelier.seconds(high)}` : `${atelier.seconds(low)} to ${atelier.seconds(high)}`;
-        this.cost.textContent = plan.pictures ? `${atelier.plural(plan.pictures, this.kind === "image" ? "picture" : "text")} to learn, ${plan.held_out} held out. Takes ${time} and ${atelier.bytes(plan.memory)} of memory${plan.measured ? "" : ", roughly"}.${plan.shapes ? ` Shapes in pixels: ${plan.shapes}.` : ""}${room}` : "";
+        this.cost.textContent = plan.pictures ? `${atelier.plural(plan.pictures, NOUNS[this.kind])} to learn, ${plan.held_out} held out. Takes ${time} and ${atelier.bytes(plan.memory)} of memory${plan.measured ? "" : ", roughly"}.${plan.shapes ? ` Shapes in pixels: ${plan.shapes}.` : ""}${room}` : "";
         this.advice.textContent = plan.advice;
         this.advice.hidden = !plan.pictures || !plan.advice;
         this.showFields(plan.fields);

@@ -4,7 +4,8 @@ It knows items and fingerprints; it reads and writes nothing. The rules:
 - of look-alikes one is in, the largest of those that came together; the others are left out;
 - a picture too small for any training is left out;
 - who came earlier keeps everything: adding never changes an item that is there;
-- look-alikes go to the same side of the split. Where a new one resembles items on both sides, it stays out.
+- look-alikes go to the same side of the split, and so do the parts of one file. Where a new one resembles items on
+  both sides, it stays out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,9 +40,15 @@ def arrivals(
         caption = "" if state.kind == "text" else captions.get(found.key) or caption_of_name(part.name)
         new.append(_item(part, tidy_caption(caption), taken, state.least))
     again = len(cleaned) - len(new)
-    usable = sorted((i for i in new if i.usable), key=lambda i: (-i.width * i.height, -i.length))
+    usable = sorted((i for i in new if i.usable), key=lambda item: _worth(item, state.kind))
     placed = {item.id: item for item in _placed([i for i in there if i.usable], usable, state)}
     return Arrivals(items=tuple(placed.get(item.id, item) for item in new), again=again)
+
+
+def _worth(item: Item, kind: str) -> tuple[int, int, int]:
+    """What sorts the best of several copies first: the largest; of sounds equally long that with the fewest remarks."""
+    length = round(item.length / 1000) if kind == "sound" else item.length
+    return -item.width * item.height, -length, len(item.problems)
 
 
 def tidy_caption(text: str, longest: int = 2000) -> str:
@@ -60,6 +67,7 @@ def _item(part: Cleaned, caption: str, taken: set[str], least: int) -> Item:
         file=f"{part.sha256}{part.suffix}" if part.file else "",
         sha256=part.sha256,
         source_sha256=part.source_sha256,
+        whole=part.whole,
         width=part.width,
         height=part.height,
         length=part.length,
@@ -77,7 +85,7 @@ def _placed(there: list[Item], new: list[Item], state: State) -> list[Item]:
     names = [item.name for item in order]
     near, exact, included = _resembling(there, new, state.kind)
     labels = _labels(order, near)
-    sides = _sides(order, len(there), near, labels, included, state.share)
+    sides = _sides(order, len(there), near, _labels(order, _with_parts(order, near)), included, state.share)
     placed: list[Item] = []
     for index in range(len(there), len(order)):
         item, problems = order[index], list(order[index].problems)
@@ -89,7 +97,7 @@ def _placed(there: list[Item], new: list[Item], state: State) -> list[Item]:
             sentence = f"It is {names[near[index][0]]} again."
             problems.append(Problem(kind="duplicate", sentence=sentence, mended=out, how=how))
         elif near[index]:
-            sentence = f"It looks almost like {names[near[index][0]]}."
+            sentence = f"It {'sounds' if state.kind == 'sound' else 'looks'} almost like {names[near[index][0]]}."
             problems.append(Problem(kind="near_duplicate", sentence=sentence, mended=out, how=how))
         links = tuple(order[other].id for other in near[index])
         side = sides[index]
@@ -116,12 +124,14 @@ def _resembling(there: list[Item], new: list[Item], kind: str) -> tuple[list[lis
     near: list[list[int]] = [[ids[n] for n in item.near if n in ids] for item in there] + [[] for _ in new]
     exact = [False] * len(order)
     included = np.array([item.included for item in order], bool)
+    wholes = np.array([item.whole for item in order])
     labels = _labels(order, near)
     by_bytes: dict[str, int] = {}
     for index, item in enumerate(order):
         if index >= len(there):
             twin = by_bytes.get(item.source_sha256, by_bytes.get(item.sha256))
             alike = np.empty(0, np.int64) if looks is None else looks.before(index)
+            alike = alike[(wholes[alike] != item.whole) | (item.whole == "")]  # a refrain is no copy
             alike = alike[np.argsort(~included[alike], kind="stable")]
             if twin is not None:
                 alike = np.concatenate([[twin], alike[alike != twin]]).astype(np.int64)
@@ -135,6 +145,15 @@ def _resembling(there: list[Item], new: list[Item], kind: str) -> tuple[list[lis
         by_bytes.setdefault(item.source_sha256, index)
         by_bytes.setdefault(item.sha256, index)
     return near, exact, included
+
+
+def _with_parts(order: list[Item], near: list[list[int]]) -> list[list[int]]:
+    """`near`, and of each part of a file its first part: they stay on one side, but none is left out for that."""
+    first: dict[str, int] = {}
+    return [
+        [*others, first.setdefault(item.whole, index)] if item.whole else others
+        for index, (item, others) in enumerate(zip(order, near, strict=True))
+    ]
 
 
 def _labels(order: list[Item], near: list[list[int]]) -> np.ndarray:

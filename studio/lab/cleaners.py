@@ -13,6 +13,8 @@ class Cleaner:
 
     suffixes: frozenset[str]
     clean: Callable[[bytes, str, Path], tuple[Cleaned, ...]]
+    clean_file: Callable[[Path, str, Path], tuple[Cleaned, ...]] | None = None
+    """The same of a file on the disk that need not be in memory as a whole; OSError."""
 
 
 def cleaner_of(kind: str) -> Cleaner:
@@ -25,6 +27,12 @@ def cleaner_of(kind: str) -> Cleaner:
         from studio.lab import text_checks
 
         return Cleaner(suffixes=text_checks.SUFFIXES, clean=text_checks.clean_text)
+    if kind == "sound":
+        from studio.lab import sound_checks
+
+        return Cleaner(
+            suffixes=sound_checks.SUFFIXES, clean=sound_checks.clean_sound, clean_file=sound_checks.clean_sound_file
+        )
     from studio.lab import header_checks
 
     if kind == "score":

@@ -31,7 +31,7 @@ from studio.lab.encodings import repeated_paragraphs
 from studio.lab.items import KINDS, SPLITS, Cleaned, Item, Problem, too_small
 from studio.lab.report import Report, make_report
 from studio.lab.sources import Found, gather
-from studio.lab.splits import Groups, choose_held_out
+from studio.lab.splits import Groups, choose_held_out, ties
 from studio.lab.state import Change, State, Values, explained, read_state, write_state
 
 STATE = "dataset.json"
@@ -251,7 +251,7 @@ class Dataset:
             raise InvalidInput(f"A share of {share:g} cannot be held out.", "Give 0 to 0.5.", field="share")
         with self._lock:
             usable = {item.id: item for item in self.items if item.usable}
-            groups = Groups({id: item.near for id, item in usable.items()}).members().values()
+            groups = Groups(ties(usable.values())).members().values()
             keys = {min(usable[id].source_sha256 for id in ids): ids for ids in groups}
             sizes = {key: sum(usable[id].included for id in ids) for key, ids in keys.items()}
             chosen = choose_held_out(sizes, 0, 0, share)
@@ -370,9 +370,9 @@ class Dataset:
                 self._write(changed)
 
     def _group(self, item: Item) -> list[Item]:
-        """The look-alikes of the item, and theirs, without itself."""
+        """The look-alikes of the item and the parts of its file, and theirs, without itself."""
         items = self.items
-        groups = Groups({other.id: other.near for other in items})
+        groups = Groups(ties(items))
         return [other for other in items if other.id != item.id and groups.root(other.id) == groups.root(item.id)]
 
     def _report(
@@ -450,6 +450,8 @@ def _each_cleaned(
 
     def clean(found: Found) -> tuple[Cleaned, ...]:
         try:
+            if cleaner.clean_file and found.path:
+                return cleaner.clean_file(found.path, found.name, folder)
             data = found.read()
         except (OSError, InvalidInput) as error:
             why = error.message if isinstance(error, InvalidInput) else f"It could not be read: {error.strerror}."

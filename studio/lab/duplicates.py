@@ -11,6 +11,8 @@ import imagehash
 import numpy as np
 from PIL import Image
 
+from studio.lab.sound_looks import SoundLooks
+
 HASH_BITS = 6  # of 64 may differ between near duplicates
 CHROMA = 40  # of 255, the largest difference of a block's colour: a blue car is no copy of the red one
 LUMA = 32  # of 255, the mean difference of the blocks' brightness
@@ -78,4 +80,4 @@ class TextLooks:
         return found[np.argsort(-similar[found], kind="stable")]
 
 
-LOOKS = {"image": PictureLooks, "text": TextLooks}  # kinds in which look-alikes can be found
+LOOKS = {"image": PictureLooks, "text": TextLooks, "sound": SoundLooks}  # kinds in which look-alikes can be found

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-KINDS = ("image", "text", "score", "shape")
+KINDS = ("image", "text", "score", "shape", "sound")
 SPLITS = ("train", "held_out")
 LEAST = 64  # pixels of the shorter side: what models from nothing learn at, and a picture should have
 TINY = 32  # pixels: no training works with fewer, so that a smaller picture is left out
@@ -36,6 +36,7 @@ class Cleaned:
 
     name: str
     source_sha256: str
+    whole: str = ""  # where a file became several, which stay on one side of the split: the file's sha256
     file: Path | None = None  # the standardised copy, still under a temporary name
     sha256: str = ""  # of the standardised copy
     suffix: str = ""
@@ -56,9 +57,10 @@ class Item:
     file: str = ""  # its name in the data set's files/; empty: nothing usable was in it
     sha256: str = ""  # of that file
     source_sha256: str = ""
+    whole: str = ""  # sha256 of the file of which this is a part
     width: int = 0  # pixels
     height: int = 0
-    length: int = 0  # characters of a text, notes of a score, faces of a shape
+    length: int = 0  # characters of a text, notes of a score, faces of a shape, milliseconds of a sound
     language: str = ""  # of a text, roughly: en, de ...; empty: not known
     caption: str = ""
     split: str = "train"

@@ -11,6 +11,7 @@ from math import sqrt
 
 from studio.lab.items import Item, Problem
 
+CAPTIONED = ("image", "sound")  # kinds whose items should have a caption each
 FEW = 5  # items below which nothing can be held out and a style can hardly be learned
 WORDS = 20  # of the most frequent words that a report lists
 MOSTLY = 1.5  # times its even share, from which on a word of a group counts as over-represented
@@ -43,11 +44,24 @@ _TOLD = {
     "broken": "are broken and were left out",
     "too_large": "have too many pixels to be read and were left out",
     "too_small": "are smaller than the model works with",
+    "cut_off": "were cut off; what is there was kept",
+    "silent": "are silent and were left out",
+    "silence": "had silence at an end, which was cut away",
+    "clipped": "are clipped and teach the distortion",
+    "offset": "stood off the middle (DC) and were put back",
+    "quiet": "were very quiet and were made louder",
+    "loud": "went beyond full scale and were made softer",
+    "nan": "held samples that are no numbers, which became silence",
+    "too_short": "are shorter than a second and were left out",
+    "long": "were long and were cut into parts at quiet places",
+    "channels": "had more than two channels and were mixed to two",
+    "dull": "have few samples a second, so that their highest tones are missing",
     "duplicate": "repeat another file and were left out",
     "near_duplicate": "look almost like another; only one of each group stays in",
     "archive": "in archives could not be taken",
     "other": "are of another kind and were left out",
 }
+_SOUNDS = {"near_duplicate": "sound almost like another; only one of each group stays in"}  # instead, of sounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +102,7 @@ class Report:
     sizes: Mapping[str, int]  # portrait, square, landscape (width to height, within 10 %) of the included ones
     smallest: tuple[int, int] | None  # (width, height) of the included picture with the fewest pixels
     largest: tuple[int, int] | None
-    length: int  # characters of included texts, notes, faces
+    length: int  # characters of included texts, notes, faces, milliseconds
     languages: Mapping[str, int]
     uncaptioned: int  # included without caption
     words: tuple[Share, ...]  # the most frequent words of the included captions
@@ -122,7 +136,7 @@ def make_report(
         largest=pictures[-1] if pictures else None,
         length=sum(item.length for item in included),
         languages=dict(Counter(item.language for item in included if item.language).most_common()),
-        uncaptioned=sum(not item.caption for item in included) if kind == "image" else 0,
+        uncaptioned=sum(not item.caption for item in included) if kind in CAPTIONED else 0,
         words=words[:WORDS],
         balance=balance,
         sentences=(),
@@ -170,18 +184,28 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[^\W\d_]+", text.lower())
 
 
+def clock(seconds: float) -> str:
+    """65 -> '1:05 minutes'"""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} seconds"
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02} hours" if hours else f"{minutes}:{whole % 60:02} minutes"
+
+
 def _format(width: int, height: int) -> str:
     ratio = width / height
     return "square" if 1 / 1.1 <= ratio <= 1.1 else "landscape" if ratio > 1 else "portrait"
 
 
 def _sentences(kind: str, report: Report, words: Sequence[Share]) -> Iterable[str]:
-    noun = {"image": "pictures", "text": "texts", "score": "scores", "shape": "shapes"}[kind]
+    noun = {"image": "pictures", "text": "texts", "score": "scores", "shape": "shapes", "sound": "sounds"}[kind]
     yield f"{_many(report.included, noun)} of {report.items} will be used: {report.train} to train, " + (
         f"{report.held_out} held out to judge with." if report.held_out else "none held out."
     )
+    told = {**_TOLD, **_SOUNDS} if kind == "sound" else _TOLD
     for problem, count in report.problems.items():
-        yield f"{_many(count, 'files')} {_verb(count, _TOLD.get(problem, 'have other problems'))}."
+        yield f"{_many(count, 'files')} {_verb(count, told.get(problem, 'have other problems'))}."
     if 0 < report.included < FEW:
         yield f"With fewer than {FEW} {noun} nothing can be held out, and more would teach far better."
     elif report.included and not report.held_out:
@@ -189,6 +213,8 @@ def _sentences(kind: str, report: Report, words: Sequence[Share]) -> Iterable[st
     if report.smallest and report.largest:
         low, high = (f"{width} x {height}" for width, height in (report.smallest, report.largest))
         yield f"Sizes run from {low} to {high} pixels." if low != high else f"All have {low} pixels."
+    if kind == "sound" and report.length:
+        yield f"They last {clock(report.length / 1000)} in all."
     if report.uncaptioned:
         yield f"{report.uncaptioned} of {report.included} have no caption."
     if len(report.languages) > 1:
@@ -210,7 +236,16 @@ def _many(count: int, noun: str) -> str:
     return f"{count} {noun.removesuffix('s') if count == 1 else noun}"
 
 
-_ONE = {"are": "is", "were": "was", "have": "has", "repeat": "repeats", "look": "looks", "hold": "holds"}
+_ONE = {
+    "are": "is",
+    "were": "was",
+    "have": "has",
+    "repeat": "repeats",
+    "look": "looks",
+    "sound": "sounds",
+    "teach": "teaches",
+    "hold": "holds",
+}
 
 
 def _verb(count: int, told: str) -> str:

@@ -37,6 +37,7 @@ class Found:
     name: str
     key: tuple[str, str]
     read: Callable[[], bytes]  # OSError, or InvalidInput when it is larger than allowed or damaged
+    path: Path | None = None  # where it lies, unless in an archive
 
     @property
     def suffix(self) -> str:
@@ -77,7 +78,7 @@ def gather(
             if source in captions:
                 key = (str(source), "")
                 gathered.captions[key] = captions[source]
-            all_files.append(Found(name=name, key=key, read=_reader(source)))
+            all_files.append(Found(name=name, key=key, read=_reader(source), path=source))
         if len(all_files) > MOST_FILES:
             raise InvalidInput(f"{name} holds more than {MOST_FILES} files.", "Choose a smaller folder.")
     _sort_out(all_files, suffixes, gathered)
@@ -110,7 +111,7 @@ def _of_folder(folder: Path) -> Iterator[Found]:
             with contextlib.suppress(OSError):  # a link to nowhere
                 if stat.S_ISREG(path.stat().st_mode):
                     name = path.relative_to(folder).as_posix()
-                    yield Found(name=name, key=(str(folder), _stem(name)), read=_reader(path))
+                    yield Found(name=name, key=(str(folder), _stem(name)), read=_reader(path), path=path)
 
 
 def _of_archive(source: Path, name: str, gathered: Gathered, open_until: contextlib.ExitStack) -> Iterator[Found]:

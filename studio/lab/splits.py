@@ -5,8 +5,10 @@ added. A group is never parted.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import ceil
+
+from studio.lab.items import Item
 
 FEWEST = 5  # with fewer items all of them are needed for training
 SHARE = 0.1
@@ -46,6 +48,12 @@ def choose_held_out(groups: Mapping[str, int], train: int, held_out: int, share:
 
 def _place(key: str) -> bytes:
     return hashlib.sha256(f"split {key}".encode()).digest()
+
+
+def ties(items: Iterable[Item]) -> dict[str, tuple[str, ...]]:
+    """Of each item, by id, those that must be on its side: look-alikes, and the first part of the same file."""
+    first: dict[str, str] = {}
+    return {item.id: (*item.near, first.setdefault(item.whole, item.id)) if item.whole else item.near for item in items}
 
 
 class Groups:

@@ -84,6 +84,14 @@ class DataDesk:
         found = dataset.item(item)
         return self.thumbnails.get(found.sha256, dataset.path(found), THUMB)
 
+    def sound(self, id: str, item: str) -> Path:
+        """The copy of one entry, to be heard. NotFound."""
+        dataset = self.dataset(id)
+        path = dataset.path(dataset.item(item))
+        if path.suffix != ".flac":
+            raise NotFound("There is nothing to hear.", "Reload the page.")
+        return path
+
     def add(self, id: Any, sources: Sequence[Path], names: Mapping[Path, str], captions: Mapping[Path, str]) -> Json:
         """Files into a data set, checked and mended; the report of what came. Busy while others are still coming."""
         dataset = self.dataset(id)
@@ -225,6 +233,7 @@ def item_state(dataset: str, item: Item) -> Json:
         "alike": len(item.near),
         "problems": [{**problem.to_dict(), "mended": problem.mended, "how": problem.how} for problem in item.problems],
         "thumb": f"/atelier/train/data/{dataset}/{item.id}" if item.usable and item.width else None,
+        "heard": f"/atelier/train/heard/{dataset}/{item.id}" if item.file.endswith(".flac") else None,
     }
 
 

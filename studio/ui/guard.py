@@ -23,7 +23,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-UPLOAD_LIMIT = 64 * 2**20  # bytes of one uploaded file
+UPLOAD_LIMIT = 256 * 2**20  # bytes of one uploaded file
 BODY_LIMIT = 8 * 2**20  # bytes of any other request: settings and prompts are far smaller
 MONTH = 30 * 24 * 3600
 

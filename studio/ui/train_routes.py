@@ -35,6 +35,7 @@ def train_routes(studio: Studio) -> list[Route]:
         route("state", state),
         route("dataset/{id}", dataset),
         route("data/{id}/{item}", picture),
+        route("heard/{id}/{item}", heard),
         route("run/{job}", run),
         route("sample/{job}/{name}", sample),
         route("export/{job}", export),
@@ -56,6 +57,11 @@ async def dataset(desk: TrainDesk, request: Request) -> Response:
 async def picture(desk: TrainDesk, request: Request) -> Response:
     path = await to_thread.run_sync(desk.data.picture, request.path_params["id"], request.path_params["item"])
     return FileResponse(path, media_type="image/webp", headers={"cache-control": "private, max-age=3600"})
+
+
+async def heard(desk: TrainDesk, request: Request) -> Response:
+    path = await to_thread.run_sync(desk.data.sound, request.path_params["id"], request.path_params["item"])
+    return FileResponse(path, media_type="audio/flac", headers={"cache-control": "private, max-age=3600"})
 
 
 async def run(desk: TrainDesk, request: Request) -> Response:

@@ -15,10 +15,10 @@ import torch
 from diffusers import DiffusionPipeline, StableAudio3AudioToAudioPipeline
 
 from studio.errors import InvalidInput, ModelError
-from studio.families.audio.levels import Samples, read_sound
 from studio.families.diffusion.loading import modules
 from studio.families.diffusion.noise import Noise, Start, Take
 from studio.families.diffusion.steps import heard
+from studio.music.levels import Samples, read_sound
 
 LENGTHS = ("audio_end_in_s", "audio_length_in_s", "audio_duration", "audio_duration_s", "duration")
 Step = Callable[[int, int], None]

@@ -21,9 +21,9 @@ from transformers.audio_utils import chroma_filter_bank
 
 from studio.errors import InvalidInput
 from studio.families.audio.folders import read
-from studio.families.audio.levels import Samples
 from studio.families.audio.plain_musicgen import PlainMusicgen, Reading, plain_musicgen
 from studio.families.causal_lm.decoding import Chances, drawn
+from studio.music.levels import Samples
 
 MOST_TOKENS = 512  # of the brief: what the text encoder learnt
 CHROMA = {"n_fft": 16_384, "hop_length": 4096, "sampling_rate": 32_000, "num_chroma": 12}

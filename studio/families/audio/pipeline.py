@@ -12,13 +12,13 @@ from studio.errors import Cancelled, InvalidInput
 from studio.families.audio import SONG
 from studio.families.audio.diffused import Brief, Diffused
 from studio.families.audio.letters import language_of
-from studio.families.audio.levels import Samples, lufs, read_sound, silent, sound, writer
 from studio.families.audio.loading import open_folder
 from studio.families.audio.musicgen import Musicgen
 from studio.families.audio.speech import Speaker, speak
 from studio.families.audio.takes import in_batches
 from studio.families.diffusion.prompts import read_limit
 from studio.families.family import Context
+from studio.music.levels import Samples, lufs, read_sound, silent, sound, writer
 from studio.types import Device, Request, Value
 
 LONGEST_PROMPT = 20_000  # characters

@@ -18,10 +18,10 @@ from transformers.utils.chat_template_utils import Chat
 from studio.errors import Cancelled, InvalidInput, ModelError
 from studio.families.audio import CONSENT
 from studio.families.audio.folders import CLONING, LATENT, TURNS, chosen_voice
-from studio.families.audio.levels import Samples, read_sound, writer
 from studio.families.audio.sentences import Sentence, sentences
 from studio.families.audio.stretch import stretched
 from studio.families.family import Context
+from studio.music.levels import Samples, read_sound, writer
 from studio.types import Request, Value
 
 SUBMODELS = ("bark", "seamless_m4t", "seamless_m4t_v2")  # hand their settings on to the models they are made of

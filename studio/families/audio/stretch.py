@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from studio.families.audio.levels import Samples
+from studio.music.levels import Samples
 
 PIECE, SEARCH = 0.04, 0.012  # seconds
 

@@ -14,11 +14,11 @@ from studio.errors import Cancelled, InvalidInput, ModelError, OutOfMemory
 from studio.families import family
 from studio.families.audio import pipeline
 from studio.families.audio.folders import MUSICAL, SPEAKING
-from studio.families.audio.levels import read_sound
 from studio.families.audio.loading import MODEL_FOR_TEXT_TO_SPECTROGRAM_MAPPING_NAMES as DRAWN
 from studio.families.audio.loading import MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES as WAVES
 from studio.families.audio.musicgen import Musicgen
 from studio.families.audio.pipeline import SoundPipeline
+from studio.music.levels import read_sound
 from studio.music.midi import write_midi
 from studio.music.score import Note, Score, Track
 from studio.types import Request
