@@ -37,7 +37,7 @@ LAYERS = {
     "companions": {"errors", "settings", "types", "families", "catalog"},
     "engine": {"errors", "settings", "types", "families", "engine"},
     "library": {"errors", "settings", "types", "library", "design", "__init__"},
-    "lab": {"errors", "settings", "types", "families", "music", "lab"},
+    "lab": {"errors", "settings", "types", "design", "families", "music", "lab"},
     "music": {"errors", "marks", "types", "music"},  # light: for the page's process and for the worker
     "design": {"errors", "marks", "types", "design"},  # light, likewise
     "install": {"install"},  # runs before anything else is there: standard library only

@@ -5,7 +5,7 @@
   const { el, fill, tool } = atelier;
 
   const FILTERS = [["all", "All"], ["problems", "With remarks"], ["held_out", "Held out"], ["left", "Left out"]];
-  const ASKED = { image: "What is in the picture, without the trigger word", score: "Its style: waltz, hymn, rag ...", sound: "What is heard, without the trigger word: slow, two guitars ..." };
+  const ASKED = { image: "What is in the picture, without the trigger word", score: "Its style: waltz, hymn, rag ...", sound: "What is heard, without the trigger word: slow, two guitars ...", shape: "What it is: bowl, rook, bolt ..." };
   const fits = {
     all: () => true,
     problems: (item) => item.problems.length > 0,
@@ -125,11 +125,12 @@
       return el(
         "figure",
         { class: `trn-item ${item.included ? "" : "out"}`, dataset: { item: item.name } },
-        el("div", { class: "trn-picture" }, item.length && !item.width ? el("span", { class: "trn-broken trn-letters" }, item.heard ? el("audio", { controls: true, preload: "none", src: item.heard, "aria-label": `Hear ${item.name}` }) : atelier.glyph("page"), el("span", { text: this.held(item) })) : item.thumb ? el("img", { src: item.thumb, alt: item.caption || item.name, loading: "lazy" }) : el("span", { class: "trn-broken" }, atelier.glyph("close"), el("span", { text: "not usable" }))),
+        el("div", { class: "trn-picture" }, item.thumb ? el("img", { src: item.thumb, alt: item.caption || item.name, loading: "lazy" }) : item.length ? el("span", { class: "trn-broken trn-letters" }, item.heard ? el("audio", { controls: true, preload: "none", src: item.heard, "aria-label": `Hear ${item.name}` }) : atelier.glyph("page"), el("span", { text: this.held(item) })) : el("span", { class: "trn-broken" }, atelier.glyph("close"), el("span", { text: "not usable" }))),
         el(
           "figcaption",
           {},
           el("div", { class: "trn-name" }, item.usable ? within : null, el("span", { text: item.name, title: item.name, dir: "auto" }), item.included ? aside : null),
+          item.size_mm.length ? el("small", { class: "trn-size", text: `${item.size_mm.map((side) => Number(side.toPrecision(3))).join(" × ")} mm, ${atelier.plural(item.length, "face")}` }) : null,
           ...item.problems.map((problem) => el("p", { class: `trn-remark ${problem.mended ? "mended" : ""}`, text: `${problem.sentence} ${problem.how}`.trim() })),
           item.usable && this.set.kind !== "text" ? caption : null,
         ),

@@ -8,15 +8,16 @@
   const PRESETS = { quick: "Quick", balanced: "Balanced", best: "Best" };
   const MODES = [["lora", "LoRA", "Teach"], ["scratch", "From scratch", "Teach"], ["evaluate", "Evaluate", "Evaluate"]];
   const KINDS = { vae: "VAE", gan: "GAN", diffusion: "Diffusion", transformer: "Transformer", score: "Transformer" };
-  const HOLDS = { image: "My pictures", text: "My texts", score: "My scores", sound: "My sounds" };
-  const FILES = { text: /\.(txt|text|md|markdown|docx|pdf|jsonl)$/i, score: /\.(midi?|musicxml|xml|mxl|abc|krn)$/i, sound: /\.(wav|flac|ogg|oga|opus|mp3|aiff?|aifc|au|caf|w64|rf64)$/i };
-  const NOUNS = { image: "picture", text: "text", sound: "sound" };
+  const HOLDS = { image: "My pictures", text: "My texts", score: "My scores", sound: "My sounds", shape: "My shapes" };
+  const FILES = { text: /\.(txt|text|md|markdown|docx|pdf|jsonl)$/i, score: /\.(midi?|musicxml|xml|mxl|abc|krn)$/i, sound: /\.(wav|flac|ogg|oga|opus|mp3|aiff?|aifc|au|caf|w64|rf64)$/i, shape: /\.(stl|obj|glb|3mf|ply)$/i };
+  const NOUNS = { image: "picture", text: "text", sound: "sound", shape: "shape" };
 
   // the works of the library that can be learnt, by what a data set holds
   const WORKS = {
     image: { title: "Pictures of the library", media: ["image/png", "image/jpeg", "image/webp", "image/gif", "image/bmp", "image/tiff", "image/avif", "image/heic"] },
     text: { title: "Texts of the library", media: ["text/plain", "text/markdown"] },
     sound: { title: "Sounds of the library", media: ["audio/flac", "audio/wav", "audio/mpeg", "audio/ogg"] },
+    shape: { title: "Shapes of the library", media: ["model/gltf-binary"] },
   };
 
   const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
@@ -76,7 +77,7 @@
         "div",
         { class: "trn-zone", "data-takes-files": "" },
         atelier.glyph("drop"),
-        el("b", { text: "Drop pictures, texts, scores or sounds, a folder or a zip" }),
+        el("b", { text: "Drop pictures, texts, scores, sounds or shapes, a folder or a zip" }),
         el("small", { text: "For a LoRA 5 to 50 pictures of one subject or style. Your files stay as they are." }),
         el("div", { class: "trn-buttons" }, tool(null, "Files", () => this.picker.click()), tool(null, "Folder", () => this.folderPicker.click()), (this.library = tool(null, "Library", () => this.fromLibrary()))),
         this.picker,
@@ -452,7 +453,7 @@
     }
     create() {
       const field = el("input", { type: "text", maxlength: 60, autocomplete: "off", dir: "auto" });
-      const kind = el("select", {}, el("option", { value: "image", text: "Pictures" }), el("option", { value: "text", text: "Texts" }), el("option", { value: "score", text: "Scores" }), el("option", { value: "sound", text: "Sounds" }));
+      const kind = el("select", {}, ...[["image", "Pictures"], ["text", "Texts"], ["score", "Scores"], ["sound", "Sounds"], ["shape", "Shapes"]].map(([value, text]) => el("option", { value, text })));
       const line = (text, control) => el("label", { class: "at-field" }, el("span", { text }), control);
       atelier.form("New data set", el("div", { class: "at-say trn-fields" }, line("Name", field), line("What it holds", kind)), "Make it", () => this.make(field.value, kind.value));
     }

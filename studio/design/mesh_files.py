@@ -4,13 +4,13 @@ Within the program y is up and lengths are millimetres. glTF has y up and metres
 as programs that slice expect. The same mesh gives the same bytes.
 """
 
-import io
 import json
 import struct
 import zipfile
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -20,6 +20,9 @@ from studio.design.glb import OWN, packed
 from studio.design.meshes import Mesh, on_the_ground, volume
 from studio.design.rendering import CLAY, vertex_normals
 from studio.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import trimesh
 
 FORMATS = ("glb", "stl", "3mf", "obj")
 MOST_BYTES, MOST_FACES = 256 * 2**20, 2_000_000
@@ -101,7 +104,7 @@ def three_mf_of(mesh: Mesh, title: str = "", description: str = "") -> bytes:
         'relationships"><Relationship Target="/3D/3dmodel.model" Id="rel0" '
         'Type="http://schemas.microsoft.com/3dmanufacturing/2013/01/3dmodel"/></Relationships>'
     )
-    whole = io.BytesIO()
+    whole = BytesIO()
     with zipfile.ZipFile(whole, "w") as package:
         parts = {"[Content_Types].xml": types, "_rels/.rels": relations, "3D/3dmodel.model": "\n".join(model)}
         for name, text in parts.items():
@@ -174,36 +177,60 @@ def _linear(colours: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def read_mesh(path: Path, name: str = "") -> Mesh:
     """A mesh of any of FORMATS (or PLY) as one, standing on the ground. InvalidInput says what is wrong with it."""
-    import trimesh  # takes a while to import; writing needs none of it
-
     name = name or path.name
-    kind = Path(name).suffix.lower().removeprefix(".")
-    if kind not in (*FORMATS, "ply", "gltf"):
-        raise InvalidInput(f"{name} is no shape.", f"Give a file of {', '.join(FORMATS)}.")
-    _bounded(path, kind, name)
-    try:
-        scene = trimesh.load_scene(path, file_type=kind)
-        unit = _millimetres(str(scene.metadata.get("units", ""))) if kind == "3mf" else 1.0
-        found = scene.to_mesh()
-    except InvalidInput:
-        raise
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, SyntaxError, ImportError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
-        raise InvalidInput(f"{name} cannot be read: {said}.", "Save it again from the program it is from.") from error
-    if not len(found.faces):
-        raise InvalidInput(f"{name} holds no faces.", "Give a mesh, not only points or curves.")
-    if len(found.faces) > MOST_FACES:
-        raise _too_many(name, len(found.faces))
+    found, kind, unit = _opened(path, name)
     found.merge_vertices(merge_tex=True, merge_norm=True)
     found.update_faces(found.nondegenerate_faces() & found.unique_faces())
     found.remove_unreferenced_vertices()
     places = np.asarray(found.vertices, np.float64)
     if not len(found.faces) or not np.isfinite(places).all():
         raise InvalidInput(f"{name} holds no usable faces.", "Save it again from the program it is from.")
-    x, y, z = places.T
-    turned = places * 1000 if kind in ("glb", "gltf") else np.stack([x, z, -y], 1) * unit
-    mesh = on_the_ground(Mesh(turned.astype(np.float32), np.asarray(found.faces, np.int32)))
+    placed = _y_up(places, kind, unit).astype(np.float32)
+    mesh = on_the_ground(Mesh(placed, np.asarray(found.faces, np.int32)))
     return Mesh(mesh.vertices, mesh.faces[:, ::-1].copy()) if volume(mesh) < 0 else mesh
+
+
+def found_in(data: bytes, name: str) -> Mesh:
+    """All faces of a file's bytes as they are in it, y up and in millimetres, nothing joined, mended or moved.
+
+    InvalidInput where it cannot be read or holds no face.
+    """
+    found, kind, unit = _opened(data, name, process=False)
+    with np.errstate(invalid="ignore"):  # what is no number stays none
+        placed = _y_up(np.asarray(found.vertices, np.float64), kind, unit).astype(np.float32)
+    return Mesh(placed, np.asarray(found.faces, np.int32))
+
+
+def _opened(source: Path | bytes, name: str, process: bool = True) -> "tuple[trimesh.Trimesh, str, float]":
+    """All meshes of a file as one, the kind of file, and its unit in millimetres. InvalidInput."""
+    import trimesh  # takes a while to import; writing needs none of it
+
+    kind = Path(name).suffix.lower().removeprefix(".")
+    if kind not in (*FORMATS, "ply", "gltf"):
+        raise InvalidInput(f"{name} is no shape.", f"Give a file of {', '.join(FORMATS)}.")
+    _bounded(source, kind, name)
+    try:
+        file = BytesIO(source) if isinstance(source, bytes) else source
+        scene = trimesh.load_scene(file, file_type=kind, process=process)
+        unit = _millimetres(str(scene.metadata.get("units", ""))) if kind == "3mf" else 1.0
+        found = scene.to_mesh()
+    except (
+        *(ValueError, KeyError, IndexError, TypeError, AttributeError, OSError, SyntaxError, ImportError),
+        *(struct.error, OverflowError, EOFError, MemoryError, RecursionError, AssertionError, NotImplementedError),
+    ) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:100]
+        raise InvalidInput(f"{name} cannot be read: {said}.", "Save it again from the program it is from.") from error
+    if not len(found.faces) or found.vertices.shape[1] != 3:
+        raise InvalidInput(f"{name} holds no faces.", "Give a mesh, not only points or curves.")
+    if len(found.faces) > MOST_FACES:
+        raise _too_many(name, len(found.faces))
+    return found, kind, unit
+
+
+def _y_up(places: NDArray[np.float64], kind: str, unit: float) -> NDArray[np.float64]:
+    """Places as a file has them in ours."""
+    x, y, z = places.T
+    return places * 1000 if kind in ("glb", "gltf") else np.stack([x, z, -y], 1) * unit
 
 
 def _millimetres(unit: str) -> float:
@@ -216,12 +243,12 @@ def _too_many(name: str, faces: int) -> InvalidInput:
     return InvalidInput(f"{name} has {faces:,} faces.", f"At most {MOST_FACES:,} are read: simplify it first.")
 
 
-def _bounded(path: Path, kind: str, name: str) -> None:
+def _bounded(source: Path | bytes, kind: str, name: str) -> None:
     """InvalidInput where opening the file would take too much memory."""
-    size = path.stat().st_size
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
     if kind == "3mf":
         try:
-            with zipfile.ZipFile(path) as package:
+            with zipfile.ZipFile(BytesIO(source) if isinstance(source, bytes) else source) as package:
                 size = sum(entry.file_size for entry in package.infolist())
         except (zipfile.BadZipFile, NotImplementedError) as error:
             raise InvalidInput(f"{name} is no 3MF file.", "Save it again from the program it is from.") from error
@@ -229,8 +256,13 @@ def _bounded(path: Path, kind: str, name: str) -> None:
         said = f"{name} has {size / 2**20:,.0f} MB of geometry."
         raise InvalidInput(said, f"At most {MOST_BYTES // 2**20} MB are read: simplify it first.")
     if kind == "stl" and size >= 84:
-        with path.open("rb") as file:
-            head = file.read(84)
-        faces = struct.unpack_from("<I", head, 80)[0]
+        faces = struct.unpack_from("<I", _beginning(source), 80)[0]
         if 84 + 50 * faces == size and faces > MOST_FACES:
             raise _too_many(name, faces)
+
+
+def _beginning(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source[:84]
+    with source.open("rb") as file:
+        return file.read(84)

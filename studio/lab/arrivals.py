@@ -72,6 +72,7 @@ def _item(part: Cleaned, caption: str, taken: set[str], least: int) -> Item:
         height=part.height,
         length=part.length,
         language=part.language,
+        size_mm=part.size_mm,
         caption=caption,
         included=part.file is not None and not is_tiny(part.width, part.height, least),
         problems=part.problems,

@@ -33,8 +33,10 @@ def cleaner_of(kind: str) -> Cleaner:
         return Cleaner(
             suffixes=sound_checks.SUFFIXES, clean=sound_checks.clean_sound, clean_file=sound_checks.clean_sound_file
         )
+    if kind == "shape":
+        from studio.lab import shape_checks
+
+        return Cleaner(suffixes=shape_checks.SUFFIXES, clean=shape_checks.clean_shape)
     from studio.lab import header_checks
 
-    if kind == "score":
-        return Cleaner(suffixes=header_checks.SCORES, clean=header_checks.clean_score)
-    return Cleaner(suffixes=header_checks.SHAPES, clean=header_checks.clean_shape)
+    return Cleaner(suffixes=header_checks.SCORES, clean=header_checks.clean_score)

@@ -1,6 +1,6 @@
-"""One score or one shape of a training set: whether it can be read, by its header and structure; how much it holds.
+"""One score of a training set: whether it can be read, by its header and structure; how much it holds.
 
-It converts nothing: the copy is the file itself. What the notes or triangles are is the business of their families.
+It converts nothing: the copy is the file itself. What the notes are is the business of their family.
 """
 
 import hashlib
@@ -16,21 +16,11 @@ from studio.errors import InvalidInput
 from studio.lab.items import Cleaned, Problem
 
 SCORES = frozenset((".mid", ".midi", ".musicxml", ".xml", ".mxl", ".abc", ".krn"))
-SHAPES = frozenset((".stl", ".obj", ".glb"))
 MOST_XML = 64 * 2**20  # bytes of one score, unpacked
 
 
 def clean_score(data: bytes, name: str, folder: Path) -> tuple[Cleaned, ...]:
     """The score, `length` its notes (tracks of a MIDI file), copied to `folder` if it can be read."""
-    return _checked(data, name, folder)
-
-
-def clean_shape(data: bytes, name: str, folder: Path) -> tuple[Cleaned, ...]:
-    """The shape, `length` its faces (bytes of a GLB), copied to `folder` if it can be read."""
-    return _checked(data, name, folder)
-
-
-def _checked(data: bytes, name: str, folder: Path) -> tuple[Cleaned, ...]:
     found = Cleaned(name=name, source_sha256=hashlib.sha256(data).hexdigest())
     suffix = PurePosixPath(name).suffix.lower()
     try:
@@ -38,7 +28,7 @@ def _checked(data: bytes, name: str, folder: Path) -> tuple[Cleaned, ...]:
             raise InvalidInput(f"{name} is empty (0 bytes).")
         length = _READERS[suffix](data)
         if not length:
-            raise InvalidInput(f"{name} holds nothing: no note, no face.")
+            raise InvalidInput(f"{name} holds no note.")
     except InvalidInput as error:
         kind = "broken" if data else "empty"
         return (replace(found, problems=(Problem(kind=kind, sentence=error.message, how="Left out."),)),)
@@ -103,41 +93,7 @@ def _kern(data: bytes) -> int:
     return sum(len(re.findall(r"\d+\.*[A-Ga-g]", line)) for line in lines if line[:1] not in ("!", "*", "="))
 
 
-def _stl(data: bytes) -> int:
-    """Faces, of the binary form (84 bytes and 50 a face) or the written one."""
-    if len(data) >= 84:
-        faces = struct.unpack("<I", data[80:84])[0]
-        if len(data) == 84 + 50 * faces:
-            return faces
-    if not data.lstrip()[:5].lower() == b"solid":
-        raise ValueError("its size does not fit the number of faces")
-    if b"endsolid" not in data[-200:].lower():
-        raise ValueError("no endsolid")
-    return data.lower().count(b"endfacet")
-
-
-def _obj(data: bytes) -> int:
-    corners = len(re.findall(rb"^v\s+\S+\s+\S+\s+\S+", data, re.MULTILINE))
-    faces = re.findall(rb"^f\s+(\S.*)$", data, re.MULTILINE)
-    for face in faces:
-        if any(abs(int(corner.split(b"/")[0])) > corners for corner in face.split()):
-            raise ValueError("a face names a corner that is not there")
-    return len(faces)
-
-
-def _glb(data: bytes) -> int:
-    magic, version, length = struct.unpack("<4sII", data[:12])
-    if magic != b"glTF" or version != 2:
-        raise ValueError("no glTF 2 header")
-    if length != len(data):
-        raise ValueError(f"{len(data)} of {length} bytes")
-    return length
-
-
 _READERS = {".mid": _midi, ".midi": _midi, ".musicxml": _musicxml, ".xml": _musicxml, ".mxl": _packed_musicxml} | {
     ".abc": _abc,
     ".krn": _kern,
-    ".stl": _stl,
-    ".obj": _obj,
-    ".glb": _glb,
 }

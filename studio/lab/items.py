@@ -44,6 +44,7 @@ class Cleaned:
     height: int = 0
     length: int = 0
     language: str = ""
+    size_mm: tuple[float, ...] = ()
     look: bytes = b""
     problems: tuple[Problem, ...] = ()
 
@@ -62,6 +63,7 @@ class Item:
     height: int = 0
     length: int = 0  # characters of a text, notes of a score, faces of a shape, milliseconds of a sound
     language: str = ""  # of a text, roughly: en, de ...; empty: not known
+    size_mm: tuple[float, ...] = ()  # width, height and depth that a shape had before it was brought to one size
     caption: str = ""
     split: str = "train"
     included: bool = True
@@ -93,6 +95,7 @@ class Item:
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         known = {name: plain[name] for name in _DEFAULTS if name in plain}
         known["problems"] = tuple(Problem(**p) for p in plain.get("problems", ()))
+        known["size_mm"] = tuple(plain.get("size_mm", ()))
         known["near"] = tuple(plain.get("near", ()))
         known["look"] = base64.b64decode(plain.get("look", ""))
         return cls(**known)

@@ -58,6 +58,15 @@ _TOLD = {
     "dull": "have few samples a second, so that their highest tones are missing",
     "duplicate": "repeat another file and were left out",
     "near_duplicate": "look almost like another; only one of each group stays in",
+    "no_numbers": "had corners without a place, now taken out",
+    "doubled": "had faces twice",
+    "many_faces": "had more faces than training can see; their copies have fewer",
+    "crumbs": "had loose crumbs, now swept away",
+    "holes": "had holes, now closed",
+    "flipped": "had faces that looked inwards, now turned",
+    "bodies": "hold several bodies that stand apart",
+    "open": "enclose nothing and were left out",
+    "flat": "are flat or without walls and were left out",
     "archive": "in archives could not be taken",
     "other": "are of another kind and were left out",
 }
@@ -102,6 +111,7 @@ class Report:
     sizes: Mapping[str, int]  # portrait, square, landscape (width to height, within 10 %) of the included ones
     smallest: tuple[int, int] | None  # (width, height) of the included picture with the fewest pixels
     largest: tuple[int, int] | None
+    longest: tuple[float, float] | None  # mm, the least and the most, of the longest sides of included shapes
     length: int  # characters of included texts, notes, faces, milliseconds
     languages: Mapping[str, int]
     uncaptioned: int  # included without caption
@@ -122,6 +132,7 @@ def make_report(
     found = (*((item.name, problem) for item in items for problem in item.problems), *left)
     problems = dict(Counter(problem.kind for _, problem in found).most_common())
     pictures = sorted(((i.width, i.height) for i in included if i.width), key=lambda size: size[0] * size[1])
+    sides = [max(item.size_mm) for item in included if item.size_mm]
     words = word_shares([item.caption for item in included], trigger)
     balance = balance_of([item.caption for item in included])
     report = Report(
@@ -134,6 +145,7 @@ def make_report(
         sizes=dict(Counter(_format(width, height) for width, height in pictures)),
         smallest=pictures[0] if pictures else None,
         largest=pictures[-1] if pictures else None,
+        longest=(min(sides), max(sides)) if sides else None,
         length=sum(item.length for item in included),
         languages=dict(Counter(item.language for item in included if item.language).most_common()),
         uncaptioned=sum(not item.caption for item in included) if kind in CAPTIONED else 0,
@@ -215,6 +227,10 @@ def _sentences(kind: str, report: Report, words: Sequence[Share]) -> Iterable[st
         yield f"Sizes run from {low} to {high} pixels." if low != high else f"All have {low} pixels."
     if kind == "sound" and report.length:
         yield f"They last {clock(report.length / 1000)} in all."
+    if report.longest:
+        low, high = (f"{side:.4g}" for side in report.longest)
+        span = f"Their longest sides run from {low} to {high} mm" if low != high else f"All are {low} mm long"
+        yield f"{span}; the copies have one size."
     if report.uncaptioned:
         yield f"{report.uncaptioned} of {report.included} have no caption."
     if len(report.languages) > 1:
@@ -245,6 +261,7 @@ _ONE = {
     "sound": "sounds",
     "teach": "teaches",
     "hold": "holds",
+    "enclose": "encloses",
 }
 
 

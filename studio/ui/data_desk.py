@@ -230,9 +230,10 @@ def item_state(dataset: str, item: Item) -> Json:
         "height": item.height,
         "length": item.length,
         "language": item.language,
+        "size_mm": list(item.size_mm),
         "alike": len(item.near),
         "problems": [{**problem.to_dict(), "mended": problem.mended, "how": problem.how} for problem in item.problems],
-        "thumb": f"/atelier/train/data/{dataset}/{item.id}" if item.usable and item.width else None,
+        "thumb": f"/atelier/train/data/{dataset}/{item.id}" if item.usable and (item.width or item.size_mm) else None,
         "heard": f"/atelier/train/heard/{dataset}/{item.id}" if item.file.endswith(".flac") else None,
     }
 

@@ -1,4 +1,4 @@
-"""Scores and shapes: readable or broken, told by header and structure."""
+"""Scores: readable or broken, told by header and structure."""
 
 import struct
 from io import BytesIO
@@ -8,16 +8,12 @@ from zipfile import ZipFile
 import pytest
 
 from studio.lab.dataset import Dataset
-from studio.lab.header_checks import clean_score, clean_shape
+from studio.lab.header_checks import clean_score
 
 MIDI = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 480) + b"MTrk" + struct.pack(">I", 4) + b"\0\xff\x2f\0"
 XML = b"<score-partwise><part><measure><note/><note/></measure></part></score-partwise>"
 ABC = b"X: 1\nT: A tune\nM: 4/4\nK: G\nGABc dedB|\n"
 KERN = b"**kern\n*M4/4\n4c\n8dd\n*-\n"
-STL = bytes(80) + struct.pack("<I", 2) + bytes(100)
-WRITTEN = b"solid x\nfacet normal 0 0 1\nouter loop\nendloop\nendfacet\nendsolid x\n"
-OBJ = b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1/1 2/2 3/3\n"
-GLB = b"glTF" + struct.pack("<II", 2, 20) + bytes(8)
 
 
 def packed() -> bytes:
@@ -34,14 +30,6 @@ def packed() -> bytes:
 )
 def test_scores_that_can_be_read(tmp_path: Path, name: str, data: bytes, length: int) -> None:
     (found,) = clean_score(data, name, tmp_path)
-    assert found.length == length and found.file is not None and found.file.read_bytes() == data
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "length"), [("a.stl", STL, 2), ("b.stl", WRITTEN, 1), ("a.obj", OBJ, 1), ("a.glb", GLB, 20)]
-)
-def test_shapes_that_can_be_read(tmp_path: Path, name: str, data: bytes, length: int) -> None:
-    (found,) = clean_shape(data, name, tmp_path)
     assert found.length == length and found.file is not None and found.file.read_bytes() == data
 
 
@@ -65,25 +53,6 @@ def test_shapes_that_can_be_read(tmp_path: Path, name: str, data: bytes, length:
 def test_broken_scores(tmp_path: Path, name: str, data: bytes) -> None:
     (found,) = clean_score(data, name, tmp_path)
     assert found.file is None and found.problems[0].kind in ("broken", "empty")
-
-
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("a.stl", STL[:-1]),
-        ("a.stl", b"solid x\nfacet"),
-        ("a.stl", bytes(84)),
-        ("a.obj", b"v 0 0 0\nf 1 2 3\n"),
-        ("a.obj", b"v 0 0 0\nf a b c\n"),
-        ("a.obj", b"v 0 0 0\n"),
-        ("a.glb", GLB[:-1]),
-        ("a.glb", b"glTX" + GLB[4:]),
-        ("a.glb", b"gl"),
-    ],
-)
-def test_broken_shapes(tmp_path: Path, name: str, data: bytes) -> None:
-    (found,) = clean_shape(data, name, tmp_path)
-    assert found.file is None and found.problems[0].kind == "broken"
 
 
 def test_a_set_of_scores(tmp_path: Path) -> None:
