@@ -9,7 +9,7 @@ from studio.families import family
 from studio.families.audio import CONSENT
 from studio.settings import Settings
 from studio.studio import Studio, inputs_of
-from studio.terminal import copy_out, finished, out_folder, print_json, tell_end, text_of
+from studio.terminal import adapter_of, copy_out, finished, out_folder, print_json, tell_end, text_of
 from studio.types import Request, Value
 from studio.voices import spoken_by
 
@@ -43,6 +43,7 @@ def add_sound(commands: Any, shared: argparse.ArgumentParser) -> None:
             choices = param.choices or None
             told = (param.help or param.label).replace("%", "%%")
             sound.add_argument(f"--{param.name.replace('_', '-')}", type=param.type, choices=choices, help=told)
+    sound.add_argument("--lora", action="append", default=[], metavar="NAME[:WEIGHT]", help="that was taught sounds")
     sound.add_argument("--count", type=int, default=1, help="takes (default: 1)")
     sound.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
     sound.add_argument("--out", type=out_folder, help="folder that gets each take as FLAC")
@@ -73,6 +74,7 @@ def sound(settings: Settings, given: argparse.Namespace) -> int:
             model=model.id,
             prompt=given.prompt,
             inputs=inputs_of(melody, "melody"),
+            adapters=tuple(adapter_of(lora) for lora in given.lora),
             params={**studio.catalog.defaults(model, SOUND), **said, "num_return_sequences": given.count},
             seed=given.seed,
         )

@@ -7,18 +7,21 @@ from collections.abc import Mapping, Sequence
 from studio import presets
 from studio.errors import InvalidInput
 from studio.families import family
+from studio.families.audio.folders import can_be_taught
 from studio.lab.caption_words import SAID
 from studio.lab.dataset import Dataset
 from studio.lab.items import Item
 from studio.lab.probe import ATTRIBUTES, JUDGE, JUDGED, Probe
-from studio.lab.recipe import PRESETS, lora_params, scratch_params, text_lora_params
+from studio.lab.recipe import PRESETS, lora_params, scratch_params, sound_lora_params, text_lora_params
 from studio.presets import Preset
 from studio.studio import Studio, inputs_of
 from studio.types import Adapter, Artifact, Input, Model, Request, Value
 
 SAMPLED = 12  # denoising steps of the pictures on the way of a training
 CONTEXT = 512  # tokens of a row of text at most
-LORAS = {"image": "train_lora", "text": "train_text_lora"}  # what teaches a model a LoRA, by the kind of the data
+# what teaches a model a LoRA, by the kind of the data, and how what it holds is called
+LORAS = {"image": "train_lora", "text": "train_text_lora", "sound": "train_sound_lora"}
+HELD = {"image": "pictures", "text": "texts", "score": "scores", "shape": "shapes", "sound": "sounds"}
 
 
 def freeze(studio: Studio, dataset: Dataset) -> Artifact:
@@ -45,8 +48,8 @@ def lora_request(
     seed: int = 0,
     changes: Mapping[str, Value] | None = None,
 ) -> Request:
-    """What `submit` needs to teach `base` these pictures or texts; `changes` go before what the preset says, which is
-    one of ours or of the person's.
+    """What `submit` needs to teach `base` these pictures, texts or sounds; `changes` go before what the preset says,
+    which is one of ours or of the person's.
     """
     model = studio.catalog.model(base)
     task = lora_task(model, dataset)
@@ -64,19 +67,24 @@ def lora_request(
 
 def lora_task(model: Model, dataset: Dataset) -> str:
     """What teaches the model this kind of data. InvalidInput where it cannot learn it."""
-    task = LORAS.get(dataset.kind, "")
-    if task not in family(model.family).trainings:
-        holds = {"image": "pictures", "text": "texts"}.get(dataset.kind, f"{dataset.kind}s")
+    task, holds = LORAS.get(dataset.kind, ""), HELD[dataset.kind]
+    if not learns(model, dataset.kind):
         said = f"{dataset.name} holds {holds}, which {model.name} cannot be taught."
         raise InvalidInput(said, f"Choose a model that learns {holds}.", field="base")
     return task
 
 
+def learns(model: Model, kind: str) -> bool:
+    """Whether a LoRA of that kind of data can be taught to it."""
+    able = LORAS.get(kind, "") in family(model.family).trainings
+    return able and (kind != "sound" or can_be_taught(model.folder))
+
+
 def kind_learnt(model: Model) -> str:
     """The kind of data of which the model can learn a LoRA. InvalidInput where there is none."""
-    kinds = [kind for kind, task in LORAS.items() if task in family(model.family).trainings]
+    kinds = [kind for kind in LORAS if learns(model, kind)]
     if not kinds:
-        hint = "Choose one that makes pictures from words, or a language model."
+        hint = "Choose one that makes pictures from words, a language model, or MusicGen."
         raise InvalidInput(f"{model.name} cannot be taught a LoRA.", hint, field="base")
     return kinds[0]
 
@@ -102,6 +110,10 @@ def lora_values(studio: Studio, dataset: Dataset, model: Model, preset: str) -> 
     learnt = learnt_items(dataset)
     if dataset.kind == "text":
         values = dict(text_lora_params(ours, sum(item.length for item in learnt), model.size, CONTEXT))
+    elif dataset.kind == "sound":
+        values = dict(sound_lora_params(ours, sum(item.length for item in learnt) / 1000, model.size))
+        guidance = studio.catalog.defaults(model, "text_to_audio").get("guidance_scale")
+        values |= {} if guidance is None else {"guidance_scale": max(1.0, float(str(guidance)))}
     else:
         values = dict(lora_settings(studio, model, ours, len(learnt)))
     kept = own[preset].fields.get("params") if preset in own else None
@@ -125,7 +137,7 @@ def kind_of(preset: Preset) -> str:
 def keep_preset(studio: Studio, kind: str, name: str, params: Mapping[str, Value]) -> None:
     """Settings of a LoRA that learns that kind of data, under a name. InvalidInput, DiskFull."""
     if kind not in LORAS:
-        raise InvalidInput("No LoRA learns this kind of data.", "Choose a data set of pictures or texts.")
+        raise InvalidInput("No LoRA learns this kind of data.", "Choose a data set of pictures, texts or sounds.")
     if name.strip().casefold() in PRESETS:
         hint = "Choose another name."
         raise InvalidInput(f"{name.strip()!r} is the name of a preset of the program.", hint, field="name")
@@ -239,7 +251,7 @@ def _check_kind(dataset: Dataset, model: Model, verb: str) -> None:
     """InvalidInput where the data set holds something else than that model `learns` or `makes`."""
     media = family(model.family).media
     if media in LORAS and dataset.kind != media:
-        holds = {"image": "pictures", "text": "texts"}.get(dataset.kind, f"{dataset.kind}s")
+        holds = HELD[dataset.kind]
         other = "texts" if media == "text" else "pictures"
         hint = f"Choose a model that {verb} {holds}."
         raise InvalidInput(f"{dataset.name} holds {holds}, and {model.name} {verb} {other}.", hint, field="base")

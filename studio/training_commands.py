@@ -22,11 +22,20 @@ from studio.lab.training_folders import last_step
 from studio.lab.twins import check_words, twin_of
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.teaching import check_preset, evaluation_of, evaluation_request, kind_learnt, lora_request, scratch_request
+from studio.teaching import (
+    check_preset,
+    evaluation_of,
+    evaluation_request,
+    kind_learnt,
+    learns,
+    lora_request,
+    scratch_request,
+)
 from studio.terminal import adapter_of, finished, json_progress, out_folder, print_json, show_progress
-from studio.types import Artifact, Job, JobState, Request
+from studio.types import Artifact, Job, JobState, Model, Request
 
-DEFAULT = {"image": "text_to_image", "text": "text"}  # what a model can do that learns this kind of data
+# what a model can do that learns this kind of data
+DEFAULT = {"image": "text_to_image", "text": "text", "sound": "text_to_audio"}
 LOOKED_THROUGH = 1000  # of the newest finished jobs
 
 
@@ -34,15 +43,16 @@ def add_train(commands: Any, shared: argparse.ArgumentParser) -> None:
     train = commands.add_parser(
         "train",
         parents=[shared],
-        help="teach a model pictures or texts (--lora DIR), one from nothing (--scratch), or train one by a recipe",
-        description="With --lora: cleans the pictures of DIR, teaches them to a model, and says what that changed. By "
-        "this you say that the pictures are yours to use. The same command goes on where it was stopped or killed. "
+        help="teach a model pictures, texts or sounds (--lora DIR), one from nothing (--scratch), or one by a recipe",
+        description="With --lora: cleans the pictures of DIR (texts or sounds for a --base that learns those), teaches "
+        "them to a model, and says what that changed. By this you say that they are yours to use. The same command "
+        "goes on where it was stopped or killed. "
         "With --scratch: likewise, but a model of its own learns them. With a recipe: its own options follow it.",
     )
     train.add_argument("recipe", type=Path, nargs="?", help="a file of presets/recipes")
     train.add_argument("rest", nargs=argparse.REMAINDER, help="the recipe's own options, --data DIR among them")
     train.add_argument(
-        "--lora", metavar="DIR", help="pictures or texts: a folder, a zip, one file, or the id of a data set"
+        "--lora", metavar="DIR", help="pictures, texts or sounds: a folder, a zip, one file, or a data set's id"
     )
     train.add_argument("--scratch", choices=tuple(CHOICES), help="a new model that learns the pictures of --data-set")
     train.add_argument("--data-set", metavar="DIR", help="--scratch: a folder, a zip, one file, or a data set's id")
@@ -138,7 +148,7 @@ def teach(settings: Settings, given: argparse.Namespace) -> int:
         known = _known_set(studio, given.lora, given)
         base = studio.catalog.model(given.base) if given.base else None
         kind = known.kind if known else kind_learnt(base) if base else "image"
-        base = base or studio.catalog.default(DEFAULT.get(kind, DEFAULT["image"]))
+        base = base or _first(studio, kind)
         check_preset(studio, kind, given.preset)  # this too
         dataset = known or _data_set(studio, Path(given.lora), given, kind)
         name = given.out or given.trigger or (known.trigger or known.name if known else Path(given.lora).stem)
@@ -150,6 +160,12 @@ def teach(settings: Settings, given: argparse.Namespace) -> int:
         for artifact in studio.library.outputs(done.id)[-1:]:
             print_json({**_told(artifact), "adapter": studio.catalog.adapter_of(artifact.sha256), "job": done.id})
         return 0 if done.state is JobState.done else 1
+
+
+def _first(studio: Studio, kind: str) -> Model:
+    """The first model that can be taught that kind of data, else the first of its kind."""
+    task = DEFAULT.get(kind, DEFAULT["image"])
+    return next((m for m in studio.catalog.models(task) if learns(m, kind)), None) or studio.catalog.default(task)
 
 
 def from_scratch(settings: Settings, given: argparse.Namespace) -> int:

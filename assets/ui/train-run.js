@@ -6,8 +6,11 @@
 
   const SVG = "http://www.w3.org/2000/svg";
   const COLOURS = ["var(--at-accent)", "#0891b2", "#d97706", "#16a34a", "#db2777", "#64748b"];
-  const FIGURES = { likeness: "Likeness", held_out: "Held-out gain", drift: "Drift elsewhere", diversity: "Diversity", copying: "Copying", memorised: "Learnt by heart", following: "Prompt-following", kid: "KID", recall: "Recall", kid_floor: "KID, real to real", pictures_a_second: "Pictures a second", parameters: "Parameters", bits_a_byte: "Bits a byte", bits_a_byte_5_grams: "Bits a byte, 5-grams", bits_a_byte_xz: "Bits a byte, xz", seconds: "Seconds learnt" };
+  const FIGURES = { likeness: "Likeness", held_out: "Held-out gain", drift: "Drift elsewhere", diversity: "Diversity", copying: "Copying", memorised: "Learnt by heart", copied_run: "Longest copy", following: "Prompt-following", kid: "KID", recall: "Recall", kid_floor: "KID, real to real", pictures_a_second: "Pictures a second", parameters: "Parameters", bits_a_byte: "Bits a byte", bits_a_byte_5_grams: "Bits a byte, 5-grams", bits_a_byte_xz: "Bits a byte, xz", seconds: "Seconds learnt" };
   const STATES = { queued: "Waits", running: "Learning", done: "Ready", failed: "Failed", cancelled: "Stopped", interrupted: "Interrupted" };
+
+  const USED_IN = { train_text_lora: "Text", train_sound_lora: "Music" }; // LoRAs of other things than pictures
+  const HEARD = { base: "before", card: "result" };
 
   const named = (name) => FIGURES[name] || (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
 
@@ -108,7 +111,7 @@
       const atEnd = !before || before.scrollLeft + before.clientWidth > before.scrollWidth - 40;
       const scrolled = before?.scrollLeft || 0;
       const open = this.body.querySelector("details")?.open;
-      const parts = [...this.alarms(run), this.cardOf(run), ...this.probes(run), this.sheets(run), this.texts(run), this.curves([run]), this.samples(run), this.checkpoints(run), this.measured(run), this.settings(run)];
+      const parts = [...this.alarms(run), this.cardOf(run), ...this.probes(run), this.sheets(run), this.texts(run), this.curves([run]), this.samples(run), this.takes(run), this.checkpoints(run), this.measured(run), this.settings(run)];
       fill(this.body, ...parts);
       const after = this.body.querySelector(".trn-scroll");
       if (after) after.scrollLeft = atEnd ? after.scrollWidth : scrolled;
@@ -129,8 +132,8 @@
           active ? tool("close", run.state === "queued" ? "Remove" : run.task.startsWith("evaluate_") ? "Stop" : "Stop and keep", () => this.train.act("stop", { job: run.id }), { kind: "stop" }) : null,
           again ? tool("play", "Go on", () => this.goOn(run)) : null,
           run.model ? el("span", { class: "trn-state", text: `kept as the model ${run.model}` }) : null,
-          run.adapter ? tool("use", run.task === "train_text_lora" ? "Use in Text" : "Use in Image", () => this.use(run), { kind: "strong" }) : null,
-          run.adapter && run.task !== "train_text_lora" ? tool(null, "Save as a model", () => this.merge(run)) : null,
+          run.adapter ? tool("use", `Use in ${USED_IN[run.task] || "Image"}`, () => this.use(run), { kind: "strong" }) : null,
+          run.adapter && !USED_IN[run.task] ? tool(null, "Save as a model", () => this.merge(run)) : null,
           run.file ? el("a", { class: "at-button", href: run.file, download: "" }, atelier.glyph("download"), el("span", { text: "Download" })) : null,
           run.kohya ? el("a", { class: "at-button", href: `/atelier/train/export/${run.id}`, download: "", title: "The LoRA with the names that A1111, Forge, ComfyUI and kohya's scripts know" }, atelier.glyph("download"), el("span", { text: "Kohya format" })) : null,
         ),
@@ -153,9 +156,10 @@
     }
     /** The LoRA into the Image panel's prompt, with its word. */
     use(run) {
-      if (run.task === "train_text_lora") {
-        atelier.goTo("text");
-        setTimeout(() => window.atelierBoard?.boards.get("text")?.ask("taught", null, { adapter: run.adapter, base: run.base }), 400);
+      if (USED_IN[run.task]) {
+        const panel = USED_IN[run.task].toLowerCase();
+        atelier.goTo(panel);
+        setTimeout(() => window.atelierBoard?.boards.get(panel)?.ask("taught", null, { adapter: run.adapter, base: run.base, trigger: run.prompts[0] || "" }), 400);
         return;
       }
       const field = document.querySelector("#image-prompt textarea");
@@ -187,7 +191,8 @@
         return el("div", { class: "trn-figure" }, el("dt", { text: named(name) }), el("dd", {}, el("b", { text: short(figure.value) }), range ? el("small", { text: range }) : null, el("span", { text: figure.means || "" })));
       });
       const facts = run.facts || {};
-      const spent = [facts.pictures !== undefined && facts.pictures !== null && `${facts.pictures} pictures learnt, ${facts.held_out || 0} held out`, facts.shapes && `at ${facts.shapes} pixels`, facts.steps && `${facts.steps} steps`, facts.seconds && atelier.seconds(facts.seconds), run.device].filter(Boolean).join(", ");
+      const [counted, noun] = Number.isFinite(facts.sounds) ? [facts.sounds, "sound"] : [facts.pictures, "picture"];
+      const spent = [Number.isFinite(counted) && `${atelier.plural(counted, noun)} learnt, ${facts.held_out || 0} held out`, facts.shapes && `at ${facts.shapes} pixels`, facts.steps && `${facts.steps} steps`, facts.seconds && atelier.seconds(facts.seconds), run.device].filter(Boolean).join(", ");
       return el("section", { class: "trn-card", "aria-label": "Result card", id: "train-card" }, el("h3", { text: "Result" }), el("dl", {}, ...told), card.suggestion ? el("p", { class: "trn-hint", text: card.suggestion }) : null, el("small", { text: [spent, card.encoder && `compared by the ${card.encoder}`].filter(Boolean).join("; ") }));
     }
     /** Each prompt of a bias probe: how often each word came up, in each set of pictures. */
@@ -265,6 +270,22 @@
       }
       table.append(body);
       return el("section", { "aria-label": "Samples" }, el("h3", { text: "The same seeds at every look" }), el("div", { class: "trn-scroll", tabindex: "0", role: "group", "aria-label": "Table" }, table));
+    }
+    /** Takes of a model of sounds before, at every look and at the end, side by side; one that plays goes on playing. */
+    takes(run) {
+      if (!run.takes.length) return null;
+      const now = JSON.stringify([run.takes, run.prompts]);
+      if (this.heard?.now === now) return this.heard.node;
+      const before = new Map([...(this.heard?.node.querySelectorAll("audio") || [])].map((audio) => [audio.getAttribute("src"), audio]));
+      const label = (one) => HEARD[one.label] || `step ${Number(one.label)}`;
+      const rows = Math.max(...run.takes.map((one) => one.sounds.length));
+      const table = el("table", { class: "trn-samples trn-heard" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, el("span", { class: "unseen", text: "Prompt" })), ...run.takes.map((one) => el("th", { scope: "col", text: label(one) })))));
+      const audio = (src, text) => before.get(src) || el("audio", { controls: true, preload: "none", src, "aria-label": text });
+      const row = (k) => el("tr", {}, el("th", { scope: "row", text: run.prompts[k] || "", dir: "auto" }), ...run.takes.map((one) => el("td", {}, one.sounds[k] ? audio(one.sounds[k], `${run.prompts[k] || "take"}, ${label(one)}`) : null)));
+      table.append(el("tbody", {}, ...Array.from({ length: rows }, (_, k) => row(k))));
+      const node = el("section", { "aria-label": "Takes" }, el("h3", { text: "The same seeds at every look" }), el("div", { class: "trn-scroll", tabindex: "0", role: "group", "aria-label": "Table" }, table));
+      this.heard = { now, node };
+      return node;
     }
     /** Every adapter that was kept on the way, with what was measured of it; one click makes another the LoRA. */
     checkpoints(run) {

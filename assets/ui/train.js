@@ -346,7 +346,7 @@
       this.compare.title = this.marked.size < 2 ? "Mark two trainings or more" : "";
     }
     told(run) {
-      const kind = { train_lora: "LoRA", train_vae: "VAE", train_gan: "GAN", train_diffusion: "Diffusion", train_transformer: "Transformer", train_score: "Transformer", merge_lora: "Merge", evaluate_pictures: "Evaluation", evaluate_texts: "Evaluation" }[run.task] || run.task;
+      const kind = { train_lora: "LoRA", train_text_lora: "LoRA", train_sound_lora: "LoRA", train_vae: "VAE", train_gan: "GAN", train_diffusion: "Diffusion", train_transformer: "Transformer", train_score: "Transformer", merge_lora: "Merge", evaluate_pictures: "Evaluation", evaluate_texts: "Evaluation" }[run.task] || run.task;
       if (run.state === "queued") return `${kind}, waits`;
       if (run.state === "running") return `${kind}, ${run.steps ? `${run.step} of ${run.steps}` : run.message || "begins"}${run.eta ? `, ${atelier.seconds(run.eta)} left` : ""}`;
       const state = { done: "ready", cancelled: "stopped", failed: "failed", interrupted: "interrupted" }[run.state] || run.state;

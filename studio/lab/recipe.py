@@ -132,6 +132,31 @@ def text_lora_params(preset: str, characters: int, size: int, context: int) -> M
     }
 
 
+def sound_lora_params(preset: str, seconds: float, size: int) -> Mapping[str, Value]:
+    """Params of train_sound_lora. `seconds` of all sounds together; `size`: bytes of the model's weights.
+
+    The presets hear every second about 3, 8 and 16 times.
+    """
+    if preset not in PRESETS:
+        raise InvalidInput(f"There is no preset {preset!r}.", f"Choose one of {', '.join(PRESETS)}.", field="preset")
+    place = PRESETS.index(preset)
+    batch, piece = 4 if size < SMALL else 1, 10.0
+    wanted = round((3, 8, 16)[place] * seconds / (piece * batch))
+    steps = _within(wanted, (60, 120, 240)[place], (600, 2000, 6000)[place])
+    rank = (8, 16, 32)[place]
+    return {
+        "r": rank,
+        "lora_alpha": float(rank),
+        "learning_rate": 1e-3 if size < SMALL else 2e-4,
+        "max_train_steps": steps,
+        "train_batch_size": batch,
+        "seconds": piece,
+        "sample_seconds": 4.0,
+        "lr_warmup_steps": max(5, steps // 20),
+        "validation_steps": max(20, steps // 6),
+    }
+
+
 def advice(pictures: int) -> str:
     """One sentence where the number of pictures is a reason to say something; "" otherwise."""
     if pictures < FEW:

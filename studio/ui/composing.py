@@ -13,7 +13,7 @@ from typing import Any
 from studio.errors import InvalidInput, NotFound
 from studio.families import family
 from studio.families.audio import CONSENT
-from studio.families.audio.folders import clones
+from studio.families.audio.folders import can_be_taught, clones
 from studio.families.score.briefs import read_brief, unread
 from studio.music.midi import write_midi
 from studio.music.score import QUARTER, Note, Score, Track
@@ -77,6 +77,7 @@ def request(studio: Studio, asked: Composing) -> Request:
         model=model_of(studio, values),
         prompt=prompt,
         inputs=inputs_of(studio, asked, mode),
+        adapters=form.adapters_of(values) if mode == "audio" and learns(studio, values) else (),
         params=params,
         seed=form.seed_of(values),
         parent=asked.parent or asked.kept.get("cover"),
@@ -154,6 +155,11 @@ def model_of(studio: Studio, values: Mapping[str, Any]) -> str:
             field="model",
         )
     return studio.catalog.default(task).id
+
+
+def learns(studio: Studio, values: Mapping[str, Any]) -> bool:
+    """Whether the chosen model is one that LoRAs are taught to."""
+    return can_be_taught(studio.catalog.model(model_of(studio, values)).folder)
 
 
 def settings_of(values: Mapping[str, Any], mode: str) -> dict[str, Value]:

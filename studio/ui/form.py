@@ -7,13 +7,15 @@ under the field that it names.
 
 import json
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from studio.errors import InvalidInput, StudioError
 from studio.families.family import Param
-from studio.types import Json, Value
+from studio.loras import LIMIT
+from studio.studio import Studio
+from studio.types import Adapter, Json, Value
 from studio.ui.fast_gradio import gradio as gr
 
 MAX_SEED = 2**31  # of seeds that are drawn
@@ -180,6 +182,28 @@ def whole(values: Mapping[str, Any], name: str, label: str) -> int:
     if not isinstance(value, int | float) or value != int(value):
         raise InvalidInput(f"{label} is {value!r}.", "Type a whole number.", field=name)
     return int(value)
+
+
+def adapters_of(values: Mapping[str, Any]) -> tuple[Adapter, ...]:
+    """The LoRA that is chosen, with its weight. InvalidInput."""
+    if not values.get("adapter"):
+        return ()
+    weight = values.get("adapter_weight")
+    if not isinstance(weight, int | float) or abs(weight) > LIMIT:
+        raise InvalidInput(f"The weight is {weight!r}.", f"Give a number up to {LIMIT:g}.", field="adapter_weight")
+    return (Adapter(id=str(values["adapter"]), weight=float(weight)),)
+
+
+def adapter_values(adapters: Sequence[Adapter]) -> dict[str, Any]:
+    """The inverse: what the fields show of a request."""
+    return {"adapter": adapters[0].id, "adapter_weight": adapters[0].weight} if adapters else {"adapter": ""}
+
+
+def taught(studio: Studio, family: str) -> list[tuple[str, str]]:
+    """A menu of the LoRAs that were taught to models of that family, each with its model's name."""
+    known = {id: studio.catalog.adapter_facts(id) for id in studio.catalog.adapters()}
+    ours = {id: facts for id, facts in known.items() if facts.get("family") == family}
+    return [("none", ""), *((f"{id} ({facts.get('base', '?')})", id) for id, facts in ours.items())]
 
 
 def seed_of(values: Mapping[str, Any]) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from studio.families import family
-from studio.families.audio.folders import clones, makes_songs, voices_of
+from studio.families.audio.folders import can_be_taught, clones, makes_songs, voices_of
 from studio.families.family import Param
 from studio.music.soundfont import soundfonts
 from studio.studio import Studio
@@ -128,6 +128,14 @@ class MusicFields:
                     with gr.Row():
                         for name in row:
                             self.setting(declared[name], mode, model)
+            taught = self.loras()
+            with gr.Row(visible=takes_loras(model) and len(taught) > 1, elem_id="music-lora-row") as self.lora_row:
+                self.fields["adapter"] = gr.Dropdown(
+                    taught, value="", label="LoRA", elem_id="music-adapter", interactive=True, min_width=120, scale=2
+                )
+                self.fields["adapter_weight"] = gr.Number(
+                    1.0, label="Weight", elem_id="music-adapter-weight", min_width=60
+                )
         if mode == "speech":
             self.recording = VoiceRecording(PANEL, speaks_as(model))
         if mode == "score":
@@ -200,6 +208,10 @@ class MusicFields:
     def models(self, mode: str) -> list[tuple[str, str]]:
         return [(model.name, model.id) for model in self.studio.catalog.models(TASKS[mode])]
 
+    def loras(self) -> list[tuple[str, str]]:
+        """Adapters that were taught to a model of sounds here, with its name."""
+        return form.taught(self.studio, "audio")
+
     def first(self, mode: str) -> Model | None:
         known = self.studio.catalog.models(TASKS[mode])
         return known[0] if known else None
@@ -226,6 +238,10 @@ def voices(model: Model | None) -> list[tuple[str, str]]:
 
 def songs(model: Model | None) -> bool:
     return model is not None and makes_songs(model.folder)
+
+
+def takes_loras(model: Model | None) -> bool:
+    return model is not None and can_be_taught(model.folder)
 
 
 def speaks_as(model: Model | None) -> bool:

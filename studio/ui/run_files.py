@@ -8,7 +8,7 @@ from pathlib import Path
 from studio.types import Json
 
 POINTS = 400  # of a curve
-SAMPLE = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*\.webp")
+SAMPLE = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*\.(webp|flac)")
 
 
 def no_number(_: str) -> None:
@@ -73,6 +73,19 @@ def texts_of(folder: Path) -> list[Json]:
     place = folder / "samples"
     found = sorted(place.glob("*.txt"), reverse=True) if place.is_dir() else []
     return [{"label": path.stem, "text": path.read_text("utf-8", "replace")[:20_000]} for path in found[:8]]
+
+
+def takes_of(folder: Path, job: str) -> list[Json]:
+    """Takes of a model of sounds in the order of their making: {label, sounds: [address ...]}; "card" is the last."""
+    found: dict[str, list[str]] = {}
+    place = folder / "samples"
+    for path in sorted(place.glob("*.flac")) if place.is_dir() else ():
+        if SAMPLE.fullmatch(path.name):
+            stamp = path.stat().st_mtime_ns // 1_000_000
+            label = path.stem.rpartition("-")[0]
+            found.setdefault(label, []).append(f"/atelier/train/sample/{job}/{path.name}?at={stamp}")
+    order = sorted(found, key=lambda label: {"base": -1.0, "card": float("inf")}.get(label) or float(label))
+    return [{"label": label, "sounds": found[label]} for label in order]
 
 
 def samples_of(folder: Path, job: str) -> list[Json]:

@@ -207,9 +207,7 @@ class TextFields:
 
     def loras(self) -> list[tuple[str, str]]:
         """Adapters that were taught to a language model here, with its name."""
-        known = {id: self.studio.catalog.adapter_facts(id) for id in self.studio.catalog.adapters()}
-        ours = {id: facts for id, facts in known.items() if facts.get("family") == "causal_lm"}
-        return [("none", ""), *((f"{id} ({facts.get('base', '?')})", id) for id, facts in ours.items())]
+        return form.taught(self.studio, "causal_lm")
 
     def first_model(self) -> Model | None:
         known = self.studio.catalog.models(TASK)

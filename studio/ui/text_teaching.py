@@ -1,6 +1,6 @@
 """What the Train tab says before a language model is taught texts: the settings of a preset, their time and memory."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from studio.lab.dataset import Dataset
@@ -18,7 +18,7 @@ def text_plan(studio: Studio, dataset: Dataset, model: Model, values: Mapping[st
     """What the page says of a training with these settings."""
     learnt = learnt_items(dataset)
     characters = sum(item.length for item in learnt)
-    low, high, measured = seconds(studio, model, values, runs)
+    low, high, measured = seconds(studio, model, LORAS["text"], work, values, runs)
     return {
         "seconds": [low, high],
         "measured": measured,
@@ -30,11 +30,18 @@ def text_plan(studio: Studio, dataset: Dataset, model: Model, values: Mapping[st
     }
 
 
-def seconds(studio: Studio, model: Model, values: Mapping[str, Any], runs: list[Job]) -> tuple[float, float, bool]:
-    """(least, most, whether an earlier run of this model stands behind it)."""
+def seconds(
+    studio: Studio,
+    model: Model,
+    task: str,
+    work: Callable[[Mapping[str, Any]], float],
+    values: Mapping[str, Any],
+    runs: list[Job],
+) -> tuple[float, float, bool]:
+    """(least, most, whether an earlier run of this task and model stands behind it); `work`: tokens of a training."""
     tokens = work(values)
     for job in runs:
-        if job.request.task != LORAS["text"] or job.request.model != model.id or job.state is not JobState.done:
+        if job.request.task != task or job.request.model != model.id or job.state is not JobState.done:
             continue
         for artifact in studio.library.outputs(job.id):
             took, steps = artifact.meta.get("seconds"), artifact.meta.get("steps")

@@ -70,7 +70,8 @@ async def run(desk: TrainDesk, request: Request) -> Response:
 
 async def sample(desk: TrainDesk, request: Request) -> Response:
     path = await to_thread.run_sync(desk.sample, request.path_params["job"], request.path_params["name"])
-    return FileResponse(path, media_type="image/webp", headers={"cache-control": "private, max-age=3600"})
+    media = "audio/flac" if path.suffix == ".flac" else "image/webp"
+    return FileResponse(path, media_type=media, headers={"cache-control": "private, max-age=3600"})
 
 
 async def export(desk: TrainDesk, request: Request) -> Response:

@@ -26,10 +26,20 @@ from studio.ui import data_desk
 from studio.ui.data_desk import PANEL, RUNS, DataDesk
 from studio.ui.given import Given, changes, number, word
 from studio.ui.run import new_group
-from studio.ui.run_files import SAMPLE, read_json, read_rows, samples_of, sheets_of, texts_of, thinned
+from studio.ui.run_files import SAMPLE, read_json, read_rows, samples_of, sheets_of, takes_of, texts_of, thinned
+from studio.ui.sound_teaching import sound_plan
 from studio.ui.text_teaching import text_plan
 
-FACTS = ("steps", "best_step", "seconds", "pictures", "held_out", "trigger", "shapes")  # of what a training delivered
+FACTS = (
+    "steps",
+    "best_step",
+    "seconds",
+    "pictures",
+    "sounds",
+    "held_out",
+    "trigger",
+    "shapes",
+)  # of what a training delivered
 PANELS = (PANEL, "cli")  # whose trainings are listed
 
 
@@ -44,13 +54,13 @@ class TrainDesk:
         """What the panel's side shows: data sets, models that can be taught, runs."""
         models = self.studio.catalog.models()
         bases = [m for m in models if ("text_to_image" in m.tasks and "train_lora" in family(m.family).trainings)]
-        readers = [m for m in models if "train_text_lora" in family(m.family).trainings]
+        others = [(kind, [m for m in models if teaching.learns(m, kind)]) for kind in ("text", "sound")]
         return {
             "rev": self.studio.revision,
             "datasets": self.data.lines(),
             "bases": [
                 {"id": m.id, "name": m.name, "size": m.size, "learns": kind}
-                for kind, able in (("image", bases), ("text", readers))
+                for kind, able in (("image", bases), *others)
                 for m in able
             ],
             "kinds": [{"id": kind, "told": told, "learns": LEARNS[kind]} for kind, told in CHOICES.items()],
@@ -97,6 +107,8 @@ class TrainDesk:
                 values[name] = declared[name].check(value)
         if dataset.kind == "text":
             told = text_plan(self.studio, dataset, model, values, self.runs())
+        elif dataset.kind == "sound":
+            told = sound_plan(self.studio, dataset, model, values, self.runs())
         else:
             told = self.picture_plan(dataset, model, values)
         learnt = len(teaching.learnt_items(dataset))
@@ -210,6 +222,7 @@ class TrainDesk:
             "evaluation": read_json(folder / "evaluation.json") or None,
             "sheets": sheets_of(folder, id),
             "texts": texts_of(folder),
+            "takes": takes_of(folder, id),
             "model": self.studio.catalog.model_of_job(id),
             "adapter": adapter,
             "kohya": bool(adapter) and checkpoints.has_kohya_names(self.studio, job.request.model),
@@ -221,7 +234,7 @@ class TrainDesk:
         }
 
     def sample(self, id: str, name: str) -> Path:
-        """A picture that a run has made on its way. NotFound."""
+        """A picture or a sound that a run has made on its way. NotFound."""
         folder = self.studio.training_folder(self.studio.library.job(id).request)
         path = folder / "samples" / name
         if not SAMPLE.fullmatch(name) or not path.is_file():

@@ -14,7 +14,7 @@ from studio.families.causal_lm.brief_words import brief_of
 from studio.families.causal_lm.defaults import knows_conversations, room_in
 from studio.families.causal_lm.grammars import grammar_of
 from studio.studio import Studio
-from studio.types import Adapter, Artifact, Input, Job, Json, Request, Value
+from studio.types import Artifact, Input, Job, Json, Request, Value
 from studio.ui import form
 
 PANEL = "text"
@@ -25,7 +25,6 @@ ONLY = {  # settings that mean something in these modes alone
     "chat": ("system",),
 }
 DECIDED = ("beginning", "beginning_tokens", "own_characters", "suffix")  # what one request alone has
-MAX_WEIGHT = 8.0  # of a LoRA
 SHORTER, LONGER = 0.6, 1.6  # of the words of what is written anew
 
 
@@ -60,7 +59,7 @@ def request(studio: Studio, writing: Writing) -> Request:
     return Request(
         task=TASK,
         model=model.id,
-        adapters=adapters_of(values),
+        adapters=form.adapters_of(values),
         prompt=prompt if mode == "write" else prompt.strip(),
         params={**writing.kept.get("params", {}), **params},
         seed=form.seed_of(values),
@@ -78,16 +77,6 @@ def answered(talk: Mapping[str, Any]) -> str | None:
 
 def model_of(studio: Studio, values: Mapping[str, Any]) -> str:
     return studio.catalog.model(values["model"]).id if values.get("model") else studio.catalog.default(TASK).id
-
-
-def adapters_of(values: Mapping[str, Any]) -> tuple[Adapter, ...]:
-    """The LoRA that is chosen, with its weight."""
-    if not values.get("adapter"):
-        return ()
-    weight = values.get("adapter_weight")
-    if not isinstance(weight, int | float) or abs(weight) > MAX_WEIGHT:
-        raise InvalidInput(f"The weight is {weight!r}.", f"Give a number up to {MAX_WEIGHT:g}.", field="adapter_weight")
-    return (Adapter(id=str(values["adapter"]), weight=float(weight)),)
 
 
 def settings_of(studio: Studio, values: Mapping[str, Any], mode: str) -> dict[str, Value]:
@@ -201,7 +190,7 @@ def rewritten(studio: Studio, values: Mapping[str, Any], asked: Mapping[str, Any
     return Request(
         task=TASK,
         model=model_of(studio, values),
-        adapters=adapters_of(values),
+        adapters=form.adapters_of(values),
         prompt=before,
         params=params,
         seed=form.seed_of(values),

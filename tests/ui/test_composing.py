@@ -11,7 +11,7 @@ from studio.music.score import QUARTER, Note, Score, Track
 from studio.music.soundfont import default_soundfont
 from studio.settings import Settings
 from studio.studio import Studio
-from studio.types import Request
+from studio.types import Adapter, Request
 from studio.ui import composing, sounding
 from studio.ui.composing import Composing
 from studio.ui.fast_gradio import gradio as gr
@@ -64,18 +64,31 @@ def test_what_a_model_can_decides_which_fields_there_are(tmp_path: Path) -> None
     for name, config in (
         ("many", '{"model_type": "vits", "num_speakers": 3}'),
         ("cloner", '{"model_type": "pocket_tts"}'),
+        ("composer", '{"model_type": "musicgen"}'),
     ):
         (home / "models" / name).mkdir()
         (home / "models" / name / "config.json").write_text(config)
     with Studio(Settings.load({"home": str(home)}, {})) as studio, gr.Blocks() as demo:
         panel = MusicPanel(studio, demo)
-        _, voice, recording, song = panel.model_shown("speech", "many", "2", None)
+        _, voice, recording, song, *_ = panel.model_shown("speech", "many", "2", None)
         assert [name for _, name in voice["choices"]] == ["", "0", "1", "2"] and voice["value"] == "2"
         assert not recording["shown"] and not song["visible"]
-        _, voice, recording, _ = panel.model_shown("speech", "cloner", "2", {"sha256": "a", "agreed": True})
+        _, voice, recording, *_ = panel.model_shown("speech", "cloner", "2", {"sha256": "a", "agreed": True})
         assert voice["value"] == "" and recording["shown"] and recording["sha256"] == "a" and recording["agreed"]
         assert panel.model_shown("audio", "songs", "", None)[3]["visible"]
         assert not panel.model_shown("audio", "sounds", "", None)[3]["visible"]
+        assert not panel.model_shown("audio", "composer", "", None)[5]["visible"]  # nothing was taught yet
+        (home / "adapters").mkdir(exist_ok=True)
+        (home / "adapters" / "mine.safetensors").touch()
+        (home / "adapters" / "mine.json").write_text('{"family": "audio", "base": "composer"}')
+        *_, loras, row = panel.model_shown("audio", "composer", "", None)
+        assert row["visible"] and loras["choices"] == [("none", ""), ("mine (composer)", "mine")]
+        assert not panel.model_shown("audio", "songs", "", None)[5]["visible"]
+        heard = {"mode": "audio", "prompt": "bells", "adapter": "mine", "adapter_weight": 0.7}
+        for model, used in (("composer", (Adapter(id="mine", weight=0.7),)), ("songs", ())):
+            assert composing.request(studio, Composing(values={**heard, "model": model})).adapters == used
+        with pytest.raises(InvalidInput, match="The weight is 99"):
+            composing.request(studio, Composing(values={**heard, "model": "composer", "adapter_weight": 99}))
         spoken = {**SPOKEN, "model": "many", "voice": "1", "language": "eng", "pause": 0}
         asked = studio.check(composing.request(studio, Composing(values=spoken)))
         assert [asked.params[name] for name in ("voice", "language", "pause")] == ["1", "eng", 0]

@@ -169,11 +169,52 @@ SPEECH = (
     ),
 )
 
+SOUND_LORA = (
+    Param(name="r", type=int, default=16, minimum=1, maximum=256, label="Rank", help="How much it can take in."),
+    Param(name="lora_alpha", type=float, default=16.0, minimum=0.1, maximum=1024.0, label="Alpha"),
+    Param(name="learning_rate", type=float, default=2e-4, minimum=1e-7, maximum=0.1, label="Learning rate"),
+    Param(name="max_train_steps", type=int, default=200, minimum=1, maximum=100_000, label="Steps"),
+    Param(name="train_batch_size", type=int, default=2, minimum=1, maximum=256, label="Batch", help="Pieces a step."),
+    Param(
+        name="seconds",
+        type=float,
+        default=10.0,
+        minimum=0.5,
+        maximum=30.0,
+        label="Piece (seconds)",
+        help="How much of a sound is learnt at once; longer ones are heard from anywhere.",
+    ),
+    Param(name="lr_warmup_steps", type=int, default=10, minimum=0, maximum=10_000, label="Warm-up"),
+    Param(name="validation_steps", type=int, default=40, minimum=1, maximum=10_000, label="Look every"),
+    Param(
+        name="sample_seconds",
+        type=float,
+        default=4.0,
+        minimum=0.5,
+        maximum=30.0,
+        label="Takes (seconds)",
+        help="Of those that are made at every look, always from the same seeds.",
+    ),
+    Param(name="guidance_scale", type=float, default=3.0, minimum=1.0, maximum=30.0, label="Guidance of takes"),
+    Param(
+        name="caption_dropout",
+        type=float,
+        default=0.1,
+        minimum=0.0,
+        maximum=1.0,
+        label="Without words",
+        help="The share of pieces that are learnt without their caption, which guidance needs.",
+    ),
+    Param(name="early_stopping", type=bool, default=True, label="Stop early"),
+)
+
 FAMILY = Family(
     name="audio",
     title="Sound (waveform models)",
     media="audio",
     tasks={"text_to_audio": SOUND, "text_to_speech": SPEECH},
+    trainings={"train_sound_lora": SOUND_LORA},
+    inputs={"train_sound_lora": ("dataset",)},
     defaults=suggested,
     able=tasks_of,
 )

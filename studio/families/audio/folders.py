@@ -92,6 +92,11 @@ def clones(folder: Path) -> bool:
     return read(folder / "config.json").get("model_type") in CLONING
 
 
+def can_be_taught(folder: Path) -> bool:
+    """Whether a LoRA can be taught to it, from sounds."""
+    return read(folder / "config.json").get("model_type") == "musicgen"
+
+
 def makes_songs(folder: Path) -> bool:
     """Whether a model of sounds is told tempo, key, metre and the language of what is sung."""
     return "AceStep" in str(read(folder / "model_index.json").get("_class_name"))

@@ -5,11 +5,11 @@ Local files, safetensors, no remote code; says in a sentence why one cannot be o
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
@@ -18,7 +18,6 @@ from transformers import (
     AutoModelForTextToWaveform,
     AutoProcessor,
     AutoTokenizer,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
     SpeechT5HifiGan,
 )
@@ -27,11 +26,12 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_TEXT_TO_WAVEFORM_MAPPING_NAMES,
 )
 
-from studio.errors import ModelError
+from studio.errors import InvalidInput, ModelError
 from studio.families.audio.diffused import Diffused
-from studio.families.audio.folders import MUSICAL, read
+from studio.families.audio.folders import MUSICAL, can_be_taught, read
 from studio.families.audio.musicgen import Musicgen, open_musicgen
 from studio.families.audio.speech import Speaker
+from studio.families.causal_lm.text_adapters import add_to
 from studio.families.diffusion import loading as diffusion
 from studio.types import Device
 
@@ -52,17 +52,48 @@ READ = (".json", ".txt", ".model", ".jinja")  # what a processor is made of
 AGAIN = "Download or import the model again, or choose another."
 
 
-def open_folder(folder: Path, device: Device) -> Musicgen | Diffused | Speaker:
-    """On the device, in its dtype. ModelError says what is wrong with the folder."""
+Adapters = Sequence[tuple[Path, float]]  # files and weights of LoRAs
+
+
+def open_folder(folder: Path, device: Device, adapters: Adapters = ()) -> Musicgen | Diffused | Speaker:
+    """On the device, in its dtype, with LoRAs worked in. ModelError says what is wrong with the folder, InvalidInput
+    what is wrong with a LoRA.
+    """
+    if adapters and not can_be_taught(folder):
+        said = f"{folder.name!r} takes no LoRA; only MusicGen does."
+        raise InvalidInput(said, "Take the LoRA out, or choose the model that it was taught to.", field="adapters")
     if (folder / "model_index.json").is_file():
         return Diffused(diffusion.open_folder(folder, device), folder.name)
-    try:
+    if adapters:
+        model = open_untouched(folder, device)
+        for path, weight in adapters:
+            add_to(model.decoder, path, weight, "a model of sounds")
+        return open_musicgen(model, folder)
+    with _explained(folder):
         return _transformers(folder, device)
+
+
+def open_untouched(folder: Path, device: Device) -> Any:
+    """A MusicGen as transformers has it, with all its parts. ModelError says what is wrong with the folder."""
+    with _explained(folder):
+        return _opened(AutoModelForTextToWaveform, folder, device)
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """What is wrong with the folder as a ModelError."""
+    try:
+        yield
     except DAMAGE as error:
         if "out of memory" in str(error).lower():
             raise
         line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ModelError(f"The model in {folder.name!r} cannot be opened: {line[:200]}", AGAIN) from error
+
+
+def _opened(auto: Any, place: Path, device: Device) -> Any:
+    model = auto.from_pretrained(place, **LOCAL, use_safetensors=True, dtype=diffusion.DTYPES[device.dtype])
+    return model.eval().requires_grad_(False).to("cpu" if device.kind == "cpu" else device.kind)
 
 
 def _transformers(folder: Path, device: Device) -> Musicgen | Speaker:
@@ -76,19 +107,13 @@ def _transformers(folder: Path, device: Device) -> Musicgen | Speaker:
             f"{folder.name!r} is no model of sound that this version knows ({kind or 'no config.json'}).",
             "Choose a folder of a text-to-waveform or text-to-spectrogram class.",
         )
-    where = torch.device("cpu" if device.kind == "cpu" else device.kind)
-
-    def opened(auto: Any, place: Path) -> PreTrainedModel:
-        model = auto.from_pretrained(place, **LOCAL, use_safetensors=True, dtype=diffusion.DTYPES[device.dtype])
-        return model.eval().requires_grad_(False).to(where)
-
-    model = opened(auto, folder)
+    model = _opened(auto, folder, device)
     if kind in MUSICAL:
         return open_musicgen(model, folder)
-    vocoder = opened(SpeechT5HifiGan, _vocoder(folder)) if draws else None
+    vocoder = _opened(SpeechT5HifiGan, _vocoder(folder), device) if draws else None
     tokenizer, processor = _reader(folder)
     if getattr(processor, "audio_tokenizer", None) is not None:
-        processor.audio_tokenizer.eval().requires_grad_(False).to(where)
+        processor.audio_tokenizer.eval().requires_grad_(False).to(model.device)
     return Speaker(model, tokenizer, processor, vocoder, folder)
 
 

@@ -12,7 +12,7 @@ from studio.errors import Cancelled, InvalidInput
 from studio.families.audio import SONG
 from studio.families.audio.diffused import Brief, Diffused
 from studio.families.audio.letters import language_of
-from studio.families.audio.loading import open_folder
+from studio.families.audio.loading import Adapters, open_folder
 from studio.families.audio.musicgen import Musicgen
 from studio.families.audio.speech import Speaker, speak
 from studio.families.audio.takes import in_batches
@@ -29,15 +29,30 @@ LEAST_KEPT = 0.5  # seconds of a stopped take
 
 
 class SoundPipeline:
-    def __init__(self, model: Musicgen | Diffused | Speaker, name: str) -> None:
-        self.model, self.name = model, name
+    def __init__(self, folder: Path, device: Device) -> None:
+        self.folder, self.device, self.name = folder, device, folder.name
+        # LoRAs: file, its time, weight; None where the model could not be opened again
+        self.in_use: tuple[tuple[Path, int, float], ...] | None = ()
+        self.model: Musicgen | Diffused | Speaker = open_folder(folder, device)
 
     def size(self) -> int:
         return self.model.size()
 
+    def use(self, adapters: Adapters) -> None:
+        """Works exactly these LoRAs into the weights, which are opened anew for that. InvalidInput for other files."""
+        wanted = tuple((path, path.stat().st_mtime_ns, weight) for path, weight in adapters)
+        if wanted == self.in_use:
+            return
+        if self.in_use is not None:
+            del self.model  # both at once may be too much for the memory
+        self.in_use = None
+        self.model = open_folder(self.folder, self.device, adapters)
+        self.in_use = wanted
+
     def run(self, request: Request, context: Context) -> None:
         """Take k is that of the seed + k, the same alone as among others. InvalidInput names the wrong field."""
         context.check()
+        self.use(context.adapters)
         if len(request.prompt) > LONGEST_PROMPT:
             said = f"The words have {len(request.prompt):,} characters."
             raise InvalidInput(said, f"At most {LONGEST_PROMPT:,} are read at once.", field="prompt")
@@ -216,4 +231,4 @@ class _Growing:
 
 def load(folder: Path, device: Device) -> SoundPipeline:
     """ModelError where the folder is no model of sound that can be opened."""
-    return SoundPipeline(open_folder(folder, device), folder.name)
+    return SoundPipeline(folder, device)

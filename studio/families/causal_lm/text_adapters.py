@@ -1,4 +1,5 @@
-"""A LoRA of a language model as one safetensors file, and its way into the weights of a loaded model.
+"""A LoRA of a transformer as one safetensors file, and its way into the weights of a loaded model: of a language model,
+or of the decoder of a model of sounds.
 
 The keys are peft's own; beside them lie the windows of what it was taught (learnt_windows.py). The header holds peft's
 config, so that `peft_folder` writes what PeftModel.from_pretrained loads; one of elsewhere has its config beside it
@@ -47,9 +48,9 @@ def save(
     path.write_bytes(save_safetensors(tensors, header))
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """(peft's config, the tensors) of a file, or of a folder in peft's layout. InvalidInput for what is no LoRA of a
-    language model, or one that cannot be worked in.
+def read(path: Path, of: str = "a language model") -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """(peft's config, the tensors) of a file, or of a folder in peft's layout. InvalidInput for what is no LoRA of such
+    a model, or one that cannot be worked in.
     """
     try:
         with safe_open(path / peft_files.WEIGHTS if path.is_dir() else path, framework="pt") as file:
@@ -57,8 +58,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys() if name != HASHES}
         config = json.loads(header[CONFIG]) if CONFIG in header else _config_beside(path)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        said = f"{path.name!r} is not a LoRA for a language model."
-        raise InvalidInput(said, "Use one that was trained on texts.", field="adapters") from error
+        said = f"{path.name!r} is not a LoRA for {of}."
+        raise InvalidInput(said, "Choose another LoRA, or none.", field="adapters") from error
     if problem := peft_files.obstacle(config):
         raise InvalidInput(f"{path.name!r} {problem}.", "Choose another LoRA.", field="adapters")
     return config, tensors
@@ -80,9 +81,9 @@ def peft_folder(path: Path, folder: Path) -> None:
 
 
 @torch.no_grad()
-def add_to(model: nn.Module, path: Path, weight: float) -> None:
+def add_to(model: nn.Module, path: Path, weight: float, of: str = "a language model") -> None:
     """Adds `weight` times the LoRA to the weights that it was trained for. InvalidInput when they are other ones."""
-    config, tensors = read(path)
+    config, tensors = read(path, of)
     layers = dict(model.named_modules())
     for name, down in tensors.items():
         if ".lora_A." not in name:

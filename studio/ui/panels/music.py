@@ -11,13 +11,13 @@ from studio.errors import InvalidInput, StudioError
 from studio.families import family
 from studio.families.audio import CONSENT
 from studio.studio import Studio
-from studio.types import Json, Request
+from studio.types import Json, Model, Request
 from studio.ui import composing, form, run
 from studio.ui.board import Board
 from studio.ui.composing import COUNT, PANEL, TASKS
 from studio.ui.fast_gradio import gradio as gr
 from studio.ui.form import QUIET
-from studio.ui.music_fields import WISHED, MusicFields, described, songs, speaks_as, voices
+from studio.ui.music_fields import WISHED, MusicFields, described, songs, speaks_as, takes_loras, voices
 from studio.ui.widgets import Problem, notes_value, recording_value, start_score_value
 
 TITLE = "Music"
@@ -86,13 +86,13 @@ class MusicPanel:
         drawn, fields = self.drawn, self.form.fields
         inputs = self.form.inputs(drawn.notes, drawn.start, drawn.recording)
         outputs = [*fields.values(), drawn.notes, self.problem, drawn.wishes, drawn.start, drawn.start_fold]
-        outputs.append(drawn.recording)
+        outputs += [drawn.recording, drawn.lora_row]
         self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
         self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
         drawn.notes.act(self.noted, inputs, drawn.notes, trigger_mode="always_last", **QUIET)
         wished = [fields[name] for name in WISHED if name in fields]
         fields["model"].input(None, [fields["model"], *wished], wished, js=WISHES)
-        fitting = [fields["model"], fields["voice"], drawn.recording, drawn.song]
+        fitting = [fields["model"], fields["voice"], drawn.recording, drawn.song, fields["adapter"], drawn.lora_row]
         fields["model"].change(self.model_shown, [fields["mode"], *fitting[:3]], fitting, **QUIET)
         shaped = [fields["prompt"], fields["model"], drawn.notes, *drawn.groups.values()]
         fields["mode"].change(self.mode_shown, [fields["mode"], fields["model"], drawn.notes], shaped, **QUIET)
@@ -116,6 +116,14 @@ class MusicPanel:
         return {
             self.drawn.wishes: {"panel": PANEL, "models": self.drawn.wished()},
             self.form.fields["model"]: gr.update(choices=self.drawn.models(mode)),
+            **self.menu_of_loras(values.get("model")),
+        }
+
+    def menu_of_loras(self, id: Any) -> Updates:
+        model = next((m for m in self.studio.catalog.models() if m.id == id), None)
+        return {
+            self.form.fields["adapter"]: gr.update(choices=self.drawn.loras()),
+            self.drawn.lora_row: gr.update(visible=self.offers_loras(model)),
         }
 
     def notes_now(self, **known: Any) -> Json:
@@ -145,7 +153,12 @@ class MusicPanel:
             gr.update(choices=offered, value=kept) if mode == "speech" else gr.skip(),
             {**(recording or {}), **recording_value(speaks_as(model), **self.recorded(recording))},
             gr.update(visible=songs(model)),
+            gr.update(choices=self.drawn.loras()),
+            gr.update(visible=self.offers_loras(model)),
         )
+
+    def offers_loras(self, model: Model | None) -> bool:
+        return takes_loras(model) and len(self.drawn.loras()) > 1
 
     def recorded(self, recording: Json | None) -> dict[str, Any]:
         """The recording that was chosen already."""
@@ -202,6 +215,7 @@ class MusicPanel:
             "open": self.open,
             "menus": self.menus,
             "received": self.received,
+            "taught": self.taught,
         }.get(str(asked.get("do")))
         if does is None:
             return self.told(None)
@@ -241,6 +255,19 @@ class MusicPanel:
         return {
             **self.form.fill({"mode": "audio", "prompt": words}),
             self.drawn.notes: self.notes_now(parent=sha256, before=words, kept={"cover": sha256}),
+        }
+
+    def taught(self, asked: Json, _: Mapping[str, Any]) -> Updates:
+        """A LoRA that was just learnt, chosen, with the model that it was taught to and the word that calls it."""
+        base, adapter, word = (str(asked.get(name) or "") for name in ("base", "adapter", "trigger"))
+        models, known = self.drawn.models("audio"), self.drawn.loras()
+        if base not in {id for _, id in models} or adapter not in {id for _, id in known}:
+            raise InvalidInput("This LoRA or its model is not there any more.", "Teach it again, or get the model.")
+        return {
+            **self.form.fill({"mode": "audio", "prompt": word, "adapter_weight": 1.0}),
+            self.form.fields["model"]: gr.update(choices=models, value=base),
+            self.form.fields["adapter"]: gr.update(choices=known, value=adapter),
+            self.drawn.lora_row: gr.update(visible=True),
         }
 
     def received(self, asked: Json, values: Mapping[str, Any]) -> Updates:
@@ -315,6 +342,7 @@ class MusicPanel:
             if name in self.form.fields and form.fits(self.form.fields[name], value)
         }
         values = {**self.empty(), **shown, "mode": mode, "prompt": request.prompt, "seed": request.seed, "lock": True}
+        values |= form.adapter_values(request.adapters)
         if count is not None:
             values[COUNT] = count
         begins = next((given.artifact for given in request.inputs if given.role == "beginning"), None)
@@ -335,6 +363,8 @@ class MusicPanel:
         models = self.drawn.models(mode)
         if request.model in {id for _, id in models}:
             updates[self.form.fields["model"]] = gr.update(choices=models, value=request.model)
+        if request.adapters:
+            updates[self.form.fields["adapter"]] = gr.update(choices=self.drawn.loras(), value=request.adapters[0].id)
         return updates
 
     # --- small answers

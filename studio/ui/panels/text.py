@@ -326,8 +326,7 @@ class TextPanel:
         values = {**empty, **shown, **filtered, "prompt": request.prompt, "seed": request.seed, "lock": True}
         if request.model in {id for _, id in self.drawn.models()}:
             values["model"] = request.model
-        used = request.adapters[:1]
-        values |= {"adapter": used[0].id, "adapter_weight": used[0].weight} if used else {"adapter": ""}
+        values |= form.adapter_values(request.adapters)
         if count is not None:
             values["num_return_sequences"] = count
         alone = (*writing.DECIDED, "messages")

@@ -74,7 +74,7 @@ def test_the_likeliest_codes_are_those_of_transformers(
     found: list[torch.Tensor] = []
     sampling: dict[str, Any] = {"guidance": 3.0, "temperature": 0, "top_k": 0, "top_p": 1.0}
     codes = ours.write(WORDS, "", melody, [3], 30, each=lambda step, steps, grown: found.append(grown), **sampling)
-    assert len(found) == 30 + ours.delays[-1] and torch.equal(found[-1], codes) and found[0].shape[-1] == 0
+    assert len(found) == 30 + ours.layout.delays[-1] and torch.equal(found[-1], codes) and found[0].shape[-1] == 0
     features = {"input_features": ours.tune(melody)[None]} if melody is not None else {}
     tokens = ours.tokens(WORDS)[0]
     theirs = plain.generate(
@@ -82,10 +82,10 @@ def test_the_likeliest_codes_are_those_of_transformers(
         attention_mask=torch.ones_like(tokens),
         do_sample=False,
         guidance_scale=3.0,
-        max_new_tokens=30 + ours.delays[-1],
+        max_new_tokens=30 + ours.layout.delays[-1],
         **features,
     )
-    assert theirs.shape[1] == ours.channels
+    assert theirs.shape[1] == ours.layout.channels
     assert np.allclose(ours.sound(codes)[0], theirs[0].numpy(), atol=1e-5)
 
 
