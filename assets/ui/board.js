@@ -7,6 +7,7 @@
 
   const FAST = 300; // ms between two looks while something runs
   const SLOW = 2000;
+  const ANSWER = 10_000; // ms after which a question without an answer holds up the next one no longer
 
   const MAIN = [
     ["pick", "pick", "Pick", "p"],
@@ -71,12 +72,14 @@
       this.info = window.innerWidth >= 1200;
       this.timer = 0;
       this.failures = 0;
+      this.questions = []; // that wait for the answer to the one before
+      this.asking = 0;
       this.build();
       atelier.boards.set(this.panel, this);
       if (options.restores) {
         addEventListener("atelier:restored", ({ detail }) => detail.panel === this.panel && this.ask("restored", null, { restored: detail.restored }));
         addEventListener("atelier:models", () => this.ask("menus"));
-        if (modelsCame) this.askMenusLater(); // models came before this panel was first opened
+        if (modelsCame) setTimeout(() => this.ask("menus"), 1200); // models came before this panel was first opened
         addEventListener("atelier:open", ({ detail }) => detail.panel === this.panel && this.ask("open", null, { sha256: detail.sha256 }));
       }
       document.addEventListener("visibilitychange", () => !document.hidden && this.poke());
@@ -172,8 +175,10 @@
     }
 
     take(data) {
+      const { running } = this;
       this.rev = data.rev;
       this.data = data;
+      if (running && !this.running) dispatchEvent(new CustomEvent("atelier:queue")); // its number is out of date
       const briefs = new Map();
       for (const job of data.jobs) {
         const id = briefOf(job);
@@ -354,7 +359,7 @@
         button("left", "Previous take", () => this.step(-1), { bare: true, key: "Left", kind: "edge left" }),
         button("right", "Next take", () => this.step(1), { bare: true, key: "Right", kind: "edge right" }),
         el("div", { class: "bd-corner" },
-          button("focus", "Fit or 100 %", () => this.largePane?.pixels && this.largePane.toggle(), { bare: true, key: "z" }),
+          this.largePane.pixels && button("focus", "Fit or 100 %", () => this.largePane.toggle(), { bare: true, key: "z" }),
           button("info", "Settings", () => this.toggleInfo(), { bare: true, key: "i" }),
           button("close", "Back to the grid", () => this.toGrid(), { bare: true, key: "Esc" })),
       ];
@@ -475,16 +480,25 @@
       else this.ask(name, entry);
     }
 
-    /** Something that the panel's form or the queue must do: goes to its Python handler. */
+    /** Something that the panel's form or the queue must do: goes to its Python handler, after what was asked before. */
     ask(what, entry, more = {}) {
-      this.asked = Date.now();
-      this.trigger("act", { do: what, sha256: entry ? entry.take.sha256 : null, ...more });
+      this.questions.push({ do: what, sha256: entry ? entry.take.sha256 : null, ...more });
       if (what === "vary") this.say("Asking for variations…");
+      this.askNext();
     }
 
-    /** Once nothing else is being asked: a question that is asked while another is under way is lost. */
-    askMenusLater() {
-      setTimeout(() => (Date.now() - (this.asked || 0) < 1200 ? this.askMenusLater() : this.ask("menus")), 1200);
+    /** One at a time: gradio drops what is asked while an answer is under way. */
+    askNext() {
+      if (this.asking || !this.questions.length) return;
+      this.asking = setTimeout(() => this.answered(), ANSWER);
+      this.trigger("act", this.questions.shift());
+    }
+
+    answered() {
+      clearTimeout(this.asking);
+      this.asking = 0;
+      this.poke();
+      this.askNext();
     }
 
     /** Something that changes only the library or the queue: goes straight to the studio. */
@@ -591,7 +605,7 @@
       dialog.addEventListener("close", () => {
         if (dialog.returnValue === "go") {
           const data = new FormData(form);
-          this.trigger("act", { do: "walk", sha256: this.walking, to: entry.take.sha256, frames: Number(data.get("frames")), fps: Number(data.get("fps")), format: data.get("format") });
+          this.ask("walk", null, { sha256: this.walking, to: entry.take.sha256, frames: Number(data.get("frames")), fps: Number(data.get("fps")), format: data.get("format") });
         }
         dialog.remove();
         this.endWalk();
@@ -607,5 +621,10 @@
   atelier.Board = Board;
   /** Look at once: something was queued or changed. */
   atelier.poke = (panel) => atelier.boards.get(panel)?.poke();
+  /** The panel has answered what its board asked. */
+  atelier.answered = (panel) => {
+    atelier.boards.get(panel)?.answered();
+    dispatchEvent(new CustomEvent("atelier:queue"));
+  };
   atelier.mountBoard = (element, options, trigger) => new Board(element, options, trigger);
 })();

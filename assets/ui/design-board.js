@@ -213,7 +213,7 @@
   const send = (panel, told, does = "received") => {
     const go = (left) => {
       const board = atelier.boards.get(panel);
-      if (board) board.trigger("act", { do: does, ...told });
+      if (board) board.ask(does, null, told);
       else if (left) setTimeout(() => go(left - 1), 100);
     };
     window.atelier.goTo(panel);

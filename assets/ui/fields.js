@@ -36,13 +36,15 @@
         const label = fold.querySelector(":scope > button.label-wrap:not(.open)");
         if (label) label.click();
       }
-      host.append(text);
-      const input = inputOf(field);
+      const row = host.clientWidth < 240 && host.closest(".row");
+      if (row) row.after(text); // a column as narrow as its field would be a word a line
+      else host.append(text);
+      const input = document.querySelector(`#${CSS.escape(field)} input:checked`) || inputOf(field);
       if (input) {
         input.setAttribute("aria-invalid", "true");
         input.setAttribute("aria-describedby", id);
         input.focus({ preventScroll: true });
-        input.addEventListener("input", () => text.isConnected && ((props.value = {}), paint()), { once: true }); // it may be right now
+        host.addEventListener("input", () => text.isConnected && ((props.value = {}), paint()), { once: true }); // it may be right now
       }
       text.scrollIntoView({ block: "nearest" });
     };

@@ -16,18 +16,7 @@
     return el("p", { class: "lib-quiet", text: `${item.media_type}: this can be downloaded, and is not shown here.` });
   };
 
-  const NAMES = {
-    num_inference_steps: "Steps",
-    guidance_scale: "Guidance",
-    negative_prompt: "Avoid",
-    prompt: "Prompt",
-    seed: "Seed",
-    model: "Model",
-    scheduler: "Sampler",
-    variation_seed: "Variation seed",
-    variation_strength: "Variation strength",
-  };
-  const label = (name) => NAMES[name] || name.replace(/_/g, " ").replace(/^./, (c) => c.toUpperCase());
+  const label = (labels, name) => labels[name] || name.replace(/_/g, " ").replace(/^./, (c) => c.toUpperCase());
 
   const facts = (item) => {
     const words = [];
@@ -111,7 +100,7 @@
         ...item.warnings.map((text) => el("p", { class: "lib-hint", text: String(text), dir: "auto" })),
         this.tags(item),
         settings.length
-          ? el("section", {}, el("h3", { text: "Settings" }), el("dl", { class: "lib-settings" }, ...settings.flatMap(([name, value]) => [el("dt", { text: label(name) }), el("dd", { text: atelier.shown(value), dir: "auto" })])))
+          ? el("section", {}, el("h3", { text: "Settings" }), el("dl", { class: "lib-settings" }, ...settings.flatMap(([name, value]) => [el("dt", { text: label(item.labels, name) }), el("dd", { text: atelier.shown(value), dir: "auto" })])))
           : null,
         ancestry,
       );
@@ -128,7 +117,7 @@
         "div",
         { class: "lib-actions" },
         opens(item) ? tool("open", `Open in ${NAMED[atelier.panelOf(item)]}`, () => atelier.openIn(item), { kind: "strong" }) : null,
-        window.atelierBoard?.sendToDesign && opens(item) ? tool("cube", "To Design", () => window.atelierBoard.sendToDesign(item, item.prompt || item.name)) : null,
+        window.atelierBoard?.sendToDesign && opens(item) ? tool("cube", atelier.panelOf(item) === "design" ? "Put into the tray" : "Send to Design", () => window.atelierBoard.sendToDesign(item, item.prompt || item.name)) : null,
         item.restored && opens(item) ? tool("use", "Use settings", () => this.use(item)) : null,
         ...given(item),
         star,
@@ -166,13 +155,13 @@
         byParent.set(parent, [...(byParent.get(parent) || []), node]);
       }
       const branch = (parent, depth) =>
-        el("ul", {}, ...(byParent.get(parent) || []).map((node) => el("li", {}, this.leaf(node, told.sha256), depth < 40 && byParent.has(node.sha256) ? branch(node.sha256, depth + 1) : null)));
+        el("ul", {}, ...(byParent.get(parent) || []).map((node) => el("li", {}, this.leaf(node, told), depth < 40 && byParent.has(node.sha256) ? branch(node.sha256, depth + 1) : null)));
       atelier.fill(this.tree, el("h3", { text: "Ancestry" }), branch(null, 0), told.complete ? null : el("p", { class: "lib-quiet", text: "There are more; these are the nearest." }));
     }
-    leaf(node, here) {
+    leaf(node, { sha256: here, labels }) {
       const { changed } = node;
       const what = changed && changed.prompt ? atelier.diff(changed.prompt) : el("span", { text: changed ? "same words" : atelier.nameOf(node), dir: "auto" });
-      const settings = changed ? Object.entries(changed.settings).slice(0, 4).map(([name, [a, b]]) => `${label(name)} ${atelier.shown(a)} → ${atelier.shown(b)}`) : [];
+      const settings = changed ? Object.entries(changed.settings).slice(0, 4).map(([name, [a, b]]) => `${label(labels, name)} ${atelier.shown(a)} → ${atelier.shown(b)}`) : [];
       return el(
         "button",
         { type: "button", class: "lib-leaf", "aria-current": node.sha256 === here ? "true" : null, onclick: () => this.show(node, true) },

@@ -3,6 +3,7 @@
   "use strict";
   const atelier = (window.atelierBoard = window.atelierBoard || {});
   const { notice } = atelier;
+  const REPEATED = /^(Arrow.*|[+-])$/; // what a key that is held down goes on with
 
   Object.assign(atelier.Board.prototype, {
     setView(view) {
@@ -117,7 +118,7 @@
         return;
       }
       const does = this.meaning(event);
-      if (does) this.taken(event, does);
+      if (does) this.taken(event, event.repeat && !REPEATED.test(event.key) ? null : does);
     },
 
     taken(event, run = null) {

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -22,7 +22,8 @@ from studio.types import Artifact, Job, JobState, Json, Request
 from studio.ui import drafts
 from studio.ui.design_facts import design_facts
 from studio.ui.fast_gradio import gradio as gr
-from studio.ui.listing import LEFT_OPEN
+from studio.ui.form import QUIET
+from studio.ui.listing import COUNTS, HIDDEN, LEFT_OPEN, labels
 from studio.ui.shape_facts import figures, shape_facts
 
 SCRIPTS = (
@@ -77,19 +78,6 @@ ACTIONS = (
     "trash",
 )
 GRID = "xy."  # a group of this kind is `xy.<setting>.<setting or nothing>.<random>`
-COUNTS = ("num_images_per_prompt", "num_return_sequences", "count")
-HIDDEN = {
-    *COUNTS,
-    "variations",
-    "beginning_tokens",
-    "own_characters",
-    "messages",
-    "suffix",
-    "beginning",
-    "word_filter",
-    "key_weight",
-    "variety_weight",
-}  # settings that say nothing about one take
 REWORKED = {  # music made from music
     "vary_score": "Varied",
     "fill_score": "Written anew",
@@ -162,6 +150,7 @@ class Board(gr.HTML):
         told: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
+        self.panel = panel
         told = {
             **(told or {}),
             "panel": panel,
@@ -179,6 +168,13 @@ class Board(gr.HTML):
             elem_classes=["board-host"],
             **options,
         )
+
+    def when_asked(self, handler: Callable[..., Any], inputs: Any, outputs: Any) -> None:
+        """What the page asks goes to `handler`. gradio drops an event while the same one is under way, so the page
+        waits with its next question until it hears of the answer.
+        """
+        answered = f"() => window.atelierBoard?.answered('{self.panel}')"
+        self.act(handler, inputs, outputs, **QUIET).then(None, js=answered)
 
     def api_info(self) -> dict[str, Any]:
         return {"type": "object"}
@@ -215,20 +211,6 @@ def state(studio: Studio, panel: str) -> Json:
         ],
     }
     return {"rev": zlib.crc32(json.dumps(told, sort_keys=True, default=str).encode()), **told}
-
-
-@lru_cache(maxsize=1)
-def labels() -> Mapping[str, str]:
-    """The words for settings' names, from the families' declarations."""
-    declared = {p.name: p.label for f in families() for params in f.tasks.values() for p in params if p.label}
-    return {
-        **declared,
-        "prompt": "Prompt",
-        "seed": "Seed",
-        "model": "Model",
-        "adapters": "Adapters",
-        "size": "Size",
-    }
 
 
 def job_state(studio: Studio, job: Job) -> Json:

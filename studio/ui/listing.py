@@ -7,10 +7,12 @@ import difflib
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from studio.errors import InvalidInput, NotFound
+from studio.families import families
 from studio.library.peers import Recovered
 from studio.library.query import Query
 from studio.studio import Studio
@@ -23,6 +25,19 @@ HOURS = 12  # ... and for how long
 PICKED = "picked"  # the tag by which a take is picked
 BLIND = "picked blind"  # ... without seeing names and settings
 LEFT_OPEN = ("tempo", "bars", "from_bar", "to_bar", "length", "seconds", "bpm")  # settings of which 0 says nothing
+COUNTS = ("num_images_per_prompt", "num_return_sequences", "count")
+HIDDEN = {
+    *COUNTS,
+    "variations",
+    "beginning_tokens",
+    "own_characters",
+    "messages",
+    "suffix",
+    "beginning",
+    "word_filter",
+    "key_weight",
+    "variety_weight",
+}  # settings that say nothing about one take
 OWN_TAGS = (PICKED, BLIND)  # shown as marks, not as tags of the person's
 
 
@@ -112,6 +127,7 @@ def detail(studio: Studio, sha256: str) -> Json:
     told = {
         **item(artifact),
         "settings": {},
+        "labels": {},
         "task": "",
         "seconds": artifact.meta.get("composed_in" if artifact.media_type.startswith("audio/") else "seconds"),
         "restored": None,
@@ -122,6 +138,7 @@ def detail(studio: Studio, sha256: str) -> Json:
     request = alone(studio, sha256, job)
     told["task"] = request.task
     told["settings"] = settings(request)
+    told["labels"] = named(told["settings"])
     told["restored"] = {
         "source": "",
         "prompt": request.prompt,
@@ -146,8 +163,28 @@ def settings(request: Request) -> Json:
     flat: Json = {"prompt": request.prompt, **request.params, "model": request.model, "seed": request.seed}
     for adapter in request.adapters:
         flat[f"lora {adapter.id}"] = adapter.weight
-    unsaid = {name for name in LEFT_OPEN if not flat.get(name)} | {"num_images_per_prompt", "num_return_sequences"}
+    unsaid = {name for name in LEFT_OPEN if not flat.get(name)} | HIDDEN
     return {name: value for name, value in flat.items() if value not in (None, "", []) and name not in unsaid}
+
+
+@lru_cache(maxsize=1)
+def labels() -> Mapping[str, str]:
+    """The words for settings' names, from the families' declarations."""
+    declared = {p.name: p.label for f in families() for params in f.tasks.values() for p in params if p.label}
+    return {
+        **declared,
+        "prompt": "Prompt",
+        "mode": "Mode",
+        "seed": "Seed",
+        "model": "Model",
+        "adapters": "Adapters",
+        "size": "Size",
+    }
+
+
+def named(names: Iterable[str]) -> Json:
+    """The words for these settings, where there are any."""
+    return {name: labels()[name] for name in names if name in labels()}
 
 
 def restored(found: Recovered) -> Json:
@@ -181,7 +218,8 @@ def lineage(studio: Studio, sha256: str) -> Json:
                 "changed": changed,
             }
         )
-    return {"sha256": sha256, "nodes": nodes, "complete": traced.complete}
+    changed = {name for node in nodes if node["changed"] for name in node["changed"]["settings"]}
+    return {"sha256": sha256, "nodes": nodes, "labels": named(changed), "complete": traced.complete}
 
 
 def changes(before: Request, after: Request) -> Json:

@@ -51,26 +51,6 @@ STEERING = (
     "mirostat_tau",
     "mirostat_eta",
 )
-LABELS = {
-    "top_k": "Top k",
-    "top_p": "Top p",
-    "min_p": "Min p",
-    "typical_p": "Typical p",
-    "top_n_sigma": "Top n sigma",
-    "xtc_probability": "XTC chance",
-    "xtc_threshold": "XTC threshold",
-    "repetition_penalty": "Repetition penalty",
-    "presence_penalty": "Presence penalty",
-    "frequency_penalty": "Frequency penalty",
-    "dry_multiplier": "DRY strength",
-    "dry_base": "DRY base",
-    "dry_allowed_length": "DRY free length",
-    "repeat_last_n": "Penalties look back",
-    "keyword_bias": "Keyword weight",
-    "mirostat": "Mirostat",
-    "mirostat_tau": "Mirostat tau",
-    "mirostat_eta": "Mirostat eta",
-}
 
 
 class TextFields:
@@ -143,7 +123,9 @@ class TextFields:
         with gr.Row():
             fields["title"] = self.line("title", "Title", "free")
             fields["language"] = self.line("language", "Language", "as asked")
-            fields["length"] = gr.Number(0, label="Words", precision=0, minimum=0, elem_id="text-length", min_width=60)
+            fields["length"] = gr.Number(
+                0, label="Words (0: free)", precision=0, minimum=0, elem_id="text-length", min_width=60
+            )
 
     def draw_folds(self, fields: dict[str, Any], model: Model | None) -> None:
         with gr.Accordion("Sampling", open=False, elem_id="text-sampling-fold"):
@@ -152,7 +134,7 @@ class TextFields:
                 with gr.Row():
                     for name in (left, right):
                         if name:
-                            fields[name] = self.setting(name, model, label=LABELS[name])
+                            fields[name] = self.setting(name, model, label=self.params[name].label)
         with gr.Accordion("Limits and form", open=False, elem_id="text-rules-fold"):
             with gr.Row():
                 fields["seconds"] = self.setting("seconds", model, label="Seconds (0: free)")

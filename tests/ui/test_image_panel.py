@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.families.diffusion.test_controlnet import build_controlnet
 from tests.families.diffusion.test_references import build_reference
 from tests.ui.served import Served, serving
-from tests.ui.story import SLOWLY, Board, tiny_model
+from tests.ui.story import SLOWLY, Board, tiny_model, wait_until
 
 # a page that is left while gradio waits for an answer; a preview that is asked for when its take is done
 PASSING = ("AbortError", "Connection errored out", "ERR_ABORTED", "404")
@@ -67,9 +67,14 @@ def test_what_is_wrong_stands_under_its_field_and_nothing_is_queued(panel: Board
     for field, value, said in WRONG:
         panel.fill(**{**sound, field: value})
         panel.generate()
-        expect(panel.page.locator(f"#image-{field} [role=alert]")).to_contain_text(said, timeout=10_000)
+        expect(problems).to_contain_text(said, timeout=10_000)
         expect(problems).to_have_count(1)
         expect(panel.field(field)).to_have_attribute("aria-invalid", "true")
+        place, told = panel.field(field).bounding_box(), problems.bounding_box()
+        go = panel.page.locator("#image-go").bounding_box()
+        assert place and told and go and 0 < told["y"] - place["y"] - place["height"] < 60  # under its field
+        # and to be read: not a word a line, not behind the button
+        assert told["width"] > 250 and told["y"] + told["height"] < go["y"]
     assert panel.served.ask("/atelier/board/image").json()["jobs"] == []
     panel.fill(**sound)
     panel.generate()
@@ -235,6 +240,24 @@ def test_a_take_becomes_the_start_of_the_next(panel: Board) -> None:
     expect(panel.page.get_by_role("treeitem").nth(1)).to_have_attribute("aria-level", "2")
 
 
+def test_what_is_asked_before_an_answer_came_is_not_lost(panel: Board) -> None:
+    panel.fill(count=2, steps=1)
+    panel.generate()
+    panel.done(2)
+    first, second = (take["sha256"] for take in newest(panel.served)["takes"])
+    held: list[Route] = []
+    panel.page.route("**/gradio_api/run/predict", lambda route: held.append(route) if keys else route.continue_())
+    keys = ["1", "v", "2", "v"]
+    panel.press(*keys)
+    wait_until(panel.page, lambda: bool(held))
+    keys.clear()
+    for route in held:
+        route.continue_()
+    jobs = "/atelier/board/image"
+    wait_until(panel.page, lambda: len(panel.served.ask(jobs).json()["jobs"]) == 3)
+    assert [job["parent"] for job in panel.served.ask(jobs).json()["jobs"]] == [None, first, second]
+
+
 def test_a_walk_between_two_takes(panel: Board) -> None:
     page = panel.page
     panel.fill(count=2)
@@ -287,6 +310,8 @@ def test_many_takes_in_the_strip_lie_beside_the_next_brief(panel: Board) -> None
             panel.fill(prompt=prompt, steps=1, width=64, height=64, count=count)
             panel.generate()
             panel.done(count)
+            first, grid = panel.tiles.first.bounding_box(), page.locator("#image-board .bd-grid").bounding_box()
+            assert first and grid and first["y"] >= grid["y"]  # what is higher than the stage begins at its top
         boxes = [group.bounding_box() for group in page.locator("#image-board .bd-strip .bd-stripgroup").all()[-2:]]
         last = page.locator("#image-board .bd-strip .bd-stripgroup").nth(-2).locator(".bd-tile").last.bounding_box()
         assert boxes[0] and boxes[1] and last

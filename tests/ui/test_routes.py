@@ -122,6 +122,7 @@ def test_the_ancestry_says_what_changed(served: Served) -> None:
     assert (parent["sha256"], child["parents"]) == (items["a red fox"], [items["a red fox"]])
     assert child["changed"]["prompt"] == [["same", "a "], ["del", "red"], ["add", "blue"], ["same", " fox"]]
     assert child["changed"]["settings"] == {"num_inference_steps": [20, 21]}
+    assert told["labels"] == {"num_inference_steps": "Steps"}
 
 
 def test_what_can_be_filtered_by(served: Served) -> None:

@@ -221,7 +221,7 @@ REPEATING = (
         default=64,
         minimum=-1,
         maximum=32_768,
-        label="Looks back",
+        label="Penalties look back",
         help="Tokens that the three penalties look at; -1 all.",
     ),
     Param(
@@ -277,6 +277,7 @@ WEIGHTS = (
         type=str,
         default="none",
         choices=("none", "int8"),
+        label="Weights",
         help="int8: large layers in 8 bits; `bench text` says whether that is faster on this machine.",
     ),
 )

@@ -84,6 +84,7 @@ MAP = (
         default=2.5,
         minimum=0.01,
         maximum=6.0,
+        step=0.01,
         label="Span",
         help="Deviations from the centre to the edge; less is nearer.",
     ),
@@ -95,7 +96,7 @@ DIRECTIONS = (
     VARIATIONS,
     Param(name="columns", type=int, default=7, minimum=2, maximum=16, label="Steps"),
     Param(name="rows", type=int, default=6, minimum=1, maximum=12, label="Directions"),
-    Param(name="span", type=float, default=2.5, minimum=0.01, maximum=6.0, label="Span"),
+    Param(name="span", type=float, default=2.5, minimum=0.01, maximum=6.0, step=0.01, label="Span"),
 )
 OTHER = (
     Param(name="to_seed", type=int, default=1, minimum=0, maximum=2**53, label="Other seed"),

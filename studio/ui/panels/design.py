@@ -88,7 +88,7 @@ class DesignPanel:
             *drawn.groups.values(),
         ]
         self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
-        self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
+        self.board.when_asked(self.act, inputs, outputs)
         drawn.notes.act(self.noted, inputs, drawn.notes, trigger_mode="always_last", **QUIET)
         choosing = [fields["bench"], *(fields[f"act.{bench}"] for bench in drawn.choosers)]
         changed = [fields["prompt"], fields["model"], drawn.tray, *shaped, *drawn.groups.values()]

@@ -80,7 +80,7 @@ class ImagePanel:
         ]
         fields = self.form.fields
         self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
-        self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
+        self.board.when_asked(self.act, inputs, outputs)
         shown = [fields[name] for name in ("size", "width", "height")]
         self.drawn.start.act(self.begun, fields["model"], shown, **QUIET)
         self.drawn.notes.act(self.noted, inputs, self.drawn.notes, trigger_mode="always_last", **QUIET)

@@ -88,7 +88,7 @@ class MusicPanel:
         outputs = [*fields.values(), drawn.notes, self.problem, drawn.wishes, drawn.start, drawn.start_fold]
         outputs += [drawn.recording, drawn.lora_row]
         self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
-        self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
+        self.board.when_asked(self.act, inputs, outputs)
         drawn.notes.act(self.noted, inputs, drawn.notes, trigger_mode="always_last", **QUIET)
         wished = [fields[name] for name in WISHED if name in fields]
         fields["model"].input(None, [fields["model"], *wished], wished, js=WISHES)

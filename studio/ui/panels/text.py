@@ -95,7 +95,7 @@ class TextPanel:
         outputs = [*fields.values(), drawn.notes, drawn.talk, drawn.templates]
         outputs += [self.problem, drawn.wishes, drawn.lora_row]
         self.go.click(self.pressed, inputs, outputs, **QUIET).then(None, js=LOOK)
-        self.board.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
+        self.board.when_asked(self.act, inputs, outputs)
         drawn.tools.act(self.act, inputs, outputs, **QUIET).then(None, js=LOOK)
         drawn.templates.act(self.template, inputs, outputs, **QUIET)
         drawn.talk.act(self.notes_now, None, drawn.notes, **QUIET)
