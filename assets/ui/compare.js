@@ -115,7 +115,7 @@
         button("blind", this.blind ? "Shuffle again" : "Blind", () => this.hide(), { key: "b" }),
         this.music && button("play", "Hear", () => this.hear(), { key: "Space" }),
         this.music && button("right", "Next, in step", () => this.next(), { key: "x" }),
-        !this.music && button("focus", "Fit", () => this.view.fit(), { key: "0" }),
+        !this.music && !this.texts && button("focus", "Fit", () => this.view.fit(), { key: "0" }),
         button("close", "Close", () => this.board.closeCompare(), { key: "Esc" }),
       );
     }

@@ -180,6 +180,7 @@
     }
     close() {
       this.media.shape?.close();
+      this.media.sounding?.left?.();
       this.watcher?.disconnect();
       this.view.panes.delete(this);
     }

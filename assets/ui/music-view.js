@@ -403,6 +403,7 @@
 
     startEditing() {
       if (!this.roll || !this.take.sha256) return;
+      if (this.roll.editing) return void this.roll.canvas.focus();
       if (!this.shows.roll) this.flip("roll");
       this.score = structuredClone(this.score);
       this.roll.set(this.score);
@@ -450,7 +451,13 @@
       }
     }
 
+    /** Another take is shown in its place: notes that were changed can still be kept. */
+    left() {
+      if (this.roll?.editing && this.roll.done.length) atelier.notice(this.board.root, "The changed notes were not kept.", "Keep as a new take", () => this.send());
+    }
+
     fail(error) {
+      if (!this.node.isConnected) return void atelier.notice(this.board.root, error.message);
       this.problem.textContent = error.message;
       this.problem.hidden = false;
     }

@@ -102,6 +102,8 @@
     ["On the board", [
       ["← → ↑ ↓", "Move between takes"],
       ["1 … 9", "Choose a take by its number"],
+      ["Enter", "See a take large, and back"],
+      ["Space", "Select a take"],
       ["C", "Compare the chosen takes"],
       ["B", "Compare blind"],
       ["G", "Back to the grid"],

@@ -281,7 +281,8 @@
     }
 
     update(briefs) {
-      const atEnd = this.node.scrollLeft + this.node.clientWidth > this.node.scrollWidth - 40;
+      const { scrollWidth } = this.node;
+      const atEnd = this.node.scrollLeft + this.node.clientWidth > scrollWidth - 40;
       const kept = new Map();
       for (const brief of briefs) kept.set(brief.id, this.groups.get(brief.id) || this.group(brief));
       const added = [...kept.keys()].some((id) => !this.groups.has(id));
@@ -293,7 +294,7 @@
       }
       this.groups = kept;
       for (const brief of briefs) this.fill(kept.get(brief.id), brief);
-      if (added && (atEnd || this.fresh !== false)) this.node.scrollLeft = this.node.scrollWidth;
+      if ((atEnd && this.node.scrollWidth > scrollWidth) || (added && this.fresh !== false)) this.node.scrollLeft = this.node.scrollWidth;
       this.fresh = false;
     }
 

@@ -92,12 +92,16 @@ def field(param: Param, panel: str, *, typed: bool = False, **changes: Any) -> g
         return gr.Textbox(**common)
     if typed or param.minimum is None or param.maximum is None or steps_of(param) > LARGEST_SLIDER:
         return gr.Number(precision=0 if param.type is int else None, **common)
-    return gr.Slider(param.minimum, param.maximum, step=param.step or 1, buttons=[], **common)
+    return gr.Slider(param.minimum, param.maximum, step=step_of(param), buttons=[], **common)
 
 
 def steps_of(param: Param) -> float:
     assert param.minimum is not None and param.maximum is not None
-    return (param.maximum - param.minimum) / (param.step or (1 if param.type is int else 0.05))
+    return (param.maximum - param.minimum) / step_of(param)
+
+
+def step_of(param: Param) -> float:
+    return param.step or (1 if param.type is int else 0.05)
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,8 @@ def test_details_tell_how_it_was_made_and_where_it_comes_from(library: Any) -> N
     tile(library, "in the rain").click()
     details = library.get_by_role("complementary", name="Details")
     details.get_by_text("Ancestry", exact=True).wait_for()
+    library.set_viewport_size({"width": 1440, "height": 600})  # lower than what is told, and nothing shrinks
+    assert details.locator(".lib-prompt").bounding_box()["height"] > 10
     text = details.inner_text()
     assert "a red fox in the rain" in text and "starter-image" in text and "21" in text
     assert details.locator("del").inner_text() == "snow" and details.locator("ins").inner_text() == "rain"
