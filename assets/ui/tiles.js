@@ -264,6 +264,15 @@
       const tile = this.tiles.get(this.board.active);
       if (tile) this.node.setAttribute("aria-activedescendant", tile.node.id);
       else this.node.removeAttribute("aria-activedescendant");
+      if (tile && this.marked !== this.board.active) this.reveal(tile.node);
+      this.marked = this.board.active;
+    }
+
+    /** Where the takes are higher than the stage: the active one is in sight. */
+    reveal({ offsetTop, offsetHeight }) {
+      const { scrollTop, clientHeight } = this.node;
+      if (offsetTop < scrollTop) this.node.scrollTop = offsetTop - 12;
+      else if (offsetTop + offsetHeight > scrollTop + clientHeight) this.node.scrollTop = offsetTop + offsetHeight - clientHeight + 12;
     }
 
     /** How many tiles one row holds, for the up and down keys. */

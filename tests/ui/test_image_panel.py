@@ -312,6 +312,9 @@ def test_many_takes_in_the_strip_lie_beside_the_next_brief(panel: Board) -> None
             panel.done(count)
             first, grid = panel.tiles.first.bounding_box(), page.locator("#image-board .bd-grid").bounding_box()
             assert first and grid and first["y"] >= grid["y"]  # what is higher than the stage begins at its top
+            panel.press(*["ArrowRight"] * (count - 1))
+            last, grid = panel.tiles.last.bounding_box(), page.locator("#image-board .bd-grid").bounding_box()
+            assert last and grid and last["y"] + last["height"] <= grid["y"] + grid["height"]  # ... and goes along
         boxes = [group.bounding_box() for group in page.locator("#image-board .bd-strip .bd-stripgroup").all()[-2:]]
         last = page.locator("#image-board .bd-strip .bd-stripgroup").nth(-2).locator(".bd-tile").last.bounding_box()
         assert boxes[0] and boxes[1] and last
