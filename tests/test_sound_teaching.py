@@ -17,7 +17,7 @@ from studio.studio import Studio
 from studio.teaching import kind_learnt, learns, lora_request
 from studio.ui.training import TrainDesk
 from tests.families.audio import tiny
-from tests.lab.played import saved
+from tests.lab.played import encoded, melody, saved
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -79,6 +79,12 @@ def test_what_a_data_set_of_sounds_can_be_taught_to(musical: Path, tmp_path: Pat
             kind_learnt(speech)
         dataset = Dataset.create(studio.datasets, "tunes", "sound")
         dataset.add(saved(tmp_path, range(3), 1.2))
+        song = tmp_path / "song.flac"
+        song.write_bytes(encoded(melody(9, 1.2), format="FLAC"))
+        kept = studio.library.keep(song, media_type="audio/flac", meta={"prompt": "slow bells. Far off"})
+        desk.data.add_library({"dataset": dataset.id, "shas": [kept.sha256]})
+        assert dataset.items[-1].caption == "slow bells. Far off" and dataset.undo()
+        assert len(dataset.items) == 3
         with pytest.raises(InvalidInput, match="tiny-speech cannot be taught"):
             lora_request(studio, dataset, base="tiny-speech", name="x", preset="quick")
         asked = {"dataset": dataset.id, "base": "tiny-music", "preset": "balanced"}

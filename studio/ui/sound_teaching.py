@@ -18,7 +18,12 @@ SAMPLED = 0.6  # what a frame of a take costs, as a share of one that is learnt
 def sound_plan(studio: Studio, dataset: Dataset, model: Model, values: Mapping[str, Any], runs: list[Job]) -> Json:
     """What the page says of a training with these settings."""
     total = sum(item.length for item in learnt_items(dataset)) / 1000
-    low, high, measured = seconds(studio, model, LORAS["sound"], work, values, runs)
+    share = weights(model) / max(1, model.size / 2)  # codec and text encoder do not learn
+
+    def asked(values: Mapping[str, Any]) -> float:
+        return share * work(values)
+
+    low, high, measured = seconds(studio, model, LORAS["sound"], asked, values, runs)
     return {
         "seconds": [low, high],
         "measured": measured,
@@ -36,12 +41,22 @@ def work(values: Mapping[str, Any]) -> float:
     return max(1.0, learnt + SAMPLED * heard)
 
 
+def shape(model: Model) -> tuple[int, int, int, int]:
+    """Of its decoder: layers, width, width of the feed-forward layers, heads."""
+    decoder = read(model.folder / "config.json").get("decoder") or {}
+    usual = {"num_hidden_layers": 24, "hidden_size": 1024, "ffn_dim": 4096, "num_attention_heads": 16}
+    layers, width, wide, heads = (int(decoder.get(name) or value) for name, value in usual.items())
+    return layers, width, wide, heads
+
+
+def weights(model: Model) -> float:
+    """How many the decoder's layers have: two attentions and what follows."""
+    layers, width, wide, _ = shape(model)
+    return layers * (8 * width**2 + 2 * width * wide)
+
+
 def activations(model: Model, values: Mapping[str, Any]) -> float:
     """Bytes that a step holds for its gradients: of each layer some 40 values a place, and its attention."""
-    decoder = read(model.folder / "config.json").get("decoder") or {}
-    layers, width, heads = (
-        int(decoder.get(name) or usual)
-        for name, usual in (("num_hidden_layers", 24), ("hidden_size", 1024), ("num_attention_heads", 16))
-    )
+    layers, width, _, heads = shape(model)
     places = float(values["seconds"]) * FRAMES
     return 4 * int(values["train_batch_size"]) * layers * places * (40 * width + 3 * heads * places)
