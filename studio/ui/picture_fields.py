@@ -305,7 +305,7 @@ class PictureFields:
         found = [("none", "")]
         for id in self.studio.catalog.adapters():
             facts = self.studio.catalog.adapter_facts(id)
-            if facts.get("family") == "causal_lm":  # one for texts
+            if facts.get("family") in ("causal_lm", "audio"):  # one for texts or sounds
                 continue
             told = ", ".join(str(facts[name]) for name in ("base", "trigger") if facts.get(name))
             found.append((f"{id} ({told})" if told else id, id))
