@@ -7,7 +7,7 @@
   const ACTIVE = new Set(["queued", "running"]);
   const PRESETS = { quick: "Quick", balanced: "Balanced", best: "Best" };
   const MODES = [["lora", "LoRA", "Teach"], ["scratch", "From scratch", "Teach"], ["evaluate", "Evaluate", "Evaluate"]];
-  const KINDS = { vae: "VAE", gan: "GAN", diffusion: "Diffusion", transformer: "Transformer", score: "Transformer" };
+  const KINDS = { vae: "VAE", gan: "GAN", diffusion: "Diffusion", transformer: "Transformer", score: "Transformer", shapes: "Shape model" };
   const HOLDS = { image: "My pictures", text: "My texts", score: "My scores", sound: "My sounds", shape: "My shapes" };
   const FILES = { text: /\.(txt|text|md|markdown|docx|pdf|jsonl)$/i, score: /\.(midi?|musicxml|xml|mxl|abc|krn)$/i, sound: /\.(wav|flac|ogg|oga|opus|mp3|aiff?|aifc|au|caf|w64|rf64)$/i, shape: /\.(stl|obj|glb|3mf|ply)$/i };
   const NOUNS = { image: "picture", text: "text", sound: "sound", shape: "shape" };
@@ -346,7 +346,7 @@
       this.compare.title = this.marked.size < 2 ? "Mark two trainings or more" : "";
     }
     told(run) {
-      const kind = { train_lora: "LoRA", train_text_lora: "LoRA", train_sound_lora: "LoRA", train_vae: "VAE", train_gan: "GAN", train_diffusion: "Diffusion", train_transformer: "Transformer", train_score: "Transformer", merge_lora: "Merge", evaluate_pictures: "Evaluation", evaluate_texts: "Evaluation" }[run.task] || run.task;
+      const kind = { train_lora: "LoRA", train_text_lora: "LoRA", train_sound_lora: "LoRA", train_vae: "VAE", train_gan: "GAN", train_diffusion: "Diffusion", train_transformer: "Transformer", train_score: "Transformer", train_shapes: "Shape model", merge_lora: "Merge", evaluate_pictures: "Evaluation", evaluate_texts: "Evaluation" }[run.task] || run.task;
       if (run.state === "queued") return `${kind}, waits`;
       if (run.state === "running") return `${kind}, ${run.steps ? `${run.step} of ${run.steps}` : run.message || "begins"}${run.eta ? `, ${atelier.seconds(run.eta)} left` : ""}`;
       const state = { done: "ready", cancelled: "stopped", failed: "failed", interrupted: "interrupted" }[run.state] || run.state;
@@ -573,7 +573,7 @@
       if (this.mode === "evaluate") this.advice.hidden = true;
       if (dataset && dataset === this.removing) return;
       if (dataset && !base && this.mode === "lora" && this.kind === "sound") return (this.cost.textContent = "No model that learns sounds is here yet: get MusicGen in Models.");
-      if (!dataset || !base || this.mode === "evaluate") return fill(this.cost);
+      if (!dataset || (!base && this.mode !== "scratch") || this.mode === "evaluate") return fill(this.cost);
       try {
         if (this.mode === "scratch") {
           const { advice } = await atelier.postJson("/atelier/train/plan", { dataset, mode: "scratch" });

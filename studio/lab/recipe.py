@@ -21,9 +21,17 @@ CHOICES = {
     "diffusion": "The most varied, and it listens to captions; draws slowly and stays rough for the first hour.",
     "transformer": "Goes on with words in the manner of your texts: for a hundred pages of one voice and more.",
     "score": "Composes in the manner of your scores, in any key: for some hundred pieces of one kind and more.",
+    "shapes": "Makes more of your shapes, printable, varied and morphed in Design: for twenty of a kind and more.",
 }
 # the kind of data of each
-LEARNS = {"vae": "image", "gan": "image", "diffusion": "image", "transformer": "text", "score": "score"}
+LEARNS = {
+    "vae": "image",
+    "gan": "image",
+    "diffusion": "image",
+    "transformer": "text",
+    "score": "score",
+    "shapes": "shape",
+}
 SIZES = ((90, 128, 4), (900, 192, 5), (9000, 256, 6), (float("inf"), 512, 10))  # seconds -> hidden_size, layers
 # seconds on a processor -> base_channels; measured on two shared cores, where in 180 s half the width came further
 WIDTHS = ((400, 16), (1800, 24), (7200, 32), (20_000, 48), (float("inf"), 64))
@@ -55,6 +63,8 @@ def scratch_params(kind: str, pictures: int, seconds: float, fast: bool = False)
             "train_batch_size": 64 if fast else 12,
         }
     width = next(width for most, width in WIDTHS if work <= most)
+    if kind == "shapes":
+        return {"seconds": budget, "base_channels": max(48, 2 * width), "train_batch_size": 32 if fast else 8}
     batch = 128 if fast else 32
     params: dict[str, Value] = {
         "seconds": budget,

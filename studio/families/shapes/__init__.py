@@ -115,6 +115,51 @@ _FLOW = (
 )
 
 
+OWN_SHAPES = (
+    Param(
+        name="seconds",
+        type=int,
+        default=180,
+        minimum=1,
+        maximum=604_800,
+        label="Seconds",
+        help="How long it learns; reading the shapes and measuring come on top.",
+    ),
+    Param(name="max_train_steps", type=int, default=1_000_000, minimum=1, maximum=10_000_000, label="Most steps"),
+    Param(name="base_channels", type=int, default=48, minimum=16, maximum=256, step=16, label="Width"),
+    Param(
+        name="latent_channels",
+        type=int,
+        default=32,
+        minimum=4,
+        maximum=256,
+        label="Latent",
+        help="In how many numbers a shape is told: few make what lies between shapes smoother.",
+    ),
+    Param(
+        name="cells",
+        type=int,
+        default=48,
+        minimum=16,
+        maximum=64,
+        step=16,
+        label="Detail",
+        help="Cells a side of the grid on which shapes are learnt.",
+    ),
+    Param(name="train_batch_size", type=int, default=8, minimum=2, maximum=256, label="Batch", help="Shapes a step."),
+    Param(name="learning_rate", type=float, default=5e-3, minimum=1e-7, maximum=0.1, label="Learning rate"),
+    Param(
+        name="kl_weight",
+        type=float,
+        default=2e-5,
+        minimum=0.0,
+        maximum=1.0,
+        label="KL weight",
+        help="How close together shapes lie: more is smoother between them and less sharp.",
+    ),
+)
+
+
 def is_shap_e(folder: Path) -> bool:
     """Whether a folder holds a Shap-E of the Hub, as diffusers writes it."""
     try:
@@ -179,7 +224,14 @@ FAMILY = Family(
             *_MADE,
         ),
     },
-    inputs={"vary_shape": ("source",), "morph_shapes": ("from", "to"), "mix_shapes": ("pick",)},
+    trainings={"train_shapes": OWN_SHAPES},
+    scratch=("train_shapes",),
+    inputs={
+        "train_shapes": ("dataset",),
+        "vary_shape": ("source",),
+        "morph_shapes": ("from", "to"),
+        "mix_shapes": ("pick",),
+    },
     defaults=defaults,
     able=able,
     implied=dict.fromkeys(("vary_shape", "morph_shapes", "mix_shapes"), "text_to_shape"),

@@ -249,7 +249,7 @@ class ShapeAutoencoder(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
-        self.teller = nn.Linear(config.latent, told)
+        self.teller = nn.Linear(config.latent, told) if told else nn.Identity()
 
     def encode(self, grids: Tensor) -> tuple[Tensor, Tensor]:
         """Signed distances (n, cells, cells, cells) -> mean and log variance of the latent (n, latent)."""

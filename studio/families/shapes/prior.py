@@ -7,7 +7,7 @@ https://arxiv.org/abs/2209.03003); wishes are dropped at random in training, so 
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -87,6 +87,9 @@ class Block(nn.Module):
 class Prior(nn.Module):
     """Velocity of standardised latents (n, latent) at times (n,) under wishes."""
 
+    mean: Tensor
+    spread: Tensor
+
     def __init__(self, config: PriorConfig, latent: int, words: int, kinds: int, attributes: int) -> None:
         super().__init__()
         self.config, self.attributes, width = config, attributes, config.width
@@ -117,6 +120,10 @@ class Prior(nn.Module):
             hidden = block(hidden, wish)
         return self.conv_out(hidden).float()
 
+    def free(self, x: Tensor, times: Tensor) -> Tensor:
+        """The velocity under no wish."""
+        return self(x, times, Wishes.empty(len(x), self.config.longest, self.attributes).to(x.device))
+
     @torch.no_grad()
     def sample(self, wishes: Wishes, noise: Tensor, steps: int = 24, guidance: float = 2.0, begin: int = 0) -> Tensor:
         """Noise (n, latent) -> latents of the autoencoder, in Heun's steps.
@@ -134,6 +141,28 @@ class Prior(nn.Module):
     def halfway(self, latents: Tensor, noise: Tensor, time: float) -> Tensor:
         """Latents of the autoencoder as the flow has them at a time (0 noise, 1 as they are)."""
         return (latents - self.mean) / self.spread * time + noise * (1 - time)
+
+
+class Flow(Protocol):
+    """What leads from noise to latents of an autoencoder; what a wish is depends on it."""
+
+    @property
+    def mean(self) -> Tensor: ...
+
+    @property
+    def spread(self) -> Tensor: ...
+
+    def free(self, x: Tensor, times: Tensor) -> Tensor:
+        """The velocity of standardised latents (n, latent) at times (n,) under no wish."""
+        ...
+
+    def sample(self, wishes: Any, noise: Tensor, steps: int = 24, guidance: float = 2.0, begin: int = 0) -> Tensor:
+        """Noise (n, latent) -> latents of the autoencoder; `begin`: from the flow after so many steps."""
+        ...
+
+    def halfway(self, latents: Tensor, noise: Tensor, time: float) -> Tensor:
+        """Latents of the autoencoder as the flow has them at a time (0 noise, 1 as they are)."""
+        ...
 
 
 def carried(speed: Callable[[Tensor, Tensor], Tensor], x: Tensor, start: float, end: float, steps: int) -> Tensor:
@@ -156,7 +185,7 @@ class Between:
     ends are the shapes themselves.
     """
 
-    def __init__(self, prior: Prior, latents: Tensor, steps: int = 12) -> None:
+    def __init__(self, prior: Flow, latents: Tensor, steps: int = 12) -> None:
         self.prior, self.steps = prior, steps
         there = (latents - prior.mean) / prior.spread
         self.noises = self._flow(there, 1, 0)
@@ -173,5 +202,4 @@ class Between:
 
     @torch.no_grad()
     def _flow(self, x: Tensor, start: float, end: float) -> Tensor:
-        nothing = Wishes.empty(len(x), self.prior.config.longest, self.prior.attributes).to(x.device)
-        return carried(lambda x, times: self.prior(x, times, nothing), x, start, end, self.steps)
+        return carried(self.prior.free, x, start, end, self.steps)

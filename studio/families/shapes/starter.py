@@ -63,11 +63,7 @@ def save_model(
     folder.mkdir(parents=True, exist_ok=True)
     parts: dict[str, nn.Module] = {"autoencoder": autoencoder, "prior": prior, "judge": judge}
     for name, part in parts.items():
-        # matrices in bf16; biases and running means are few and stay as they are
-        state = part.state_dict().items()
-        weights = {key: (value.bfloat16() if value.ndim > 1 else value).contiguous() for key, value in state}
-        save_file(weights, folder / f"{name}.safetensors", {"format": "pt"})
-        (folder / f"{name}.safetensors").chmod(0o644)  # safetensors creates it for its owner alone
+        save_part(folder, name, part)
     config = {
         "autoencoder": autoencoder.config.as_dict(),
         "prior": prior.config.as_dict(),
@@ -84,6 +80,14 @@ def save_model(
         },
     }
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def save_part(folder: Path, name: str, part: nn.Module) -> None:
+    # matrices in bf16; biases and running means are few and stay as they are
+    state = part.state_dict().items()
+    weights = {key: (value.bfloat16() if value.ndim > 1 else value).contiguous() for key, value in state}
+    save_file(weights, folder / f"{name}.safetensors", {"format": "pt"})
+    (folder / f"{name}.safetensors").chmod(0o644)  # safetensors creates it for its owner alone
 
 
 def load_model(folder: Path) -> ShapeModel:
