@@ -14,12 +14,14 @@ import numpy as np
 from studio.design import mending
 from studio.design.mesh_files import found_in, glb_of
 from studio.design.meshes import Mesh, on_the_ground
+from studio.design.rendering import png_of, render
 from studio.errors import InvalidInput
 from studio.lab.duplicates import shape_look
 from studio.lab.items import Cleaned, Problem
 
 SUFFIXES = frozenset((".stl", ".obj", ".glb", ".3mf", ".ply"))
 SIZE = 100.0  # mm of a copy's longest side
+LOOK = 160  # pixels of its picture, which lies in the copy: a page full of shapes cannot wait for each to be drawn
 MOST_FACES = 60_000  # of a copy: training reads grids whose cells are larger than such faces
 FLAT = 0.004  # of the longest side: what is thinner has no inside that a grid could show
 THIN = 1e-4  # of the box's volume, likewise
@@ -41,7 +43,7 @@ def clean_shape(data: bytes, name: str, folder: Path) -> tuple[Cleaned, ...]:
     high = np.ptp(mesh.vertices, axis=0)
     size_mm = (round(float(high[0]), 2), round(float(high[1]), 2), round(float(high[2]), 2))
     copy = on_the_ground(Mesh(mesh.vertices * np.float32(SIZE / high.max()), mesh.faces))
-    raw = glb_of(copy, {"size_mm": size_mm})
+    raw = glb_of(copy, {"size_mm": size_mm}, png_of(render(*copy, side=LOOK)))
     sha256 = hashlib.sha256(raw).hexdigest()
     file = folder / f"{found.source_sha256}.glb"
     file.write_bytes(raw)
