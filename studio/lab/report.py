@@ -52,7 +52,7 @@ _TOLD = {
     "quiet": "were very quiet and were made louder",
     "loud": "went beyond full scale and were made softer",
     "nan": "held samples that are no numbers, which became silence",
-    "too_short": "are shorter than a second and were left out",
+    "too_short": "hold less than a second of sound and were left out",
     "long": "were long and were cut into parts at quiet places",
     "channels": "had more than two channels and were mixed to two",
     "dull": "have few samples a second, so that their highest tones are missing",

@@ -107,7 +107,7 @@ def _cleaned(stream: BinaryIO, name: str, folder: Path) -> tuple[Cleaned, ...]:
         return (_left(found, "silent", f"There is nothing to hear in {name}."),)
     spans = _spans(measures)
     if not spans:
-        return (_left(found, "too_short", f"{name} lasts less than {SHORTEST:g} second."),)
+        return (_left(found, "too_short", f"{name} holds less than {SHORTEST:g} second of sound."),)
     problems = tuple(_problems(measures, spans, _channels(stream, name), name))
     whole = source if len(spans) > 1 else ""
     made = []
