@@ -3,6 +3,7 @@
 import difflib
 import errno
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -197,6 +198,9 @@ class Catalog:
     def adapter(self, id: str) -> Path:
         known = self.adapters()
         if id in known:
+            if known[id].is_symlink() and not known[id].exists():
+                said = f"The file of the LoRA {id!r} is not at {os.readlink(known[id])} any more."
+                raise NotFound(said, "Put it back, or remove the LoRA in Models.", field="prompt")
             return known[id]
         near = difflib.get_close_matches(id, known, n=1, cutoff=0.4)
         offer = f"Did you mean {near[0]!r}?" if near else f"Installed are: {', '.join(known) or 'none'}."
@@ -250,7 +254,7 @@ class Catalog:
         if not self._adapters.is_dir():
             return {}
         return {
-            p.stem if p.is_file() else p.name: p
+            p.stem if p.suffix == ".safetensors" else p.name: p
             for p in sorted(self._adapters.iterdir())
             if p.suffix == ".safetensors" or (p / "adapter_config.json").is_file()
         }

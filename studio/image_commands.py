@@ -23,6 +23,9 @@ def add_image(commands: Any, shared: argparse.ArgumentParser) -> None:
     image.add_argument("--from", type=Path, dest="list", metavar="FILE", help="prompts: one a line, or a CSV table")
     image.add_argument("--describe", type=Path, metavar="PICTURE", help="make nothing: tell this picture in words")
     image.add_argument("--enlarge", type=Path, metavar="PICTURE", help="make this picture larger, by --model if given")
+    image.add_argument(
+        "--factor", choices=("2", "3", "4"), help="with --enlarge: times as large (default: the model's)"
+    )
     image.add_argument("--count", type=int, default=1, help="variations (default: 1)")
     image.add_argument("--seed", type=int, default=-1, help="default: a random one; take k has the seed + k")
     image.add_argument("--variation-seed", type=int, metavar="N", help="move the seed's noise towards that of N + k")
@@ -69,6 +72,8 @@ def image(settings: Settings, given: argparse.Namespace) -> int:
         raise InvalidInput("--around-mask needs a mask.", "Give it with --mask FILE.")
     if given.mask and not given.init:
         raise InvalidInput("--mask needs a picture to paint in.", "Give it with --init FILE.")
+    if given.factor and not given.enlarge:
+        raise InvalidInput("--factor needs a picture that is to be enlarged.", "Give it with --enlarge FILE.")
     if given.enlarge:
         with Studio(settings) as studio:
             return _tell_pictures(studio, studio.submit(_enlarge_request(studio, given), panel="cli"), given.out)
@@ -110,8 +115,9 @@ def _enlarge_request(studio: Studio, given: argparse.Namespace) -> Request:
     source = (Input(role="source", artifact=studio.adopt(given.enlarge, role="source").sha256),)
     able = [studio.catalog.model(given.model)] if given.model else studio.catalog.models("enlarge")
     if not able:
-        return Request(task="upscale", model="", inputs=source, params={"factor": "2"})
-    return Request(task="enlarge", model=able[0].id, prompt=given.prompt, inputs=source, seed=given.seed)
+        return Request(task="upscale", model="", inputs=source, params={"factor": given.factor or "2"})
+    params: dict[str, Value] = {"factor": given.factor} if given.factor else {}
+    return Request(task="enlarge", model=able[0].id, prompt=given.prompt, inputs=source, params=params, seed=given.seed)
 
 
 def _tell_pictures(studio: Studio, job: Job, out: Path | None) -> int:

@@ -13,20 +13,22 @@ from studio.companions import DAMAGED, Companion, companions
 from studio.errors import InvalidInput, ModelError, NotFound, StudioError
 from studio.families.card_facts import card_facts
 from studio.hub.fit import DEVICES, GIB, RESERVED, Fit, fit, fit_listed, fit_of_folder, needs_of_folder
+from studio.hub.folder_import import take_in
 from studio.hub.installed import freed_by, remove
 from studio.hub.listed import Listed, listed, listed_by_repo, origin_of
-from studio.hub.single_file import import_file
+from studio.hub.scan import Found, Installed, look, typed_path, usual_folders, walk
+from studio.hub.single_file import PLACES, plain_path
 from studio.settings import Settings, parse_bytes
 from studio.studio import Studio
 from studio.terminal import adapter_of, clear_progress, finished, print_json, tell_end
 from studio.types import Model, Request
 
-ACTS = ("list", "available", "search", "show", "get", "import", "remove", "fit", "token", "merge", "export-lora")
 NAME = {
     "search": "words",
     "show": "an id of `available` or of the hub, or an installed model",
     "get": "the same",
-    "import": "a .safetensors file",
+    "import": "a .safetensors file or a model folder",
+    "scan": "a folder of ComfyUI, A1111, InvokeAI ... (default: where these keep models)",
     "remove": "a model, or what works beside one (a LoRA, a ControlNet ...)",
     "fit": "a model (default: all that are offered)",
     "token": "set (read from the keyboard or stdin), forget or show",
@@ -39,11 +41,14 @@ def add_models(commands: Any, shared: argparse.ArgumentParser) -> None:
     models = commands.add_parser(
         "models", parents=[shared], help="list, find, download, import, remove models; say what fits"
     )
-    models.add_argument("act", nargs="?", choices=ACTS, default="list")
+    models.add_argument("act", nargs="?", choices=tuple(_ACTS), default="list")
     models.add_argument("name", nargs="?", default="", help="; ".join(f"{act}: {text}" for act, text in NAME.items()))
     models.add_argument("--revision", default="", help="get, show: a branch, tag or commit (default: the newest)")
     models.add_argument("--file", default="", help="get: one .safetensors file of the repository, a LoRA or checkpoint")
     models.add_argument("--accept-licence", action="store_true", help="get: you have read the licence and accept it")
+    models.add_argument(
+        "--take", action="append", default=[], metavar="WHAT", help="scan: take in `all`, a kind (LoRA ...) or a path"
+    )
     models.add_argument("--name", dest="as_name", default="", help="get, import: how it is called here")
     models.add_argument("--config", type=Path, help="import: a diffusers folder with the checkpoint's configurations")
     models.add_argument("--memory", help="fit, show: of a device of that size, for example 8G")
@@ -237,7 +242,7 @@ def _entry_lines(entry: Listed) -> list[str]:
 def _get(settings: Settings, given: argparse.Namespace) -> int:
     from studio.hub import licences
     from studio.hub.downloads import Downloads, Progress
-    from studio.hub.plan import PLACES, fit_of, is_here, make_plan
+    from studio.hub.plan import fit_of, is_here, make_plan
     from studio.hub.repository import Hub
 
     name = _needed(given, "Which model?", "models get ID")
@@ -286,13 +291,55 @@ def _get(settings: Settings, given: argparse.Namespace) -> int:
 
 
 def _import(settings: Settings, given: argparse.Namespace) -> int:
-    file = Path(_needed(given, "Which file?", "models import FILE.safetensors"))
-    taken = import_file(settings, file, name=given.as_name, config=given.config)
+    path = typed_path(_needed(given, "Which file?", "models import FILE.safetensors"))
+    taken = take_in(settings, path, name=given.as_name, config=given.config)
     if given.json:
         print_json({"id": taken.id, "kind": taken.kind, "name": taken.name, "how": taken.how, "size": taken.size})
     else:
         print(f"{taken.name} is the {taken.kind} {taken.id!r} now ({taken.how}).")
     return 0
+
+
+def _scan(settings: Settings, given: argparse.Namespace) -> int:
+    """Lists what a folder of another program holds, then takes in what is wished of it."""
+    if not given.name and len(usual := usual_folders()) != 1:
+        known = ", ".join(map(str, usual))
+        raise InvalidInput("Which folder?", f"models scan FOLDER{f'; there are {known}' if known else ''}")
+    walked = walk(settings, typed_path(given.name) if given.name else usual_folders()[0])
+    wanted, met, failed = {word.strip().lower() for word in given.take}, {"all"}, 0
+    for found in look(settings, walked.paths, Installed.of(settings)):
+        plain = found.to_dict(walked.folder)
+        meant = wanted & {"all", found.told.kind.lower(), plain["path"].lower()}
+        met |= meant
+        line = _found_line(found, plain)
+        if meant and not found.told.problem and not found.here:
+            try:
+                taken = take_in(settings, found.path)
+                plain |= {"here": taken.id, "how": taken.how}
+                line = f"{line}: taken in as {taken.id!r} ({taken.how})"
+            except StudioError as error:
+                failed += 1
+                print(f"{plain['path']}: {error}", file=sys.stderr)
+        print_json(plain) if given.json else print(line)
+    for path in walked.pickles:
+        said = "a pickle: opening it can run programs, so it is not opened"
+        plain = {"path": plain_path(path.relative_to(walked.folder)), "kind": "pickle", "problem": said}
+        print_json(plain) if given.json else print(f"{plain['path']}  {said}")
+    for path, reason in walked.unread:
+        print(f"{plain_path(path)} was passed over: {reason}.", file=sys.stderr)
+    if walked.more:
+        print(f"There is more: only {len(walked.paths)} were looked at. Give a folder further down.", file=sys.stderr)
+    if not walked.paths and not walked.pickles:
+        print(f"{walked.folder} holds no models.", file=sys.stderr)
+    if wanted - met:
+        print(f"Nothing there is {', '.join(sorted(wanted - met))}.", file=sys.stderr)
+    return 1 if failed or wanted - met else 0
+
+
+def _found_line(found: Found, plain: Mapping[str, Any]) -> str:
+    kind = f"{found.told.kind}{f' ({found.told.base})' if found.told.base else ''}"
+    said = f"here as {found.here!r}" if found.here else found.told.problem or "can be used"
+    return f"{plain['path']}  {kind}  {found.size / 2**20:.0f} MB  {said}"
 
 
 def _remove(settings: Settings, given: argparse.Namespace) -> int:
@@ -416,6 +463,7 @@ _ACTS: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
     "show": _show,
     "get": _get,
     "import": _import,
+    "scan": _scan,
     "remove": _remove,
     "fit": _fit,
     "token": _token,

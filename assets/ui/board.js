@@ -458,6 +458,7 @@
         "vary-subtle": () => this.ask("vary", entry, { strength: "subtle" }),
         "vary-strong": () => this.ask("vary", entry, { strength: "strong" }),
         walk: () => this.startWalk(entry),
+        enlarge: () => this.enlarge(entry),
         ancestry: () => this.ancestry.toggle(),
         download: () => this.download(take),
         trash: () => this.trash(),

@@ -52,8 +52,8 @@
           el("div", { class: "at-field" }, el("span", { text: "Search the Hugging Face Hub" }), el("div", { class: "mdl-searching" }, this.words, tool("search", "Search", () => this.search()))),
           this.chips,
           this.about,
-          tool("drop", "Use a file of another program", () => this.askFile()),
-          el("p", { class: "mdl-quiet", text: "A checkpoint or LoRA of ComfyUI or A1111 (.safetensors) is used where it lies; nothing is copied." }),
+          tool("drop", "Use models of another program", () => this.askPlace()),
+          el("p", { class: "mdl-quiet", text: "The models folder of ComfyUI, A1111, Forge or InvokeAI, or a single file: what you choose is used where it lies." }),
           this.token),
         this.stage,
       );
@@ -112,6 +112,7 @@
       this.paintToken();
       this.downloads = el("section", { class: "mdl-part", "aria-label": "Downloads" });
       const parts = [this.downloads];
+      if (this.folder) parts.push(this.folder.node);
       if (this.found) parts.push(this.part("From the hub", this.found.map((one) => this.foundRow(one)), "Nothing was found. Try fewer words.", tool("close", "Clear", () => ((this.found = null), this.paint()), { bare: true })));
       const fits = ({ medium, family }) => !this.medium || this.medium === (medium || MEDIUM_OF[family]);
       parts.push(this.part("Installed", state.installed.filter(fits).map((one) => this.installedRow(one)), "Nothing of this kind yet."));
@@ -171,8 +172,12 @@
           el("p", { class: "mdl-quiet", text: [names(one.tasks), one.fit.sentence, one.repo, one.file].filter(Boolean).join(" · ") })),
         el("div", { class: "mdl-do" },
           one.panel ? tool("open", "Open its panel", () => atelier.goTo(one.panel)) : null,
-          one.removable ? tool("trash", `Remove, frees ${atelier.bytes(one.frees)}`, () => this.remove(one.id, one.name, one.frees), { kind: "danger" }) : null),
+          one.removable ? this.remover(one) : null),
         this.factsFold(one));
+    }
+    remover(one) {
+      const frees = /^([/\\]|[A-Za-z]:)/.test(one.file || "") ? 0 : one.frees; // a file elsewhere that its card names stays
+      return tool("trash", frees ? `Remove, frees ${atelier.bytes(frees)}` : "Remove, keeps the file", () => this.remove(one.id, one.name, frees), { kind: "danger" });
     }
     /** All that a card tells beside its description, in a fold that stays open while the list is drawn again. */
     factsFold({ id, facts }) {
@@ -228,7 +233,7 @@
           el("div", { class: "mdl-name" }, el("b", { text: one.name }), this.badges([KINDS[one.kind] || one.kind, one.kind === UNUSED || one.kind === DAMAGED ? "warn" : ""], one.removable ? null : ["comes with the program"], one.licence ? [one.licence] : null)),
           one.about ? el("p", { text: one.about }) : null,
           el("p", { class: "mdl-quiet", text: [works, one.trigger && `word: ${one.trigger}`, atelier.bytes(one.size), one.repo].filter(Boolean).join(" · ") })),
-        el("div", { class: "mdl-do" }, one.removable ? tool("trash", `Remove, frees ${atelier.bytes(one.frees)}`, () => this.remove(one.id, one.name, one.frees), { kind: "danger" }) : null),
+        el("div", { class: "mdl-do" }, one.removable ? this.remover(one) : null),
         this.factsFold(one));
     }
     listedRow(one) {
@@ -315,18 +320,41 @@
       if (one.done < 1e6 || (await atelier.ask("Cancel the download?", `${atelier.bytes(one.done)} of ${one.repo} are thrown away.`, "Throw away"))) this.act({ action: "cancel", id: one.id });
     }
     async remove(id, name, frees) {
-      if (!(await atelier.ask(`Remove ${name}?`, `${atelier.bytes(frees)} of disk are free again. What was made with it stays.`, "Remove"))) return;
+      const told = frees ? `${atelier.bytes(frees)} of disk are free again.` : "The file stays where it lies; only the link to it goes.";
+      if (!(await atelier.ask(`Remove ${name}?`, `${told} What was made with it stays.`, "Remove"))) return;
       if (await this.act({ action: "remove", id })) dispatchEvent(new CustomEvent("atelier:models"));
     }
-    askFile() {
-      const path = el("input", { type: "text", id: "models-file", placeholder: "/home/me/ComfyUI/models/checkpoints/name.safetensors", spellcheck: "false" });
-      atelier.form("Use a file of another program", el("label", { class: "at-field" }, el("span", { text: "Its whole path" }), path), "Use it", async () => {
-        const taken = await this.act({ action: "import", path: path.value });
+    async askPlace() {
+      const path = el("input", { type: "text", id: "models-file", placeholder: "/home/me/ComfyUI/models", spellcheck: "false", autocomplete: "off" });
+      const { folders } = await atelier.fetchJson("/atelier/models/usual").catch(() => ({ folders: [] }));
+      const usual = folders.map((folder) => tool("open", folder, () => ((path.value = folder), path.focus())));
+      const body = el("div", { class: "mdl-offer" },
+        el("label", { class: "at-field" }, el("span", { text: "The whole path of a folder or a file" }), path),
+        usual.length ? el("div", { class: "mdl-usual" }, el("span", { class: "mdl-quiet", text: "On this machine:" }), ...usual) : null,
+        el("p", { class: "mdl-quiet", text: "You see what a folder holds and choose from it. Nothing in it is changed, now or when you remove a model here." }));
+      atelier.form("Use models of another program", body, "Look", () => this.lookAt(path.value));
+    }
+    /** A folder is looked through; a single file or model folder is taken in. */
+    async lookAt(path) {
+      let told;
+      try {
+        told = await atelier.postJson("/atelier/models/scan", { path });
+      } catch (error) {
+        return void atelier.failed(error);
+      }
+      if (told.file) {
+        const taken = await this.act({ action: "import", path: told.file });
         if (taken) {
           atelier.toast(`${taken.name} is the ${taken.kind} ${taken.id} now.`, { kind: "good" });
           dispatchEvent(new CustomEvent("atelier:models"));
         }
-      });
+        return;
+      }
+      const taken = () => (this.load(), dispatchEvent(new CustomEvent("atelier:models")));
+      this.folder = new atelier.FoundModels(told, { ended: () => ((this.folder = null), this.paint()), taken });
+      this.paint();
+      this.stage.scrollTop = 0;
+      this.stage.scrollIntoView({ block: "nearest" });
     }
     askToken() {
       const field = el("input", { type: "password", id: "models-token", autocomplete: "off", spellcheck: "false" });

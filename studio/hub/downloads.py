@@ -22,8 +22,9 @@ from studio.errors import Busy, InvalidInput, ModelError, NotFound, StudioError
 from studio.families.model_card import read_card
 from studio.hub.access_token import AccessToken, may_carry_a_token, redacted, without_tokens
 from studio.hub.fetch import FILES, JOB, LEFT
-from studio.hub.plan import PLACES, Plan, plan_text
+from studio.hub.plan import Plan, plan_text
 from studio.hub.refusals import Offline
+from studio.hub.single_file import PLACES
 from studio.library.lock import HomeLock
 from studio.settings import ROOT, Settings
 from studio.types import Json

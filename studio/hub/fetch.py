@@ -35,12 +35,12 @@ from huggingface_hub.utils import build_hf_headers
 from studio.errors import Busy, DiskFull, ModelError, StudioError
 from studio.families.model_card import CARD, write_card
 from studio.hub.access_token import AccessToken, may_carry_a_token, redacted
+from studio.hub.file_kinds import layout_of
 from studio.hub.hub_cache import HubCache, is_whole, place_link
-from studio.hub.plan import PLACES
 from studio.hub.refusals import CLIENT_ERRORS, explain
 from studio.hub.safetensors_header import read_header
 from studio.hub.selection import Chosen, File, check_config
-from studio.hub.single_file import layout_card, layout_of, write_layout
+from studio.hub.single_file import PLACES, layout_card, write_layout
 from studio.library.lock import HomeLock
 
 FILES, JOB, LEFT = "files", "job.json", 3  # of a staging folder; the exit code of a download that was asked to leave

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,11 +73,25 @@ def place_link(source: Path, target: Path) -> Literal["hard link", "symbolic lin
     except OSError:
         pass  # Windows lets only some people make them
     try:
+        if source.stat().st_size > shutil.disk_usage(target.parent).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         shutil.copyfile(source, target)
     except OSError as error:
         target.unlink(missing_ok=True)
         raise OSError(error.errno or errno.EIO, error.strerror or "cannot be copied", str(target)) from error
     return "copy"
+
+
+def how_linked(source: Path, place: Path) -> Literal["hard link", "symbolic link", "copy"]:
+    """What `place_link` will do with a file, told beforehand and without touching it; `place` is a folder of ours."""
+    if source.stat().st_dev == place.stat().st_dev:
+        return "hard link"
+    try:
+        with tempfile.TemporaryDirectory(dir=place, prefix=".link-") as folder:
+            os.symlink(source, Path(folder) / "link")
+    except OSError:
+        return "copy"
+    return "symbolic link"
 
 
 def _digest(path: Path, into: "hashlib._Hash") -> str:

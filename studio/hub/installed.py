@@ -8,6 +8,7 @@ from pathlib import Path
 from studio.catalog import Catalog
 from studio.companions import companions
 from studio.errors import InvalidInput, ModelError, NotFound
+from studio.families.model_card import weights_elsewhere
 from studio.settings import Settings
 
 
@@ -33,7 +34,9 @@ def remove(settings: Settings, id: str) -> Removed:
         model = models[id]
         if not model.folder.is_relative_to(settings.models):
             raise InvalidInput(f"{id!r} comes with the program and stays.", "Remove one that was downloaded.")
-        return Removed(id=id, kind="model", freed=_away(model.folder), kept=str(model.card.get("file", "")))
+        file = weights_elsewhere(model.folder, model.card)
+        kept = str(file) if file and not file.is_relative_to(model.folder) else ""
+        return Removed(id=id, kind="model", freed=_away(model.folder), kept=kept)
     beside = {one.id: one for one in companions(settings)}
     if id in beside:
         one = beside[id]

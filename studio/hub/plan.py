@@ -15,6 +15,7 @@ from studio.families import FAMILIES
 from studio.families.causal_lm import peft_files
 from studio.families.model_card import CARD
 from studio.hub import licences
+from studio.hub.file_kinds import kind_of
 from studio.hub.fit import Fit, fit, fit_listed, needs_of_files
 from studio.hub.hub_cache import HubCache
 from studio.hub.licences import Licence
@@ -32,11 +33,10 @@ from studio.hub.selection import (
     parts_of,
     safe_path,
 )
-from studio.hub.single_file import is_embedding, is_lora, layout_of
+from studio.hub.single_file import IDS, PLACES
 from studio.settings import Settings
 from studio.types import Json
 
-PLACES = {"lora": "adapters", "embedding": "embeddings"}  # of the home, by the kind of what is one file there
 SPARE_DISK = 512 * 2**20  # bytes that stay free for the library
 OURS = ("id", "source", "file", "config", "made", "hub")  # of a card: what this program alone may say
 
@@ -210,12 +210,10 @@ def _kind_of(hub: Hub, repository: Repository, file: File) -> str:
     """lora, embedding or checkpoint, told by the file's first bytes. ModelError for anything else."""
     with hub.opened(repository, file.path) as read:
         header = parse_header(read, file.size, file.path)
-    if is_lora(header):
-        return "lora"
-    if is_embedding(header):
-        return "embedding"
-    layout_of(header)
-    return "checkpoint"
+    told = kind_of(header)
+    if told.problem:
+        raise ModelError(told.problem, told.hint)
+    return IDS.get(told.kind, "checkpoint")
 
 
 def _parts(hub: Hub, repository: Repository, there: set[str]) -> dict[str, tuple[str, str]]:

@@ -1,4 +1,5 @@
-"""Takes in one safetensors file from another program's folder, where it stays: a Stable Diffusion checkpoint or a LoRA.
+"""Takes in one safetensors file from another program's folder, where it stays: a Stable Diffusion checkpoint, a LoRA
+or an embedding.
 
 A checkpoint becomes a model folder that holds configurations, the tokenizer's words and a card that names the file; the
 worker opens it with these (families/diffusion/single_file.py), so nothing is asked of the network, nothing copied.
@@ -15,31 +16,30 @@ from typing import Any
 from studio.catalog import Catalog, plain_id
 from studio.errors import DiskFull, InvalidInput, ModelError
 from studio.families.model_card import write_card
+from studio.hub.file_kinds import EMBEDDING, LORA, NAMES, kind_of, layout_of
 from studio.hub.hub_cache import place_link
 from studio.hub.safetensors_header import Header, read_header
 from studio.hub.selection import PICKLES
 from studio.settings import ASSETS, Settings
 
 LAYOUTS = ASSETS / "single_files"
-NAMES = {"sd15": "Stable Diffusion 1.5", "sdxl": "Stable Diffusion XL"}
+IDS = {LORA: "lora", EMBEDDING: "embedding"}  # what is one file in the home, by its kind
+PLACES = {"lora": "adapters", "embedding": "embeddings"}  # of the home, where it lies
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "sd15": {"width": 512, "height": 512, "num_inference_steps": 25, "guidance_scale": 7.0},
     "sdxl": {"width": 1024, "height": 1024, "num_inference_steps": 25, "guidance_scale": 6.0},
 }
-_DENOISER, _DECODER = "model.diffusion_model.", "first_stage_model."
-_FIRST = f"{_DENOISER}input_blocks.0.0.weight"
-_READERS = {"sd15": "cond_stage_model.transformer.", "sdxl": "conditioner.embedders.1."}
-_LORA = ("lora_unet_", "lora_te", "lora_A.", "lora_B.", ".lora_down.", ".lora_up.", ".lora.down.", ".lora.up.", "hada_")
+_FIRST = "model.diffusion_model.input_blocks.0.0.weight"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imported:
-    """What was made of a file: a model or a LoRA, under this id."""
+    """What was made of a file: a model, a LoRA or an embedding, under this id."""
 
     id: str
-    kind: str  # "model" or "lora"
+    kind: str  # "model", "lora" or "embedding"
     name: str
-    how: str  # "named by its card", "hard link", "symbolic link" or "copy"
+    how: str  # "named by its card", "hard link", "symbolic link", "copy" or "here already"
     size: int  # bytes of the file
 
 
@@ -47,50 +47,15 @@ def import_file(settings: Settings, file: Path, *, name: str = "", config: Path 
     """Offers that file from now on. `config` is a folder in the layout of diffusers with configurations of its own, for
     a checkpoint of unusual size. InvalidInput and ModelError say why it cannot be used.
     """
-    file = file.expanduser().absolute()
-    _check_kind(file)
+    file = file.absolute()
+    _check_file(file)
     header = read_header(file)
-    if is_lora(header):
-        return _take_lora(settings, file, header, name or file.stem)
+    told = kind_of(header)
+    if told.problem:
+        raise ModelError(told.problem, told.hint)
+    if told.kind in IDS:
+        return _take_file(settings, IDS[told.kind], file, header, name or file.stem)
     return _take_checkpoint(settings, file, header, name or file.stem, config)
-
-
-def is_lora(header: Header) -> bool:
-    return bool(header.tensors) and any(word in key for key in header.tensors for word in _LORA)
-
-
-def is_embedding(header: Header) -> bool:
-    """Whether it holds the vectors of a word and nothing else: a textual inversion embedding."""
-    flat = all(len(tensor.shape) <= 2 and tensor.parameters < 200_000 for tensor in header.tensors.values())
-    names = set(header.tensors)
-    return flat and (len(names) == 1 or "emb_params" in names or names == {"clip_l", "clip_g"})
-
-
-def layout_of(header: Header) -> str:
-    """Which layout of checkpoint it is: sd15 or sdxl. ModelError says what it is otherwise, and what to do then."""
-    keys = header.tensors.keys()
-
-    def has(prefix: str) -> bool:
-        return any(key.startswith(prefix) for key in keys)
-
-    if not has(_DENOISER):
-        other = "Only checkpoints of Stable Diffusion 1.5 and XL and LoRAs are opened as single files."
-        raise ModelError("This file is no checkpoint that is known here.", f"{other} Get others with `models get`.")
-    layout = next((name for name, prefix in _READERS.items() if has(prefix)), "")
-    if not layout and has("cond_stage_model.model."):
-        raise ModelError(
-            "This is a checkpoint of Stable Diffusion 2, which does not say how it is to be sampled.",
-            "Get the model from the hub with `models get`.",
-        )
-    if not layout and has("conditioner.embedders.0."):
-        raise ModelError("This is the refiner of SDXL, which makes no pictures alone.", "Import the base model.")
-    if not layout or not has(_DECODER):
-        lacking = "the reader of prompts" if not layout else "the autoencoder"
-        raise ModelError(
-            f"This file lacks {lacking}: it holds only a part of a model.",
-            "Use the full checkpoint, or get the model with `models get`.",
-        )
-    return layout
 
 
 def clip_words(merges: str) -> dict[str, int]:
@@ -103,9 +68,24 @@ def clip_words(merges: str) -> dict[str, int]:
     return {word: number for number, word in enumerate(words)}
 
 
-def _check_kind(file: Path) -> None:
-    if not file.is_file():
-        raise InvalidInput(f"There is no file {file}.", "Check the path.")
+def check_name(path: Path) -> None:
+    """InvalidInput for a path that no card can name, as it is no text."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        said = f"The path {plain_path(path)!r} has characters that are no text (UTF-8)."
+        raise InvalidInput(said, "Rename the file or folder, then try again.") from error
+
+
+def plain_path(path: Path) -> str:
+    """As it can be shown, whatever bytes the system has for it."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _check_file(file: Path) -> None:
+    if not os.path.isfile(file):  # Path.is_file raises for a name that is too long
+        raise InvalidInput(f"There is no file {plain_path(file)[:300]}.", "Check the path.")
+    check_name(file)
     if file.suffix.lower() in PICKLES:
         raise ModelError(
             f"{file.name!r} is a pickle: opening it can run programs that someone put into it.",
@@ -115,27 +95,28 @@ def _check_kind(file: Path) -> None:
         raise ModelError(f"{file.name!r} is no model that is opened here.", "Import a .safetensors file.")
 
 
-def _take_lora(settings: Settings, file: Path, header: Header, name: str) -> Imported:
-    """One that was taught by this program, on whatever machine, says itself for which model it is."""
-    place = settings.home / "adapters"
-    known = Catalog(settings).adapters()
-    plain = id = plain_id(name, "lora")
+def _take_file(settings: Settings, kind: str, file: Path, header: Header, name: str) -> Imported:
+    """A LoRA or an embedding becomes a link in the home. A LoRA that was taught by this program, on whatever machine,
+    says itself for which model it is.
+    """
+    place = settings.home / PLACES[kind]
+    plain = id = plain_id(name, kind)
     number = 1
-    while id in known:
-        if known[id].samefile(file):
-            return Imported(id=id, kind="lora", name=name, how="hard link", size=file.stat().st_size)
+    while there := [path for path in (place / id, *place.glob(f"{id}.*")) if path.exists()]:
+        if any(path.samefile(file) for path in there):
+            return Imported(id=id, kind=kind, name=name, how="here already", size=file.stat().st_size)
         number += 1
         id = f"{plain}-{number}"
     try:
         place.mkdir(parents=True, exist_ok=True)
-        how = place_link(file, place / f"{id}.safetensors")
+        how = place_link(file.resolve(), place / f"{id}.safetensors")
         told = {key: header.metadata.get(f"atelier.{key}") for key in ("base", "family", "trigger")}
         if told["base"]:
             facts = {key: value for key, value in told.items() if value}
             (place / f"{id}.json").write_text(json.dumps(facts), "utf-8")
     except OSError as error:
-        raise DiskFull(f"The LoRA could not be kept: {error.strerror}.", "Make room, then try again.") from error
-    return Imported(id=id, kind="lora", name=name, how=how, size=file.stat().st_size)
+        raise DiskFull(f"{file.name!r} could not be kept: {error.strerror}.", "Make room, then try again.") from error
+    return Imported(id=id, kind=kind, name=name, how=how, size=file.stat().st_size)
 
 
 def _take_checkpoint(settings: Settings, file: Path, header: Header, name: str, config: Path | None) -> Imported:
@@ -145,9 +126,10 @@ def _take_checkpoint(settings: Settings, file: Path, header: Header, name: str, 
     number = 1
     while id in known or (settings.models / id).exists():
         if id in known and known[id].card.get("file") == str(file):
-            return Imported(id=id, kind="model", name=known[id].name, how="named by its card", size=file.stat().st_size)
+            return Imported(id=id, kind="model", name=known[id].name, how="here already", size=file.stat().st_size)
         number += 1
         id = f"{plain}-{number}"
+    name = name if number == 1 else f"{name} ({number})"
     partial = settings.models / f".{id}.part"
     shutil.rmtree(partial, ignore_errors=True)
     try:

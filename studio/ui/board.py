@@ -36,6 +36,7 @@ SCRIPTS = (
     "shape-view.js",
     "board.js",
     "steering.js",
+    "enlarging.js",
     "drafts.js",
     "conversation.js",
     "voice-recording.js",

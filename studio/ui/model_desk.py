@@ -4,6 +4,7 @@ The page asks over and over; what is slow (the hub) is asked only by `search` an
 own, so a closed tab does not end it.
 """
 
+import os
 import shutil
 from collections.abc import Mapping
 from functools import cached_property
@@ -16,15 +17,19 @@ from studio.families.card_facts import card_facts
 from studio.hub import licences
 from studio.hub.access_token import find_token, forget_token, keep_token
 from studio.hub.fit import fit_listed, fit_of_folder
+from studio.hub.folder_import import is_model_folder, take_in
 from studio.hub.installed import freed_by, remove
 from studio.hub.listed import Listed, listed, listed_by_repo, origin_of
-from studio.hub.single_file import import_file
+from studio.hub.scan import Installed, look, typed_path, usual_folders, walk
+from studio.hub.single_file import plain_path
 from studio.studio import Studio
 from studio.types import Json, Model
 
 if TYPE_CHECKING:
     from studio.hub.downloads import Downloads
 
+SHOWN = 200  # names in one list of what was passed over
+LOOKED_AT = 500  # paths in one question
 MODELESS = ("captioning",)  # families whose work has no panel of its own
 PANELS = {
     "diffusion": "image",
@@ -61,11 +66,9 @@ class ModelDesk:
         installed = {origin_of(model.card): model.id for model in models}
         installed |= {origin_of(one.facts): one.id for one in beside}
         entries = listed()
-        home = self.studio.settings.models
-        there = next(folder for folder in (home, *home.parents) if folder.is_dir())
         return {
             "device": {"kind": kind, "memory": memory, "simulated": bool(self.studio.settings.memory_limit)},
-            "disk": {"free": shutil.disk_usage(there).free},
+            "disk": {"free": self.free()},
             "offline": self.studio.settings.offline,
             "token": find_token(self.studio.settings.home).source,
             "installed": [self.one(model, memory, kind) for model in models],
@@ -88,6 +91,11 @@ class ModelDesk:
         import psutil
 
         return "cpu", int(psutil.virtual_memory().total)
+
+    def free(self) -> int:
+        """Bytes of the disk that models go to."""
+        home = self.studio.settings.models
+        return shutil.disk_usage(next(folder for folder in (home, *home.parents) if folder.is_dir())).free
 
     def dtype(self) -> str:
         """In what the engine computes here; "" before it has said so."""
@@ -192,6 +200,39 @@ class ModelDesk:
         wished = {key: str(given.get(key) or "") for key in ("revision", "name", "file")}
         return make_plan(self.studio.settings, Hub(self.studio.settings), name, **wished)
 
+    # --- looking through another program's folder
+
+    def usual(self) -> Json:
+        return {"folders": [str(path) for path in usual_folders()]}
+
+    def scan(self, given: Mapping[str, Any]) -> Json:
+        """What lies below a folder, by path; what each of it is, `look` tells. `file` where a file was named."""
+        path = typed_path(str(given.get("path") or ""))
+        if os.path.isfile(path) or is_model_folder(path):
+            return {"file": str(path)}
+        walked = walk(self.studio.settings, path)
+        return {
+            "folder": str(walked.folder),
+            "paths": [told for each in walked.paths if (told := _told_path(each, walked.folder))],
+            "pickles": [plain_path(each.relative_to(walked.folder)) for each in walked.pickles[:SHOWN]],
+            "pickled": len(walked.pickles),
+            "unread": [[plain_path(each), reason] for each, reason in walked.unread[:SHOWN]],
+            "odd": [plain_path(each) for each in walked.paths if not _told_path(each, walked.folder)][:SHOWN],
+            "more": walked.more,
+            "free": self.free(),
+        }
+
+    def look(self, given: Mapping[str, Any]) -> Json:
+        """What some of the paths are that `scan` told. InvalidInput for paths that lead out of the folder."""
+        folder = typed_path(str(given.get("folder") or ""))
+        paths = given.get("paths")
+        if not isinstance(paths, list) or len(paths) > LOOKED_AT or not all(isinstance(path, str) for path in paths):
+            raise InvalidInput("paths is no list of paths.", "Reload the page.")
+        if any(Path(path).is_absolute() or ".." in Path(path).parts for path in paths):
+            raise InvalidInput("A path leads out of the folder.", "Look through that folder instead.")
+        found = look(self.studio.settings, (folder / path for path in paths), Installed.of(self.studio.settings))
+        return {"found": [one.to_dict(folder) for one in found]}
+
     # --- doing
 
     def act(self, given: Mapping[str, Any]) -> Json:
@@ -240,11 +281,9 @@ class ModelDesk:
         return {"id": gone.id, "kind": gone.kind, "freed": gone.freed, "kept": gone.kept}
 
     def take_in(self, given: Mapping[str, Any]) -> Json:
-        """A checkpoint or LoRA of another program, used where it lies."""
-        path = str(given.get("path") or "").strip().strip("\"'")
-        if not path:
-            raise InvalidInput("No file is named.", "Give the whole path of a .safetensors file.", field="path")
-        taken = import_file(self.studio.settings, Path(path).expanduser(), name=str(given.get("name") or ""))
+        """A file or model folder of another program, used where it lies."""
+        path = typed_path(str(given.get("path") or ""))
+        taken = take_in(self.studio.settings, path, name=str(given.get("name") or ""))
         return {"id": taken.id, "kind": taken.kind, "name": taken.name, "how": taken.how, "size": taken.size}
 
     def token(self, given: Mapping[str, Any]) -> Json:
@@ -254,3 +293,9 @@ class ModelDesk:
     def forget_token(self, _: Mapping[str, Any]) -> Json:
         forget_token(self.studio.settings.home)
         return {"token": find_token(self.studio.settings.home).source}
+
+
+def _told_path(path: Path, folder: Path) -> str:
+    """As the page names it; "" for a name that is no text."""
+    plain = path.relative_to(folder).as_posix()
+    return "" if any("\ud800" <= letter <= "\udfff" for letter in plain) else plain

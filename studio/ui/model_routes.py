@@ -1,4 +1,5 @@
-"""The Models panel's HTTP routes: what is installed and to be had, downloads, search, and what is done with them."""
+"""The Models panel's HTTP routes: what is installed and to be had, downloads, search, other programs' folders, and what
+is done with them."""
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -20,6 +21,9 @@ def model_routes(studio: Studio) -> list[Route]:
         route("progress", progress),
         route("search", search),
         route("plan", plan, "POST"),
+        route("usual", usual),
+        route("scan", scan, "POST"),
+        route("look", look, "POST"),
         route("act", act, "POST"),
     ]
 
@@ -38,6 +42,18 @@ async def search(desk: ModelDesk, request: Request) -> Response:
 
 async def plan(desk: ModelDesk, request: Request) -> Response:
     return fresh(await to_thread.run_sync(desk.plan, await body(request)))
+
+
+async def usual(desk: ModelDesk, _: Request) -> Response:
+    return fresh(await to_thread.run_sync(desk.usual))
+
+
+async def scan(desk: ModelDesk, request: Request) -> Response:
+    return fresh(await to_thread.run_sync(desk.scan, await body(request)))
+
+
+async def look(desk: ModelDesk, request: Request) -> Response:
+    return fresh(await to_thread.run_sync(desk.look, await body(request)))
 
 
 async def act(desk: ModelDesk, request: Request) -> Response:

@@ -10,8 +10,9 @@ from typing import Any
 from studio import presets
 from studio.errors import InvalidInput
 from studio.families import family
+from studio.families.upscaling.folders import factor_of
 from studio.studio import Studio
-from studio.types import Input, Model, Request
+from studio.types import Input, Json, Model, Request, Value
 
 CUSTOM = "custom"
 
@@ -58,17 +59,30 @@ def shaped(ratio: float, width: int, height: int) -> tuple[int, int]:
     return wide, high
 
 
-def enlarge_request(studio: Studio, sha256: str, model: str = "") -> Request:
-    """A picture of the library larger: by that model, else by the first that enlarges, else without a model, twice."""
+def ways_to_enlarge(studio: Studio) -> list[Json]:
+    """The models that enlarge, each with what one pass of it does."""
+    able = studio.catalog.models("enlarge")
+    return [{"id": m.id, "name": m.name, "factor": factor_of(m.folder), "summary": m.summary} for m in able]
+
+
+def enlarge_request(
+    studio: Studio, sha256: str, model: str | None = None, factor: str = "", method: str = "photo"
+) -> Request:
+    """A picture of the library larger, `factor` times or as the model makes it. `model` "" is none: it is calculated,
+    by that method; None is the first that enlarges, if there is one.
+    """
     kept = studio.library.artifact(sha256)
     if not kept.media_type.startswith("image/"):
         raise InvalidInput("Only a picture can be enlarged.", "Choose another take.")
     source = (Input(role="source", artifact=sha256),)
     prompt = str(kept.meta.get("prompt") or "")
-    able = [studio.catalog.model(model)] if model else studio.catalog.models("enlarge")
-    if not able:
-        return Request(task="upscale", model="", prompt=prompt, inputs=source, params={"factor": "2"}, parent=sha256)
-    return Request(task="enlarge", model=able[0].id, prompt=prompt, inputs=source, parent=sha256)
+    if model is None:
+        model = next((one.id for one in studio.catalog.models("enlarge")), "")
+    if not model:
+        params: dict[str, Value] = {"factor": factor or "2", "method": method}
+        return Request(task="upscale", model="", prompt=prompt, inputs=source, params=params, parent=sha256)
+    wanted: dict[str, Value] = {"factor": factor} if factor else {}
+    return Request(task="enlarge", model=model, prompt=prompt, inputs=source, params=wanted, parent=sha256)
 
 
 def walk_request(studio: Studio, start: str, end: str, asked: Mapping[str, Any]) -> Request:

@@ -20,7 +20,7 @@ from studio.errors import InvalidInput, NotFound
 from studio.origin import exported
 from studio.studio import Studio
 from studio.types import Artifact, Json
-from studio.ui import board, listing, sounding
+from studio.ui import board, listing, pictures, sounding
 from studio.ui.actions import act
 from studio.ui.answers import answering, body, fresh, receive_file
 from studio.ui.design_routes import design_routes
@@ -70,6 +70,7 @@ def routes(studio: Studio) -> Router:
             route("find", find),
             route("facets", facets),
             route("queue", queue),
+            route("enlargers", enlargers),
             route("act", action, "POST"),
             route("upload", upload, "POST"),
             route("export", export, "POST"),
@@ -183,6 +184,10 @@ async def facets(studio: Studio, _: Request) -> Response:
 
 async def queue(studio: Studio, _: Request) -> Response:
     return fresh(await to_thread.run_sync(listing.queue, studio))
+
+
+async def enlargers(studio: Studio, _: Request) -> Response:
+    return fresh({"models": await to_thread.run_sync(pictures.ways_to_enlarge, studio)})
 
 
 async def action(studio: Studio, request: Request) -> Response:

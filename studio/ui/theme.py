@@ -34,6 +34,7 @@ SCRIPTS = (
     "train-data.js",
     "train-run.js",
     "train.js",
+    "found-models.js",
     "models.js",
     "care.js",
 )

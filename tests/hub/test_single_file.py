@@ -14,8 +14,9 @@ from studio.catalog import Catalog
 from studio.errors import InvalidInput, ModelError
 from studio.families.diffusion.adapters import Adapters
 from studio.families.diffusion.loading import open_folder
+from studio.hub.file_kinds import layout_of
 from studio.hub.safetensors_header import read_header
-from studio.hub.single_file import LAYOUTS, clip_words, import_file, layout_of
+from studio.hub.single_file import LAYOUTS, clip_words, import_file
 from studio.settings import Settings
 from studio.types import Device
 from tests.families.diffusion import tiny

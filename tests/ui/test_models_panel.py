@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from playwright.sync_api import Locator, Page, expect
+from safetensors.torch import save_file
 
 from studio.settings import ASSETS
 from tests.hub.conftest import vectors
@@ -66,6 +68,7 @@ def test_a_model_comes_from_the_hub_and_goes_again(page: Page, home: Path, hub: 
         of_several_files_one_is_chosen(desk)
         a_gated_one_needs_the_token(desk)
         what_cannot_be_used_is_said(desk, home)
+        a_folder_of_another_program_is_looked_through(desk, home)
         page.goto("about:blank")
     for file in home.rglob("*"):
         if file.is_file() and file.stat().st_size < 2**22 and "token" not in file.name:
@@ -182,10 +185,43 @@ def what_cannot_be_used_is_said(desk: Desk, home: Path) -> None:
     page = desk.page
     pickle = home / "old.ckpt"
     pickle.write_bytes(b"\x80\x04.")
-    page.get_by_role("button", name="Use a file of another program").click()
+    page.get_by_role("button", name="Use models of another program").click()
     page.locator("#models-file").fill(str(pickle))
-    page.locator("dialog[open]").get_by_role("button", name="Use it").click()
+    page.locator("dialog[open]").get_by_role("button", name="Look").click()
     expect(page.locator(".at-toast").last).to_contain_text("old.ckpt")
+
+
+def a_folder_of_another_program_is_looked_through(desk: Desk, home: Path) -> None:
+    page, theirs = desk.page, home.parent / "ComfyUI" / "models"
+    ink = {"lora_unet_x_attn2_to_k.lora_down.weight": torch.rand(2, 768)}
+    for folder in ("loras", "vae", "checkpoints"):
+        (theirs / folder).mkdir(parents=True)
+    save_file(ink, theirs / "loras" / "<img src=x onerror=alert(1)>.safetensors")
+    save_file({"decoder.mid.block_1.x": torch.rand(2)}, theirs / "vae" / "soft.safetensors")
+    (theirs / "checkpoints" / "old.ckpt").write_bytes(b"\x80\x04.")
+    page.get_by_role("button", name="Use models of another program").click()
+    page.locator("#models-file").fill(f' "{theirs}" ')
+    page.locator("dialog[open]").get_by_role("button", name="Look").click()
+    part = page.get_by_role("region", name="Folder of another program")
+    expect(part).to_contain_text("1 can be taken in, 1 cannot be used")
+    expect(part.locator('[data-path="vae/soft.safetensors"]')).to_contain_text("each model brings its own")
+    expect(part.get_by_text("Not opened: 1 pickle")).to_be_visible()
+    row = part.locator("[data-usable=true]")
+    expect(row).to_contain_text("<img src=x onerror=alert(1)>")
+    expect(row).to_contain_text("linked, no copy")
+    row.get_by_role("checkbox").check()
+    expect(part).to_contain_text("1 chosen")
+    expect(part).to_contain_text("nothing is copied")
+    part.get_by_role("button", name="Take in 1").click()
+    expect(part).to_contain_text("1 is here already")
+    beside = page.get_by_role("region", name="Beside models", exact=True).locator('[data-model^="img-src"]')
+    beside.get_by_role("button", name="Remove, keeps the file").click()
+    expect(page.locator("dialog[open]")).to_contain_text("The file stays where it lies")
+    page.locator("dialog[open]").get_by_role("button", name="Remove").click()
+    expect(beside).to_have_count(0)
+    assert len(list(theirs.rglob("*.safetensors"))) == 2
+    part.get_by_role("button", name="Close the folder").click()
+    expect(part).to_have_count(0)
 
 
 def test_offline_nothing_is_asked(page: Page, home: Path, hub: HubServer) -> None:

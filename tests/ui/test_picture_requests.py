@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.cli import parser
-from studio.errors import InvalidInput, NotFound
+from studio.errors import InvalidInput, NotFound, StudioError
 from studio.families import family
 from studio.image_commands import checked_requests, image_request, listed_requests
 from studio.settings import Settings
@@ -254,3 +254,13 @@ def test_a_picture_is_enlarged_by_a_model_where_there_is_one(
     larger = studio.check(pictures.enlarge_request(studio, picture.sha256))
     assert (larger.task, larger.model, larger.params["tile"]) == ("enlarge", "larger", 192)
     assert larger.parent == picture.sha256 == larger.inputs[0].artifact
+    assert [(way["id"], way["factor"]) for way in pictures.ways_to_enlarge(studio)] == [("larger", 4)]
+    (folder / "config.json").write_text(json.dumps({**config, "upscale": 2}), "utf-8")
+    assert pictures.ways_to_enlarge(studio)[0]["factor"] == 2
+    chosen = studio.check(pictures.enlarge_request(studio, picture.sha256, "larger", "3"))
+    assert (chosen.model, chosen.params["factor"]) == ("larger", "3")
+    without = studio.check(pictures.enlarge_request(studio, picture.sha256, "", "4", "pixels"))
+    assert (without.task, without.params["factor"], without.params["method"]) == ("upscale", "4", "pixels")
+    for model, factor, said in (("starter-gan", "2", "starter-gan"), ("larger", "9", "Times as large")):
+        with pytest.raises(StudioError, match=said):
+            studio.check(pictures.enlarge_request(studio, picture.sha256, model, factor))

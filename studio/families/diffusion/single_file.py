@@ -25,7 +25,7 @@ def named_file(folder: Path) -> Path | None:
     if not named:
         return None
     file = folder / str(named)  # an absolute path stays itself
-    if file.suffix != ".safetensors":
+    if file.suffix.lower() != ".safetensors":
         raise ModelError(f"{file.name!r}, which {folder.name!r} names, is no safetensors file.", "Import it again.")
     if not file.is_file():
         raise ModelError(

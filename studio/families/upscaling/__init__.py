@@ -5,6 +5,14 @@ from studio.families.upscaling.folders import suggested, tasks_of
 
 ENLARGE = (
     Param(
+        name="factor",
+        type=str,
+        default="",
+        choices=("", "2", "3", "4"),
+        label="Times as large",
+        help="Empty: as one pass makes it. More takes another pass, less is made smaller again.",
+    ),
+    Param(
         name="tile",
         type=int,
         default=192,

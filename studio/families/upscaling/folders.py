@@ -8,6 +8,7 @@ from typing import Any
 from studio.types import Value
 
 NETWORKS = ("Swin2SRForImageSuperResolution",)  # of transformers: one pass a tile
+SAMPLED = 4  # times as large: what the classes of diffusers are made for
 SAMPLING: Mapping[str, Mapping[str, Value]] = {  # of diffusers, with what their makers name
     "StableDiffusionUpscalePipeline": {"tile": 128, "num_inference_steps": 20, "guidance_scale": 7.0},
     "LDMSuperResolutionPipeline": {"tile": 128, "num_inference_steps": 50},
@@ -24,6 +25,12 @@ def tasks_of(folder: Path) -> tuple[str, ...]:
 
 def suggested(folder: Path) -> Mapping[str, Value]:
     return SAMPLING.get(str(read(folder / "model_index.json").get("_class_name")), {})
+
+
+def factor_of(folder: Path) -> int:
+    """How many times as large one pass makes a picture, by the folder's configuration."""
+    told = read(folder / "config.json").get("upscale")
+    return told if isinstance(told, int) and told > 1 else SAMPLED
 
 
 def read(path: Path) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from studio.families.diffusion.loading import AGAIN, DTYPES, modules, open_folde
 from studio.families.diffusion.steps import heard
 from studio.families.family import Context
 from studio.families.training.short_memory import is_out_of_memory, release
+from studio.families.upscaling.folders import SAMPLED
 from studio.families.upscaling.tiles import Floats, count, enlarged
 from studio.intake import read_picture
 from studio.types import Device, Request
@@ -48,7 +49,7 @@ class Sampled:
         self._pipe = pipe
         pipe.set_progress_bar_config(disable=True)
         self.parts = modules(pipe)
-        self.factor = 4  # what both classes are made for
+        self.factor = SAMPLED
 
     @torch.inference_mode()
     def enlarge(self, tile: Floats, request: Request, context: Context) -> Floats:
@@ -82,13 +83,11 @@ class Upscaler:
             context.check()
             began = time.perf_counter()
             picture = read_picture(file, "The picture")
-            if picture.width * picture.height * self._model.factor**2 > MOST:
-                size = f"{picture.width * self._model.factor} x {picture.height * self._model.factor}"
-                raise InvalidInput(f"That would be {size} pixels.", "Choose a smaller picture.", field="source")
-            made, tile = self._larger(picture, request, context)
+            factor = int(str(request.params["factor"] or self._model.factor))
+            made, tile = self._passes(picture, factor, request, context)
             meta = {
                 "model": self._name,
-                "factor": self._model.factor,
+                "factor": factor,
                 "tile": tile,
                 "width": made.width,
                 "height": made.height,
@@ -99,9 +98,28 @@ class Upscaler:
             }
             context.output(at, lambda path, made=made: made.save(path, "PNG"), ".png", "image/png", meta)
 
-    def _larger(self, picture: Image.Image, request: Request, context: Context) -> tuple[Image.Image, int]:
-        """The picture and the tile that was used, which is smaller than asked for where memory is short."""
-        tile = int(str(request.params["tile"]))
+    def _passes(self, picture: Image.Image, factor: int, request: Request, context: Context) -> tuple[Image.Image, int]:
+        """The picture `factor` times as large, by as many passes as that takes, and the last tile."""
+        once, passes = self._model.factor, 1
+        while once**passes < factor:
+            passes += 1
+        width, height = (side * once**passes for side in picture.size)
+        if width * height > MOST:
+            way = "" if once**passes == factor else " on the way"
+            raise InvalidInput(f"That would be {width} x {height} pixels{way}.", "Choose less.", field="source")
+        made, tile = picture, int(str(request.params["tile"]))
+        tiles = [count(*(side * once**k for side in picture.size), tile) for k in range(passes)]
+        for k in range(passes):
+            made, tile = self._larger(made, tile, (sum(tiles[:k]), sum(tiles[k + 1 :])), request, context)
+        size = (picture.width * factor, picture.height * factor)
+        return (made if made.size == size else made.resize(size, Image.Resampling.LANCZOS)), tile
+
+    def _larger(
+        self, picture: Image.Image, tile: int, others: tuple[int, int], request: Request, context: Context
+    ) -> tuple[Image.Image, int]:
+        """One pass, and the tile that was used, which is smaller than asked for where memory is short. `others` are the
+        tiles of the passes before and after it.
+        """
         pixels = np.asarray(picture.convert("RGB"), np.float32) / 255
         while True:
             done, many = 0, count(picture.width, picture.height, tile)
@@ -111,7 +129,7 @@ class Upscaler:
                 context.check()
                 made = self._model.enlarge(part, request, context)
                 done += 1
-                context.progress(done, many)
+                context.progress(others[0] + done, others[0] + many + others[1])
                 return made
 
             try:

@@ -232,8 +232,9 @@ class ImagePanel:
         return {self.drawn.control: shown, self.drawn.control_fold: gr.update(open=True, visible=True)}
 
     def enlarge(self, asked: Json, _: Mapping[str, Any]) -> Updates:
-        """By the first model that enlarges, twice as large by calculation where none is installed."""
-        request = pictures.enlarge_request(self.studio, str(asked["sha256"]))
+        """By the model and as many times as were chosen; where nothing was, by the first model that enlarges."""
+        chosen = {name: str(asked[name]) for name in ("model", "factor", "method") if asked.get(name) is not None}
+        request = pictures.enlarge_request(self.studio, str(asked["sha256"]), **chosen)
         return self.told(run.submit(self.studio, [request], panel=PANEL).problem)
 
     def walk(self, asked: Json, _: Mapping[str, Any]) -> Updates:

@@ -95,6 +95,25 @@ def test_a_picture_gets_larger(run: Run, folders: dict[str, Path], kind: str, fa
     assert load(folders[kind], CPU).size() > 1000
 
 
+@pytest.mark.parametrize(
+    ("kind", "factor", "passes"), [("swin", "2", 1), ("swin", "3", 2), ("swin", "4", 2), ("sd", "2", 1)]
+)
+def test_a_factor_takes_as_many_passes_as_it_needs(run: Run, kind: str, factor: str, passes: int) -> None:
+    desk = run(kind, tile=64, factor=factor)
+    with Image.open(desk.files[0]) as made:
+        assert made.size == (40 * int(factor), 30 * int(factor))
+    assert desk.metas[0]["factor"] == int(factor)
+    assert desk.steps[-1][0] == desk.steps[-1][1] and len(desk.steps) >= passes
+    done = [step for step, _ in desk.steps]
+    assert done == sorted(done) and len({of for _, of in desk.steps}) == 1  # one bar for all passes
+
+
+def test_what_is_too_large_on_the_way_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("studio.families.upscaling.pipeline.MOST", 40 * 30 * 9)
+    with pytest.raises(InvalidInput, match="160 x 120 pixels on the way"):
+        run("swin", tile=64, factor="3")
+
+
 def test_what_is_clear_stays_clear_and_stop_is_heard(run: Run) -> None:
     with Image.open(run("swin", mode="RGBA").files[0]) as made:
         assert made.mode == "RGBA" and made.size == (80, 60)
