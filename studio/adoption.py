@@ -10,12 +10,16 @@ import soundfile
 from studio import sound_intake
 from studio.design.glb import about_inside, with_about
 from studio.errors import InvalidInput, StudioError
-from studio.intake import clean_copy
+from studio.intake import clean_copy, is_picture
 from studio.library import provenance
 from studio.library.library import Library
 from studio.music.midi import read_midi, write_midi
 from studio.types import Artifact, Value
 
+TEXTS = (".txt", ".text", ".md", ".markdown", ".docx", ".pdf")
+MOST_TEXT = 500_000  # characters; as many can be gone on from
+UPLOAD = "upload"  # the role of what is dropped on the page, which may be anything
+MODELS = (".safetensors", ".ckpt", ".gguf", ".pt", ".pth")
 SHAPES = (".glb", ".stl", ".3mf", ".obj", ".ply")
 # what full disks, and readers and writers of damaged files, raise: a take that meets one of them stays in staging
 UNKEPT = (
@@ -35,15 +39,19 @@ SCORES = ("beginning",)  # roles of scores alone: what is none is told as a bad 
 
 
 def adopt(library: Library, staging: Path, file: Path, *, name: str, role: str) -> Artifact:
-    """A picture as PNG, a score as MIDI, a sound as FLAC, a shape as GLB, whatever it came as. InvalidInput for
-    anything else.
+    """A picture as PNG, a score as MIDI, a sound as FLAC, a shape as GLB, whatever it came as; as an upload a text as
+    plain UTF-8, too. InvalidInput for anything else.
     """
     kind = "shape" if Path(name).suffix.lower() in SHAPES else sound_intake.kind(file, name)
     kind = "score" if role in SCORES else kind
+    kind = "text" if not kind and role == UPLOAD and Path(name).suffix.lower() in TEXTS else kind
+    if not kind and role == UPLOAD and not is_picture(file, name):
+        raise unknown(file, name)
     suffix, media_type = {
         "score": (".mid", "audio/midi"),
         "sound": (".flac", "audio/flac"),
         "shape": (".glb", "model/gltf-binary"),
+        "text": (".txt", "text/plain"),
     }.get(kind, (".png", "image/png"))
     target = staging / f"adopt-{secrets.token_hex(6)}{suffix}"
     facts: dict[str, Value] = {}
@@ -54,11 +62,38 @@ def adopt(library: Library, staging: Path, file: Path, *, name: str, role: str) 
             facts = sound_intake.clean_sound(file, target, name)
         elif kind == "shape":
             facts = clean_shape(file, target, name)
+        elif kind == "text":
+            facts = clean_text(file, target, name)
         else:
             clean_copy(file, target, name)
         return library.keep(target, media_type=media_type, meta={"name": name, "role": role, **facts})
     finally:
         target.unlink(missing_ok=True)
+
+
+def unknown(file: Path, name: str) -> InvalidInput:
+    """What is said of a file that no part of the program reads."""
+    if not file.stat().st_size:
+        return InvalidInput(f"{name} is empty (0 bytes).", "Choose another file.")
+    if Path(name).suffix.lower() in MODELS:
+        return InvalidInput(f"{name} is a model, no work.", "Give its path in Models: it is used where it lies.")
+    said = f"{name} is no picture, score, sound, shape or text that is read here."
+    kinds = "PNG, JPEG, WebP, GIF; MIDI, MusicXML, ABC; WAV, FLAC, MP3, OGG; GLB, STL, OBJ; TXT, MD, DOCX, PDF"
+    return InvalidInput(said, f"There is a reader for {kinds}.")
+
+
+def clean_text(file: Path, target: Path, name: str) -> dict[str, Value]:
+    """Writes the plain text of a document and says how many words it has. InvalidInput where it has none."""
+    from studio.lab.text_checks import read_text  # pypdf takes a while to import: the page starts without it
+
+    text, _ = read_text(file.read_bytes(), name)
+    if not text.strip():
+        raise InvalidInput(f"{name} holds no text.", "Choose another file.")
+    if len(text) > MOST_TEXT:
+        how = f"At most {MOST_TEXT:,} can be gone on from: split it. In Train a model is taught longer ones."
+        raise InvalidInput(f"{name} has {len(text):,} characters.", how)
+    target.write_text(text.replace("\x00", ""), "utf-8", "replace")
+    return {"words": len(text.split())}
 
 
 def clean_shape(file: Path, target: Path, name: str) -> dict[str, Value]:

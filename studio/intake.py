@@ -11,6 +11,7 @@ from studio.errors import InvalidInput
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 50_000_000
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+NAMES = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
 def read_picture(file: Path, name: str = "") -> Image.Image:
@@ -47,6 +48,21 @@ def read_picture(file: Path, name: str = "") -> Image.Image:
     if upright.mode in ("I", "F") or upright.mode.startswith("I;16"):
         return _of_eight_bits(upright)
     return upright.convert("RGBA" if "transparency" in upright.info or upright.mode in ("LA", "PA") else "RGB")
+
+
+def is_picture(file: Path, name: str) -> bool:
+    """Whether it is meant as a picture, by its name or its first bytes; it may be damaged all the same."""
+    if Path(name).suffix.lower() in NAMES:
+        return True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file, formats=FORMATS):
+                return True
+    except Image.DecompressionBombError:
+        return True
+    except (OSError, SyntaxError, ValueError, EOFError):
+        return False
 
 
 def _of_eight_bits(picture: Image.Image) -> Image.Image:

@@ -30,7 +30,7 @@ LAYERS = {
     "text_templates": {"errors", "types", "presets"},
     "intake": {"errors", "settings", "types"},
     "sound_intake": {"errors", "types", "music"},
-    "adoption": {"errors", "types", "intake", "sound_intake", "library", "music", "design"},
+    "adoption": {"errors", "types", "intake", "sound_intake", "library", "lab", "music", "design"},
     "loras": {"errors", "types"},
     "wording": {"errors", "types", "families", "loras", "presets", "wildcards"},
     "catalog": {"errors", "settings", "types", "families"},

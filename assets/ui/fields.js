@@ -135,19 +135,20 @@
       this.moving = false;
     }
     paint() {
-      const { parent, note, kept } = this.props.value;
+      const { parent, note, kept, before, prompt } = this.props.value;
       this.change = el("div", { class: "bd-change" });
       this.menu = el("div", { class: "bd-history", hidden: true, role: "listbox", "aria-label": "Earlier prompts" });
       const opener = button("clock", "Earlier prompts", () => this.toggle(), { bare: true });
       const extra = kept && kept.params && kept.params.variation_strength;
       const known = parent && [...atelier.boards.values()].map((board) => board.entryOf(parent)).find(Boolean);
+      const textual = known ? !known.take.thumb : prompt === "text-prompt" && before; // a text of the library has no picture either
       mountOf(this.element).replaceChildren(
         el("div", { class: "bd-notes" },
           el("div", { class: "bd-note", dir: "auto", text: note || "" }),
           opener),
         this.menu,
         ...(parent ? [el("div", { class: "bd-branch" },
-          known && !known.take.thumb ? atelier.icon("page") : el("img", { src: `/atelier/thumbs/${encodeURIComponent(parent)}`, alt: "The take it branches from" }),
+          textual ? atelier.icon("page") : el("img", { src: `/atelier/thumbs/${encodeURIComponent(parent)}`, alt: "The take it branches from" }),
           el("div", {}, el("span", { class: "bd-quiet", text: extra ? "Branches from this take and keeps its variation." : "Branches from this take." }), this.change),
           button("close", "No longer a branch", () => this.trigger("act", { do: "detach" }), { bare: true }))] : []),
       );

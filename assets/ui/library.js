@@ -59,7 +59,7 @@
         el("div", { class: "lib-two" }, field("From", this.after), field("To", this.before)),
         this.clear,
       );
-      const add = el("div", { class: "lib-add" }, tool("drop", "Add files", () => this.picker.click()), el("p", { text: "Or drop them anywhere on the page. Pictures, scores, sounds and shapes; one that carries its settings brings them along." }), this.picker);
+      const add = el("div", { class: "lib-add" }, tool("drop", "Add files", () => this.picker.click()), el("p", { text: "Or drop them anywhere on the page. Pictures, scores, sounds, shapes and texts; one that carries its settings brings them along." }), this.picker);
       this.count = el("div", { class: "lib-count", role: "status", id: "library-count", text: "…" });
       this.bar = el("div", { class: "lib-bar" });
       this.note = el("div", { class: "lib-note", hidden: true });

@@ -143,12 +143,26 @@
       body: file,
     });
 
+  const MODELS = /\.(safetensors|ckpt|gguf)$/i;
+  /** What is offered of a file that carries no settings; a text goes into an empty notebook at once. */
+  const offer = (file, answer) => {
+    if (!answer.media_type.startsWith("text/")) return { label: "Use as start", run: () => openIn(answer) };
+    const begun = document.querySelector("#text-prompt textarea")?.value.trim();
+    if (atelier.panel() !== "text" || begun) return { said: "", label: "Put into the notebook", run: () => openIn(answer) };
+    openIn(answer);
+    return { said: "It stands in the notebook." };
+  };
   const take = (atelier.take = async (file) => {
+    if (MODELS.test(file.name)) {
+      const said = `${file.name} is a model: give its path, or that of its folder, in Models, and it is used where it lies.`;
+      return void atelier.toast(said, { kind: "failed", label: "Open Models", run: () => atelier.goTo("models") });
+    }
     try {
       const answer = await atelier.upload(file);
       dispatchEvent(new CustomEvent("atelier:dropped", { detail: answer }));
       if (!answer.restored) {
-        atelier.toast(`${file.name} is in the library. It carries no settings.`, { kind: "good", label: "Use as start", run: () => openIn(answer) });
+        const { said = "It carries no settings.", ...next } = offer(file, answer);
+        atelier.toast(`${file.name} is in the library. ${said}`.trim(), { kind: "good", ...next });
         return;
       }
       atelier.useSettings(answer);
@@ -168,14 +182,16 @@
   const hand = (event, item) => {
     const panel = atelier.panelOf(item);
     atelier.goTo(panel);
-    setTimeout(() => dispatchEvent(new CustomEvent(event, { detail: { ...item, panel } })), 60);
+    const tell = () => dispatchEvent(new CustomEvent(event, { detail: { ...item, panel } }));
+    const once = (tries) => (tries && !window.atelierBoard?.boards?.has(panel) ? setTimeout(once, 60, tries - 1) : setTimeout(tell, 60));
+    once(200); // a panel that is opened for the first time has no board yet
   };
   const openIn = (item) => hand("atelier:open", item);
   atelier.openIn = openIn;
   atelier.useSettings = (item) => hand("atelier:restored", item);
 
   const dropping = () => {
-    const veil = el("div", { class: "at-drop", hidden: true, "aria-hidden": "true" }, glyph("drop"), el("span", { text: "Drop pictures, scores or sounds here" }), el("small"));
+    const veil = el("div", { class: "at-drop", hidden: true, "aria-hidden": "true" }, glyph("drop"), el("span", { text: "Drop pictures, scores, sounds, shapes or texts here" }), el("small"));
     const purpose = () => (veil.lastChild.textContent = atelier.panel() === "train" ? "They are checked, mended in a copy and added to the data set." : "A file that carries its settings brings them back.");
     document.body.append(veil);
     let depth = 0;

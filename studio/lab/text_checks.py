@@ -40,22 +40,29 @@ def clean_text(data: bytes, name: str, folder: Path) -> tuple[Cleaned, ...]:
             raise InvalidInput(f"{name} is empty (0 bytes).")
         if suffix == ".jsonl":
             return _records(data, found, folder)
-        if suffix == ".docx":
-            text = _of_word(data, name)
-        elif suffix == ".pdf":
-            text = _of_pdf(data, name)
-        else:
-            text, encoding = decode(data, name)
-            if encoding not in ("ascii", "utf-8", "utf-8-sig"):
-                sentence, how = f"It is written in {encoding}.", "Converted to UTF-8."
-                problems.append(Problem(kind="encoding", sentence=sentence, mended=True, how=how))
-        text = tidy(text)
+        text, encoding = read_text(data, name)
+        if encoding not in ("", "ascii", "utf-8", "utf-8-sig"):
+            sentence, how = f"It is written in {encoding}.", "Converted to UTF-8."
+            problems.append(Problem(kind="encoding", sentence=sentence, mended=True, how=how))
         if len(text) < SHORT:
             raise InvalidInput(f"{name} holds {len(text)} characters of text; at least {SHORT} are needed.")
     except InvalidInput as error:
         problem = Problem(kind="unreadable" if data else "empty", sentence=error.message, how="Left out.")
         return (replace(found, problems=(problem,)),)
     return (_kept(found, text, text, ".txt", folder, problems),)
+
+
+def read_text(data: bytes, name: str) -> tuple[str, str]:
+    """The plain text of a document, with \\n line ends, and its encoding ("" where its format settles that).
+    InvalidInput.
+    """
+    suffix = Path(name).suffix.lower()
+    if suffix == ".docx":
+        return tidy(_of_word(data, name)), ""
+    if suffix == ".pdf":
+        return tidy(_of_pdf(data, name)), ""
+    text, encoding = decode(data, name)
+    return tidy(text), encoding
 
 
 def _kept(found: Cleaned, text: str, copy: str, suffix: str, folder: Path, problems: list[Problem]) -> Cleaned:

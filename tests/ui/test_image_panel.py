@@ -13,6 +13,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.families.diffusion.test_controlnet import build_controlnet
 from tests.families.diffusion.test_references import build_reference
+from tests.families.upscaling.test_enlarging import build
 from tests.ui.served import Served, serving
 from tests.ui.story import SLOWLY, Board, tiny_model, wait_until
 
@@ -256,6 +257,24 @@ def test_what_is_asked_before_an_answer_came_is_not_lost(panel: Board) -> None:
     jobs = "/atelier/board/image"
     wait_until(panel.page, lambda: len(panel.served.ask(jobs).json()["jobs"]) == 3)
     assert [job["parent"] for job in panel.served.ask(jobs).json()["jobs"]] == [None, first, second]
+
+
+def test_a_take_is_enlarged_as_many_times_as_are_chosen(panel: Board) -> None:
+    build("swin", panel.served.home / "models" / "larger")
+    panel.generate()
+    panel.done(1)
+    for model, times, side in (("larger", "3", 64 * 3), ("", "2", 64 * 3 * 2)):  # the second one of what the first made
+        panel.press("1", "Shift+L")
+        dialog = panel.page.get_by_role("dialog", name="Enlarge")
+        dialog.get_by_label("Model").select_option(model)
+        dialog.get_by_label("Times as large").select_option(times)
+        expect(dialog).to_contain_text(f"becomes {side} × {side} pixels.")
+        expect(dialog.get_by_label("Kind of picture")).to_be_visible(visible=not model)
+        dialog.get_by_role("button", name="Enlarge").click()
+        expect(panel.page.locator(".bd-head")).to_contain_text("Enlarged", timeout=20_000)
+        wait_until(panel.page, lambda side=side: newest(panel.served)["takes"][0]["width"] == side, 90)
+        assert newest(panel.served)["model"] == model
+        panel.done(1)
 
 
 def test_a_walk_between_two_takes(panel: Board) -> None:
