@@ -163,7 +163,7 @@ def measurable(model: Model) -> bool:
 def evaluation_of(model: Model) -> str:
     """The task that measures such a model. InvalidInput where none does."""
     if not measurable(model):
-        hint = "Its own figures stand on its card: see Models." if model.source == "starter" else "Choose another."
+        hint = "Its own figures stand on its card: see Models." if model.card.get("figures") else "Choose another."
         raise InvalidInput(f"{model.name} cannot be measured here.", hint, field="model")
     return next(task for task in family(model.family).trainings if task.startswith("evaluate_"))
 

@@ -89,7 +89,7 @@ class TaughtPipeline(LatentPipeline):
         left = ["Kind"] * bool(request.params.get("kind"))
         left += [SLIDERS[name] for name in SLIDERS if request.params.get(name) is not None]
         if left:
-            context.warn(f"This model was taught without kinds and sliders: {', '.join(left)} changes nothing.")
+            context.warn(f"This model was taught without kinds and sliders, which change nothing: {', '.join(left)}.")
         return {
             "wish": self.model.wish(brief.text).repeat(ROWS, 1),
             "words": request.prompt,

@@ -100,7 +100,7 @@ def test_what_it_does_not_know_is_told(opened: TaughtPipeline, tmp_path: Path) -
     desk = Desk(tmp_path)
     opened.run(asked("shapes", "text_to_shape", "a rook", kind="bowl", ribs=0.5, num_return_sequences=1, **QUICK), desk)
     assert "nothing of: rook. It knows block, slim, vase." in desk.warnings[0]
-    assert "Kind, Ribs changes nothing" in desk.warnings[1]
+    assert "which change nothing: Kind, Ribs." in desk.warnings[1]
 
 
 def test_takes_are_varied_morphed_and_mixed(opened: TaughtPipeline, tmp_path: Path) -> None:
