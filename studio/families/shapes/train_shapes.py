@@ -268,7 +268,7 @@ class ShapeRun(ScratchRun):
         super().__init__(request, context, cast(Learner, learner))
 
     def counts(self) -> dict[str, int]:
-        return {"shapes": len(self.shapes.train), "held_out": len(self.shapes.held_out)}
+        return {"meshes": len(self.shapes.train), "held_out": len(self.shapes.held_out)}
 
 
 def run(folder: Path, request: Request, context: Context) -> None:

@@ -74,7 +74,7 @@ def test_it_learns_and_says_what_it_did(taught: Learner) -> None:
     assert {"one_piece", "watertight"} <= set(figures)
     assert figures["rebuilt_iou"]["value"] > 0.5
     assert card["family"] == "shapes" and card["knows"]["words"] == ["block", "slim", "vase"]
-    assert card["trained"]["shapes"] == 8 and card["trained"]["held_out"] == 2
+    assert card["trained"]["meshes"] == 8 and card["trained"]["held_out"] == 2
     rows = [json.loads(line) for line in (taught.kept / "metrics.jsonl").read_text().splitlines()]
     held = [row["held_out"] for row in rows if "held_out" in row]
     assert held[-1] < held[0]
