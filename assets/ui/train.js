@@ -54,6 +54,7 @@
       this.changed = {}; // settings that differ from the preset's
       this.showing = { what: "data" };
       this.done = 0; // how often something was done: what was answered before is no longer so
+      this.edits = 0; // grows when a change of the data set begins and when it has ended, likewise
       this.data = new atelier.TrainData(this);
       this.run = new atelier.TrainRun(this);
       this.build();
@@ -395,7 +396,7 @@
       this.loadData();
     }
     async loadData() {
-      const id = this.chosen.dataset;
+      const id = this.chosen.dataset, edits = this.edits;
       this.showMode();
       if (!id) {
         this.seen = "";
@@ -404,7 +405,7 @@
       }
       try {
         const state = await atelier.fetchJson(`/atelier/train/dataset/${id}`);
-        if (id !== this.chosen.dataset) return;
+        if (id !== this.chosen.dataset || edits !== this.edits) return; // the change's own look comes after it
         const now = JSON.stringify(state);
         if (now === this.seen) return;
         this.seen = now;
@@ -426,14 +427,17 @@
     }
     /** A change of the data set; the answer is seen at once. */
     async edit(action, data = {}, failed = atelier.failed) {
+      this.edits += 1;
       try {
         const answer = await atelier.postJson("/atelier/train/act", { action, dataset: this.chosen.dataset, ...data });
         this.done += 1;
+        this.edits += 1;
         this.say("");
         await this.loadData();
         this.refresh(); // the menu says names and counts
         return answer;
       } catch (error) {
+        this.edits += 1;
         failed(error);
         await this.loadData();
         return null;

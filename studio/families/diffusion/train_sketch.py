@@ -41,7 +41,7 @@ DESCRIPTION = (
     "composes itself."
 )
 LIMITS = (
-    "Trained for an hour and a half on a busy processor: it puts the thing where it is drawn, in its size and roughly "
+    "Trained for two hours on a busy processor: it puts the thing where it is drawn, in its size and roughly "
     "its shape; fine lines and sharp corners are lost. Its renderings begin with the drawing as well, which sharpens "
     "their outlines. 256 x 256 pixels, and the words of starter-image."
 )
