@@ -107,7 +107,7 @@ class Bench:
             input_ids=tokens,
             attention_mask=torch.ones_like(tokens),
             do_sample=True,
-            max_new_tokens=self.frames + self.studio.delays[-1],
+            max_new_tokens=self.frames + self.studio.layout.delays[-1],
             **SAMPLING,
         )
 

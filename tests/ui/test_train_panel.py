@@ -256,7 +256,7 @@ def test_a_transformer_learns_texts(tab: TrainTab, served: Served, tmp_path: Pat
     page.locator("#train-words").fill("fox, owl")
     page.locator("#train-go").click()
     tab.state("Ready")
-    expect(page.locator("#train-card")).to_contain_text("Copied run")
+    expect(page.locator("#train-card")).to_contain_text("Longest copy")
     expect(page.get_by_role("region", name="Bias probe")).to_contain_text("fox")
     expect(page.locator(".trn-text").first).to_be_visible()
 
