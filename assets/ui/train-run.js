@@ -6,10 +6,12 @@
 
   const SVG = "http://www.w3.org/2000/svg";
   const COLOURS = ["var(--at-accent)", "#0891b2", "#d97706", "#16a34a", "#db2777", "#64748b"];
-  const FIGURES = { likeness: "Likeness", held_out: "Held-out gain", drift: "Drift elsewhere", diversity: "Diversity", copying: "Copying", memorised: "Learnt by heart", copied_run: "Longest copy", following: "Prompt-following", kid: "KID", recall: "Recall", kid_floor: "KID, real to real", pictures_a_second: "Pictures a second", parameters: "Parameters", bits_a_byte: "Bits a byte", bits_a_byte_5_grams: "Bits a byte, 5-grams", bits_a_byte_xz: "Bits a byte, xz", seconds: "Seconds learnt" };
+  const FIGURES = { likeness: "Likeness", held_out: "Held-out gain", drift: "Drift elsewhere", diversity: "Diversity", copying: "Copying", memorised: "Learnt by heart", copied_run: "Longest copy", following: "Prompt-following", kid: "KID", recall: "Recall", kid_floor: "KID, real to real", pictures_a_second: "Pictures a second", parameters: "Parameters", bits_a_byte: "Bits a byte", bits_a_byte_5_grams: "Bits a byte, 5-grams", bits_a_byte_xz: "Bits a byte, xz", seconds: "Seconds learnt", held_out_iou: "Held-out IoU", rebuilt_iou: "Rebuilt IoU", nearest_iou: "IoU with the nearest", one_piece: "In one piece", nats: "Information kept (nats)" };
   const STATES = { queued: "Waits", running: "Learning", done: "Ready", failed: "Failed", cancelled: "Stopped", interrupted: "Interrupted" };
 
   const USED_IN = { train_text_lora: "Text", train_sound_lora: "Music" }; // LoRAs of other things than pictures
+  // where models are used, by the training that made them
+  const PANELS = { train_diffusion: "Image", merge_lora: "Image", train_vae: "Design", train_gan: "Design", train_shapes: "Design", train_transformer: "Text", train_score: "Music" };
   const HEARD = { base: "before", card: "result" };
 
   const named = (name) => FIGURES[name] || (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
@@ -132,6 +134,7 @@
           active ? tool("close", run.state === "queued" ? "Remove" : run.task.startsWith("evaluate_") ? "Stop" : "Stop and keep", () => this.train.act("stop", { job: run.id }), { kind: "stop" }) : null,
           again ? tool("play", "Go on", () => this.goOn(run)) : null,
           run.model ? el("span", { class: "trn-state", text: `kept as the model ${run.model}` }) : null,
+          run.model && PANELS[run.task] ? tool("open", `Open ${PANELS[run.task]}`, () => this.openPanel(run)) : null,
           run.adapter ? tool("use", `Use in ${USED_IN[run.task] || "Image"}`, () => this.use(run), { kind: "strong" }) : null,
           run.adapter && !USED_IN[run.task] ? tool(null, "Save as a model", () => this.merge(run)) : null,
           run.file ? el("a", { class: "at-button", href: run.file, download: "" }, atelier.glyph("download"), el("span", { text: "Download" })) : null,
@@ -153,6 +156,12 @@
         const answer = await this.train.act("merge", { lora: run.adapter, base: run.base, name: name.value, weight: Number(weight.value) });
         if (answer) this.train.show({ what: "run", job: answer.job });
       });
+    }
+    /** The panel in whose menu of models the new one stands. */
+    openPanel(run) {
+      atelier.goTo(PANELS[run.task].toLowerCase());
+      dispatchEvent(new CustomEvent("atelier:models")); // its menus may be older than this model
+      atelier.toast(`${run.model} is in the menu of models now.`);
     }
     /** The LoRA into the Image panel's prompt, with its word. */
     use(run) {
@@ -253,7 +262,7 @@
         return lines.length ? chart(title, lines, "step") : null;
       };
       const others = [...new Set(runs.flatMap((run) => run.rows.flatMap((row) => Object.keys(row))))].filter((key) => !["step", "seconds", "stage", "loss", "held_out"].includes(key));
-      const charts = [one("held_out", "Held-out loss", true), one("loss", "Training loss", false), ...others.slice(0, 4).map((key) => one(key, key.replaceAll("_", " "), false))].filter(Boolean);
+      const charts = [one("held_out", "Held-out loss", true), one("loss", "Training loss", false), ...others.slice(0, 4).map((key) => one(key, named(key), false))].filter(Boolean);
       if (!charts.length) return null;
       const whole = el("section", { class: "trn-curves", "aria-label": heading ? `Curves of ${heading}` : "Curves" }, ...charts);
       return heading ? el("div", {}, el("h3", { text: heading, dir: "auto" }), whole) : whole;
