@@ -7,7 +7,7 @@
 
   const FAST = 300; // ms between two looks while something runs
   const SLOW = 2000;
-  const ANSWER = 10_000; // ms after which a question without an answer holds up the next one no longer
+  const ANSWER = 4_000; // ms after which a question without an answer holds up the next one no longer
 
   const MAIN = [
     ["pick", "pick", "Pick", "p"],

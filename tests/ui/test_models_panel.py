@@ -163,7 +163,7 @@ def of_several_files_one_is_chosen(desk: Desk) -> None:
     beside = page.get_by_role("region", name="Beside models", exact=True).locator('[data-model="night"]')
     expect(beside).to_contain_text("embedding", timeout=SLOWLY)
     page.locator("#tab-image-button").click()
-    expect(page.locator("#image-embedding")).to_be_visible(timeout=10_000)
+    expect(page.locator("#image-embedding")).to_be_visible(timeout=SLOWLY)
     page.locator("#tab-models-button").click()
 
 
